@@ -1,0 +1,1 @@
+"""The data plane: worker sessions, lanes, assignment, completion, and the leader's duties."""

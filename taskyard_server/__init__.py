@@ -1,0 +1,1 @@
+"""The `taskyard-server` command: wiring of the roles, and the one-command development cluster."""
