@@ -24,3 +24,12 @@ lock: ## Resolve the dependencies again into requirements/lock.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--no-emit-index-url --no-emit-package taskyard --no-emit-package taskyard-server \
 		--extra dev --group test --group lint --group build pyproject.toml -o $(LOCK)
+
+# Two copies of the generated code: the server's, and the Python SDK's own.
+SERVER_GEN := scheduler/wire/gen
+SDK_GEN := sdk/python/src/taskyard/_gen
+
+.PHONY: generate
+generate: $(READY) ## Write the code generated from proto/ (OUT=dir writes below another directory)
+	$(BIN)/python proto/generate.py $(SERVER_GEN) scheduler.wire.gen $(if $(OUT),--below $(OUT))
+	$(BIN)/python proto/generate.py $(SDK_GEN) taskyard._gen $(if $(OUT),--below $(OUT))
