@@ -1,0 +1,31 @@
+"""Lanes: tasks that any one worker either may or may not run, at one priority, wait in one lane."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Lane:
+    """What tasks of one lane have in common.
+
+    Its name is `namespace/queue/type/priority/selector`; none of the first four can hold a slash, so the name reads
+    back without escapes. The generated column `task.lane` holds the same name.
+    """
+
+    namespace: str
+    queue: str
+    type: str
+    priority: int
+    selector: str
+
+    @property
+    def name(self) -> str:
+        """The lane's one spelling."""
+        return f"{self.namespace}/{self.queue}/{self.type}/{self.priority}/{self.selector}"
+
+
+@lru_cache(maxsize=65536)
+def parse(name: str) -> Lane:
+    """The lane of a name; raises ValueError for what is not one."""
+    namespace, queue, type_, priority, selector = name.split("/", 4)
+    return Lane(namespace, queue, type_, int(priority), selector)
