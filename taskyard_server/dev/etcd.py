@@ -17,9 +17,7 @@ class Etcd(Store):
 
     role = "etcd"
 
-    def __init__(
-        self, directory: Path, port: int | None = None, *, log: Path | None = None
-    ) -> None:
+    def __init__(self, directory: Path, port: int | None = None, *, log: Path | None = None) -> None:
         super().__init__(directory, log=log)
         self.port = port or free_port()
         self.peer_port = free_port()

@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 
 LOOK_EVERY_SECONDS = 0.05
+ORPHAN_SECONDS = 3.0
+SHUTDOWN_SECONDS = 30.0
 
 
 class OccupiedError(RuntimeError):
@@ -36,21 +38,20 @@ async def wait_until_left(
     binary: Path,
     directory: Path,
     *,
-    patience: float = 10.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Waits until no process of `binary` works in `directory`.
 
-    Orphans of a killed server get `patience` seconds to notice, then SIGKILL; a whole server gets
-    three times as long to finish its shutdown. Raises OccupiedError when one stays.
+    Orphans of a killed server get ORPHAN_SECONDS to notice, then SIGKILL; a whole server gets
+    SHUTDOWN_SECONDS to end. Raises OccupiedError when one stays.
     """
     began = clock()
     while found := occupants(binary, directory):
         waited = clock() - began
-        if waited > 3 * patience:
+        if waited > SHUTDOWN_SECONDS:
             pids = ", ".join(str(process.pid) for process in found)
             raise OccupiedError(f"{directory} is in use by process {pids} ({binary.name})")
-        if waited > patience:
+        if waited > ORPHAN_SECONDS:
             _kill(orphans(found))
         await asyncio.sleep(LOOK_EVERY_SECONDS)
 

@@ -22,6 +22,11 @@ def is_free(port: int) -> bool:
         return True
 
 
+def reserve(port: int) -> None:
+    """Keeps `port` from being given by `free_port`."""
+    _given.add(port)
+
+
 def free_port() -> int:
     """A free loopback port that this process has not been given before.
 

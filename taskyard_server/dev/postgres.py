@@ -55,9 +55,7 @@ FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "o
 def can_map_user() -> bool:
     """Whether root may enter a user namespace here in which it is nobody."""
     try:
-        return (
-            subprocess.run([*AS_NOBODY, "true"], check=False, capture_output=True).returncode == 0
-        )
+        return subprocess.run([*AS_NOBODY, "true"], check=False, capture_output=True).returncode == 0
     except OSError:
         return False
 
@@ -147,8 +145,11 @@ class Postgres(Store):
         command = (program, f"--pgdata={made}", f"--username={USER}", *options, *sync)
         process = Process(self._spec_of(command, "initdb", made.parent))
         process.start()
-        if await process.wait(INITDB_TIMEOUT_SECONDS) != 0:
-            raise process.failure("failed")
+        try:
+            if await process.wait(INITDB_TIMEOUT_SECONDS) != 0:
+                raise process.failure("failed")
+        finally:
+            await process.stop(grace=5)
         made.replace(self.directory)
 
     def _settings(self) -> str:

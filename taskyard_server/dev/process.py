@@ -14,6 +14,8 @@ from pathlib import Path
 from taskyard_server.dev import launch
 
 LOOK_EVERY_SECONDS = 0.02
+# A longer log is put aside at the next start, in place of the one put aside before.
+LOG_LIMIT_BYTES = 32 * 1024**2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,11 @@ class ProcessSpec:
     user_id: int = launch.KEEP_USER
 
 
+def exit_text(code: int | None) -> str:
+    """An exit code in words: "with code 1", "by SIGKILL"."""
+    return f"with code {code}" if code is None or code >= 0 else f"by {signal.Signals(-code).name}"
+
+
 class ProcessError(RuntimeError):
     """A child could not do its part; the text names it and ends with the last lines of its log."""
 
@@ -57,7 +64,7 @@ class Process:
         """Starts the child. Raises ProcessError when the last one runs, OSError when refused."""
         if self.running:
             raise ProcessError(f"{self.spec.name} already runs as process {self.pid}")
-        self.spec.log.parent.mkdir(parents=True, exist_ok=True)
+        self._make_room_for_log()
         with self.spec.log.open("ab") as log:
             self._child = subprocess.Popen(
                 self._command(),
@@ -134,6 +141,12 @@ class Process:
     def failure(self, what: str) -> ProcessError:
         """An error for this child that says `what`, where its log is and how that ends."""
         return ProcessError(f"{self.spec.name} {what}; see {self.spec.log}\n{self.log_tail()}")
+
+    def _make_room_for_log(self) -> None:
+        log = self.spec.log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
+            log.replace(log.with_name(f"{log.name}.1"))
 
     def _command(self) -> list[str]:
         spec = self.spec

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from taskyard_server.dev.occupant import wait_until_left
-from taskyard_server.dev.process import Process, ProcessSpec
+from taskyard_server.dev.process import Process, ProcessSpec, exit_text
 
 READY_TIMEOUT_SECONDS = 30.0
 LOOK_EVERY_SECONDS = 0.03
@@ -18,22 +18,24 @@ LOOK_EVERY_SECONDS = 0.03
 
 def plain_environment(*foreign_prefixes: str) -> dict[str, str]:
     """This process's environment without the variables that would configure a server behind us."""
-    return {
-        name: value for name, value in os.environ.items() if not name.startswith(foreign_prefixes)
-    }
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign_prefixes)}
+
+
+class MissingProgramError(RuntimeError):
+    """A store's server is not installed."""
 
 
 def packaged_program(package: str, pattern: str) -> Path:
     """The program that matches `pattern` inside an installed package, which is not imported.
 
-    Raises RuntimeError when it is not there.
+    Raises MissingProgramError when it is not there.
     """
     found = importlib.util.find_spec(package)
     directories = () if found is None else found.submodule_search_locations or ()
     for directory in directories:
         for program in Path(directory).resolve().glob(pattern):
             return program
-    raise RuntimeError(
+    raise MissingProgramError(
         f"{package} is not installed for this machine: install taskyard-server[dev], "
         "or give the address of a store of your own"
     )
@@ -125,7 +127,7 @@ class Store(ABC):
         deadline = self._clock() + timeout
         while not await self.answers():
             if not self.running:
-                raise self.process.failure(f"ended with code {self.process.exit_code}")
+                raise self.process.failure(f"ended {exit_text(self.process.exit_code)}")
             if self._clock() > deadline:
                 raise self.process.failure(f"did not answer within {timeout:g} s")
             await asyncio.sleep(LOOK_EVERY_SECONDS)

@@ -14,9 +14,7 @@ class Valkey(Store):
 
     role = "redis"
 
-    def __init__(
-        self, directory: Path, port: int | None = None, *, log: Path | None = None
-    ) -> None:
+    def __init__(self, directory: Path, port: int | None = None, *, log: Path | None = None) -> None:
         super().__init__(directory, log=log)
         self.port = port or free_port()
 
