@@ -1,0 +1,89 @@
+"""Claiming: the only way from QUEUED to RUNNING, and the only place where `attempt` rises."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from scheduler.storage.postgres.database import Connection, Database, retried
+from scheduler.storage.postgres.queries import load
+
+
+class Bid(NamedTuple):
+    """A lane entry meant for a session."""
+
+    task_id: str
+    attempt: int
+    session: str
+
+
+class Head(NamedTuple):
+    """A waiting task found in Postgres itself."""
+
+    task_id: str
+    attempt: int
+    lane: str
+
+
+class Claimed(NamedTuple):
+    """A task that is RUNNING now, with its new attempt. `waited` is seconds since it could run."""
+
+    task_id: str
+    attempt: int
+    session: str
+    lane: str
+    payload: bytes
+    timeout: float | None
+    failures: int
+    crashes: int
+    retry: str | None
+    traceparent: str | None
+    waited: float
+
+
+class Claims:
+    """Claims batches for worker sessions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, bids: Sequence[Bid], generations: Mapping[str, int]) -> list[Claimed]:
+        """The bids that won, of sessions whose generation still holds; raises StoreUnavailable."""
+
+        async def once() -> list[Claimed]:
+            async with self._database.connection() as connection:
+                return await _claim(connection, bids, generations)
+
+        return await retried(once)
+
+    async def claim_heads(
+        self,
+        quotas: Mapping[str, int],
+        generations: Mapping[str, int],
+        assign: Callable[[Sequence[Head]], Sequence[Bid]],
+    ) -> list[Claimed]:
+        """Claim straight from the tables while the lanes are away: at most `quotas[lane]` of each lane."""
+
+        async def once() -> list[Claimed]:
+            async with self._database.transaction() as connection:
+                found = await connection.fetch(load("lane_heads"), list(quotas), list(quotas.values()))
+                heads = [Head(str(row[0]), row[1], row[2]) for row in found]
+                return await _claim(connection, assign(heads), generations)
+
+        return await retried(once)
+
+    async def still_queued(self, entries: Sequence[tuple[str, int]]) -> set[str]:
+        """Ids of the (task, attempt) entries that still wait to be run."""
+        ids, attempts = [task for task, _ in entries], [attempt for _, attempt in entries]
+        return {str(row[0]) for row in await self._database.fetch(load("still_queued"), ids, attempts)}
+
+    async def lanes(self) -> list[str]:
+        """Names of all lanes with QUEUED tasks."""
+        return [row[0] for row in await self._database.fetch(load("queued_lanes"))]
+
+
+async def _claim(connection: Connection, bids: Sequence[Bid], generations: Mapping[str, int]) -> list[Claimed]:
+    if not bids:
+        return []
+    ids, attempts, sessions = zip(*bids, strict=True)
+    used = sorted(set(sessions))
+    found = await connection.fetch(load("claim"), ids, attempts, sessions, used, [generations[s] for s in used])
+    return [Claimed(str(row[0]), row[1], str(row[2]), *row[3:]) for row in found]

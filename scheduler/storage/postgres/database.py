@@ -1,0 +1,114 @@
+"""A pool of connections that says plainly when Postgres is away."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import asyncpg
+
+from scheduler.storage.unavailable import StoreUnavailable
+
+Result = TypeVar("Result")
+
+Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+
+# Away, going away, or not answering: the caller cannot know whether its statement took effect.
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InterfaceError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InternalClientError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+_CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_CONFLICT_TRIES = 5
+
+_SESSION = {
+    "statement_timeout": "10s",
+    "lock_timeout": "5s",
+    # Short, so that a leader that was stopped in the middle of a duty cannot hold up the next one.
+    "idle_in_transaction_session_timeout": "2s",
+    "jit": "off",
+    # Batches are joined with task by primary key. A plan that was cached while the tables were small would hash or scan
+    # them, and would be kept after they have grown.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+
+
+class Database:
+    """Connections to one Postgres. Opening never waits for the server: it may come later."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, url: str, *, application: str = "taskyard", connections: int = 10) -> "Database":
+        """A pool of at most `connections`, made when first needed."""
+        pool = asyncpg.create_pool(
+            url,
+            min_size=0,
+            max_size=connections,
+            command_timeout=15,
+            timeout=5,
+            max_inactive_connection_lifetime=300,
+            server_settings={"application_name": application, **_SESSION},
+        )
+        return cls(await pool)
+
+    async def close(self) -> None:
+        """Drop all connections; a frozen server cannot hold it up."""
+        self._pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection outside a transaction; raises StoreUnavailable."""
+        with _translated():
+            async with self._pool.acquire(timeout=5) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection inside a transaction that commits at the end of the block; raises StoreUnavailable."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
+        """All rows of one statement, which is a transaction of its own."""
+
+        async def once() -> list[asyncpg.Record]:
+            async with self.connection() as connection:
+                return await connection.fetch(query, *args)
+
+        return await retried(once)
+
+    async def ping(self) -> None:
+        """Raise StoreUnavailable unless Postgres answers."""
+        await self.fetch("SELECT 1")
+
+
+async def retried(operation: Callable[[], Awaitable[Result]]) -> Result:
+    """Run a whole transaction again where Postgres chose it as the victim of a deadlock or conflict."""
+    for _ in range(_CONFLICT_TRIES - 1):
+        try:
+            return await operation()
+        except _CONFLICTS:
+            await asyncio.sleep(random.uniform(0.001, 0.02))
+    return await operation()
+
+
+class _translated:  # noqa: N801 - reads as a phrase at its call
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, _AWAY) and not isinstance(error, asyncio.CancelledError):
+            raise StoreUnavailable("postgres", str(error) or type(error).__name__) from error

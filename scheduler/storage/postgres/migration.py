@@ -1,0 +1,24 @@
+"""Brings a database to the newest schema: plain SQL files, applied in order, each once, under a lock."""
+
+from importlib.resources import as_file, files
+from urllib.parse import urlsplit, urlunsplit
+
+import yoyo
+
+
+def migrate(url: str) -> list[str]:
+    """Apply what is missing; returns the names of the applied migrations. Blocking.
+
+    Several processes may call it at once: one applies, the others wait. Raises the driver's errors.
+    """
+    with as_file(files(__package__) / "migrations") as directory, yoyo.get_backend(_backend_url(url)) as backend:
+        migrations = yoyo.read_migrations(str(directory))
+        with backend.lock(timeout=60):
+            missing = backend.to_apply(migrations)
+            backend.apply_migrations(missing)
+    return [migration.id for migration in missing]
+
+
+def _backend_url(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(scheme="postgresql+psycopg"))

@@ -1,0 +1,50 @@
+"""What must still reach the lanes."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from scheduler.storage.postgres.database import Database
+from scheduler.storage.postgres.queries import load
+
+Entries = dict[str, list[tuple[str, int]]]
+"""Lane name to (task id, attempt) entries."""
+
+
+class Outbox:
+    """Rows that name QUEUED tasks; written with them, deleted once their lanes have them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def delete(self, ids: Sequence[int]) -> None:
+        """Forget rows that are published."""
+        await self._database.fetch("DELETE FROM taskyard.outbox WHERE id = ANY ($1::bigint[])", ids)
+
+    async def stale(self, age: float, limit: int) -> tuple[list[int], Entries]:
+        """Rows older than `age` seconds, and what they stand for."""
+        found = await self._database.fetch(load("outbox_entries"), age, limit)
+        return sorted({row[0] for row in found}), _by_lane(row[1:] for row in found if row[1] is not None)
+
+    async def entries(self, task_ids: Sequence[str]) -> Entries:
+        """Lane entries of those of the tasks that are QUEUED."""
+        return _by_lane(await self._database.fetch(load("entries_of"), task_ids))
+
+    async def page(self, lane: str, after: str, limit: int) -> list[tuple[str, int]]:
+        """QUEUED tasks of a lane beyond an id, oldest first."""
+        return [(str(row[0]), row[1]) for row in await self._database.fetch(load("queued_page"), lane, after, limit)]
+
+    async def backlog(self) -> tuple[int, float]:
+        """Rows that wait, and the age of the oldest in seconds."""
+        row = (
+            await self._database.fetch(
+                "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM taskyard.outbox"
+            )
+        )[0]
+        return row[0], row[1]
+
+
+def _by_lane(rows: object) -> Entries:
+    entries: Entries = defaultdict(list)
+    for lane, task_id, attempt in rows:  # type: ignore[attr-defined]
+        entries[lane].append((str(task_id), attempt))
+    return dict(entries)

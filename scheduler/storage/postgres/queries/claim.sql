@@ -1,0 +1,27 @@
+-- QUEUED -> RUNNING for a batch. $1 task ids, $2 attempts (as their lane entries say), $3 sessions;
+-- $4 session ids and $5 their generations, which must still hold: a session that said hello elsewhere, or was given up,
+-- gets nothing more from here.
+WITH live AS MATERIALIZED (
+    SELECT s.id
+    FROM taskyard.session s
+    JOIN unnest($4::uuid[], $5::int[]) AS mine (id, generation) ON s.id = mine.id
+    WHERE s.live AND s.generation = mine.generation
+    ORDER BY s.id
+    FOR SHARE OF s
+), ready AS MATERIALIZED (
+    SELECT t.id, entry.session
+    FROM unnest($1::uuid[], $2::int[], $3::uuid[]) AS entry (id, attempt, session)
+    JOIN live ON live.id = entry.session
+    JOIN taskyard.task t ON t.id = entry.id
+    WHERE t.state = 'QUEUED' AND t.attempt = entry.attempt AND NOT t.cancel_requested
+        AND (t.expires_at IS NULL OR t.expires_at > now())
+    -- In id order, so that two dispatchers with the same entries cannot deadlock.
+    ORDER BY t.id
+    FOR UPDATE OF t
+)
+UPDATE taskyard.task t
+SET state = 'RUNNING', attempt = t.attempt + 1, session = ready.session, started_at = now(), progress = NULL
+FROM ready
+WHERE t.id = ready.id
+RETURNING t.id, t.attempt, t.session, t.lane, t.payload, t.timeout_seconds, t.failures, t.crashes, t.retry,
+    t.traceparent, extract(epoch FROM now() - t.run_at)::float8 AS waited;

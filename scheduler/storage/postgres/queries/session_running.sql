@@ -1,0 +1,7 @@
+-- The tasks that a session runs, locked in id order; with all that sending them again needs.
+SELECT id, attempt, session, lane, payload, timeout_seconds, failures, crashes, retry, traceparent,
+    extract(epoch FROM now() - run_at)::float8 AS waited, cancel_requested
+FROM taskyard.task
+WHERE session = $1 AND state = 'RUNNING'
+ORDER BY id
+FOR UPDATE;

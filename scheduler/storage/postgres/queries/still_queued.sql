@@ -1,0 +1,6 @@
+-- Which of these entries (task, attempt) are still to be run.
+SELECT t.id
+FROM taskyard.task t
+JOIN unnest($1::uuid[], $2::int[]) AS entry (id, attempt) ON t.id = entry.id
+WHERE t.state = 'QUEUED' AND t.attempt = entry.attempt AND NOT t.cancel_requested
+    AND (t.expires_at IS NULL OR t.expires_at > now());
