@@ -103,8 +103,8 @@ class Member:
         now = self._clock()
         self._early_ends = self._early_ends + 1 if now - self._started_at < HEALTHY_SECONDS else 1
         self._plan_start()
-        self._report(f"{self.name} ended {exit_text(self.process.exit_code)}, starts again{self._when(now)}")
         self._changed()
+        self._report(f"{self.name} ended {exit_text(self.process.exit_code)}, starts again{self._when(now)}")
 
     async def _start_again(self) -> None:
         try:
@@ -115,6 +115,7 @@ class Member:
             self._report(f"{self.name} could not be started, tries again{self._when(self._clock())}: {error}")
         else:
             self._due = None
+            self._report(f"{self.name} started again, pid {self.pid}")
 
     def _plan_start(self) -> None:
         self._due = self._clock() + self._restart.delay(self._early_ends)
