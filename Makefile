@@ -33,3 +33,30 @@ SDK_GEN := sdk/python/src/taskyard/_gen
 generate: $(READY) ## Write the code generated from proto/ (OUT=dir writes below another directory)
 	$(BIN)/python proto/generate.py $(SERVER_GEN) scheduler.wire.gen $(if $(OUT),--below $(OUT))
 	$(BIN)/python proto/generate.py $(SDK_GEN) taskyard._gen $(if $(OUT),--below $(OUT))
+
+.PHONY: test
+test: $(READY) ## Run the whole test suite on real stores (ARGS=... goes to pytest)
+	$(BIN)/pytest $(ARGS)
+
+.PHONY: verify
+verify: $(READY) ## Check style, types, import directions, the wire contract and the generated code
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint proto
+	$(MAKE) --no-print-directory verify-generated
+
+.PHONY: verify-generated
+verify-generated: $(READY) ## Check that the generated code is what proto/ gives
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+		$(MAKE) --no-print-directory generate OUT="$$fresh" >/dev/null && \
+		for copy in $(SERVER_GEN) $(SDK_GEN); do \
+			diff -r --exclude=__pycache__ "$$copy" "$$fresh/$$copy" || \
+			{ echo "$$copy is not what proto/ gives: run 'make generate' and commit the result" >&2; exit 1; }; \
+		done
+
+.PHONY: clean
+clean: ## Remove caches and what was built; the environment and the development cluster's data stay
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
