@@ -1,0 +1,42 @@
+"""etcd: who is alive and who leads. Nothing outside this package knows the client library."""
+
+from scheduler.storage.etcd.backoff import Backoff
+from scheduler.storage.etcd.change import Change, Changes, Delete, Put
+from scheduler.storage.etcd.client import Etcd
+from scheduler.storage.etcd.connection import EtcdConnection
+from scheduler.storage.etcd.errors import (
+    EtcdError,
+    EtcdRejected,
+    EtcdUnavailable,
+    LeaseNotFound,
+)
+from scheduler.storage.etcd.keys import EtcdKeys
+from scheduler.storage.etcd.kv import KeyValue, KeyValues, Listing, PutOutcome
+from scheduler.storage.etcd.lease import Lease
+from scheduler.storage.etcd.renewal import LeaseRenewal
+from scheduler.storage.etcd.settings import EtcdSettings
+from scheduler.storage.etcd.watch import PrefixWatch, WatchTiming
+
+__all__ = [
+    "Backoff",
+    "Change",
+    "Changes",
+    "Delete",
+    "Etcd",
+    "EtcdConnection",
+    "EtcdError",
+    "EtcdKeys",
+    "EtcdRejected",
+    "EtcdSettings",
+    "EtcdUnavailable",
+    "KeyValue",
+    "KeyValues",
+    "Lease",
+    "LeaseNotFound",
+    "LeaseRenewal",
+    "Listing",
+    "PrefixWatch",
+    "Put",
+    "PutOutcome",
+    "WatchTiming",
+]

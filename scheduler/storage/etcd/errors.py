@@ -1,0 +1,70 @@
+"""What can go wrong with etcd, as its callers need to tell it apart."""
+
+from __future__ import annotations
+
+import grpc
+import grpc.aio
+
+_TRANSIENT = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+    }
+)
+# gRPC core's words for "no connection could be made"; the request cannot have left this process.
+_NEVER_SENT = ("failed to connect", "connections to all backends failing", "dns resolution failed")
+# What etcd says, whatever the status code, when it is too busy rather than unwilling.
+_BUSY = "too many requests"
+_STALE_TOKEN = ("invalid auth token", "user name is empty", "revision of auth store is old")
+_COMPACTED = "required revision has been compacted"
+
+
+class EtcdError(Exception):
+    """Base of every error this package raises."""
+
+
+class EtcdUnavailable(EtcdError):
+    """No member answered in time. Whether a write took effect is unknown unless `sent` is False."""
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class EtcdRejected(EtcdError):
+    """etcd answered and refused: permissions, quota, a malformed request. Repeating won't help."""
+
+
+class EtcdUnauthenticated(EtcdRejected):
+    """The token was missing or stale: log in again and repeat, nothing was executed."""
+
+
+class EtcdCompacted(EtcdRejected):
+    """The revision asked for is compacted away: list again."""
+
+
+class LeaseNotFound(EtcdRejected):
+    """The lease has expired or been revoked."""
+
+
+def from_status(code: grpc.StatusCode, details: str, place: str) -> EtcdError:
+    """Return the error for a gRPC status received from (or instead of) the member at `place`."""
+    message = f"etcd {place}: {code.name}: {details}"
+    words = details.lower()
+    if any(phrase in words for phrase in _STALE_TOKEN):
+        return EtcdUnauthenticated(message)
+    if code in _TRANSIENT or _BUSY in words:
+        return EtcdUnavailable(message, sent=not any(phrase in words for phrase in _NEVER_SENT))
+    if _COMPACTED in words:
+        return EtcdCompacted(message)
+    if "requested lease not found" in words:
+        return LeaseNotFound(message)
+    return EtcdRejected(message)
+
+
+def from_rpc(error: grpc.aio.AioRpcError, place: str) -> EtcdError:
+    """Return this package's error for one that gRPC raised."""
+    return from_status(error.code(), error.details() or "", place)

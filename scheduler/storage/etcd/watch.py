@@ -1,0 +1,195 @@
+"""Following the keys under a prefix without missing any, whatever happens to the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Self
+
+from etcd3aio._protobuf import WatchCreateRequest, WatchRequest
+from etcd3aio.kv import prefix_range_end
+
+from scheduler.storage.etcd.backoff import Backoff
+from scheduler.storage.etcd.change import Change, Changes, Delete, Put, difference
+from scheduler.storage.etcd.connection import EtcdConnection
+from scheduler.storage.etcd.errors import EtcdRejected, EtcdUnavailable
+from scheduler.storage.etcd.kv import KeyValue, KeyValues, key_value
+from scheduler.storage.etcd.stream import Stream
+
+_log = logging.getLogger(__name__)
+
+_DELETE_EVENT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchTiming:
+    """Seconds between full listings (drawn anew each time) and between signs of life."""
+
+    relist: tuple[float, float] = (30.0, 60.0)
+    probe: float = 3.0
+    """After this much silence the member is asked for its progress; after as much again the
+    stream is given up."""
+
+
+class PrefixWatch:
+    """An asynchronous iterator of `Changes`; the first is everything there is, as puts.
+
+    It goes on through disconnects (from the last revision seen), compaction (lists again and
+    reports the difference) and members that fall silent; it raises EtcdRejected only. Cancelling
+    the wait for the next item loses nothing. Call `aclose` when done.
+    """
+
+    def __init__(
+        self,
+        connection: EtcdConnection,
+        prefix: str,
+        *,
+        timing: WatchTiming | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self.prefix = prefix
+        self.revision = 0
+        self.heard_at = float("-inf")
+        """Monotonic seconds of the last sign of life: how old `current` may be."""
+        self._connection = connection
+        self._keys = KeyValues(connection)
+        self._timing = timing or WatchTiming()
+        self._clock = clock
+        self._draw = draw
+        self._current: dict[str, KeyValue] = {}
+        self._stream: Stream | None = None
+        self._probed = False
+        self._relist_at = float("-inf")
+        self._backoff = Backoff(draw=draw)
+
+    @property
+    def current(self) -> Mapping[str, KeyValue]:
+        """The keys under the prefix as of `revision`; a live view."""
+        return MappingProxyType(self._current)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Changes:
+        while True:
+            first = self.revision == 0
+            try:
+                changes = await self.run_once()
+            except EtcdUnavailable as error:
+                _log.info("watch of %s interrupted: %s", self.prefix, error)
+                await self.aclose()
+                await asyncio.sleep(self._backoff.next())
+                continue
+            if changes.changes or (first and changes.listed):
+                return changes
+
+    async def aclose(self) -> None:
+        """Let go of the stream; iterating again resumes after the last revision seen."""
+        stream, self._stream = self._stream, None
+        self._probed = False
+        if stream is not None:
+            await stream.close()
+
+    async def run_once(self) -> Changes:
+        """Take one step: list, or read one response, or find that there is none.
+
+        Raises EtcdUnavailable when the stream or listing failed, EtcdRejected when refused.
+        """
+        now = self._clock()
+        if now >= self._relist_at:
+            return await self._list()
+        if self._stream is None:
+            self._stream = await self._open()
+        patience = min(self._timing.probe, self._relist_at - now)
+        response = await self._stream.read(timeout=patience)
+        if response is None:
+            await self._probe(self._stream)
+            return self._nothing()
+        self._probed = False
+        return await self._take(response)
+
+    async def _list(self) -> Changes:
+        # A stream opened before would tell what the listing already says.
+        await self.aclose()
+        listing = await self._keys.get_prefix(self.prefix)
+        found = {item.key: item for item in listing.items}
+        changes = difference(self._current, found)
+        self._current = found
+        self.revision = listing.revision
+        self._alive()
+        self._relist_at = self.heard_at + self._draw(*self._timing.relist)
+        return Changes(self.revision, changes, listed=True)
+
+    async def _open(self) -> Stream:
+        stream = await self._connection.stream(lambda member: member.watch.Watch)
+        create = WatchCreateRequest(
+            key=self.prefix.encode(),
+            range_end=prefix_range_end(self.prefix),
+            start_revision=self.revision + 1,
+        )
+        try:
+            await stream.write(WatchRequest(create_request=create), timeout=self._patience)
+        except BaseException:
+            await stream.close()
+            raise
+        return stream
+
+    async def _probe(self, stream: Stream) -> None:
+        """Ask a silent member for a sign of life, or give it up if it owes us one."""
+        if self._probed:
+            self._connection.suspect(stream.place)
+            raise EtcdUnavailable(f"etcd {stream.place}: the watch has gone silent")
+        self._probed = True
+        request = WatchRequest()
+        request.progress_request.SetInParent()
+        await stream.write(request, timeout=self._patience)
+
+    async def _take(self, response: Any) -> Changes:
+        if response.canceled:
+            return await self._cancelled(response)
+        self._alive()
+        # The revision of a response without events is not taken: some releases of etcd report
+        # progress before they have sent the events that led to it.
+        changes = tuple(
+            self._apply(event)
+            for event in response.events
+            if event.kv.mod_revision > self.revision
+            and (event.type != _DELETE_EVENT or event.kv.key.decode() in self._current)
+        )
+        self.revision = max([self.revision, *(event.kv.mod_revision for event in response.events)])
+        return Changes(self.revision, changes)
+
+    def _apply(self, event: Any) -> Change:
+        key = event.kv.key.decode()
+        if event.type == _DELETE_EVENT:
+            return Delete(key, self._current.pop(key))
+        item = self._current[key] = key_value(event.kv)
+        return Put(item)
+
+    async def _cancelled(self, response: Any) -> Changes:
+        reason = response.cancel_reason
+        await self.aclose()
+        if response.compact_revision:
+            _log.info("watch of %s fell behind a compaction; listing again", self.prefix)
+            self._relist_at = float("-inf")
+            return self._nothing()
+        if "permission" in reason or "auth" in reason:
+            raise EtcdRejected(f"watch of {self.prefix}: {reason}")
+        raise EtcdUnavailable(f"watch of {self.prefix} cancelled: {reason}")
+
+    def _alive(self) -> None:
+        self.heard_at = self._clock()
+        self._backoff.reset()
+
+    def _nothing(self) -> Changes:
+        return Changes(self.revision, ())
+
+    @property
+    def _patience(self) -> float:
+        return self._connection.settings.request_timeout
