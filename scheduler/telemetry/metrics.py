@@ -1,0 +1,56 @@
+"""A process's metrics: OpenTelemetry's SDK with a Prometheus endpoint, and OTLP if asked for."""
+
+import logging
+from collections.abc import Mapping
+
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+from scheduler.telemetry import environment, instruments, resource
+from scheduler.telemetry.gauges import Gauges
+from scheduler.telemetry.histograms import Histograms, PushedReader, ScrapedReader
+from scheduler.telemetry.identity import Identity
+from scheduler.telemetry.ledger import Ledger
+
+_log = logging.getLogger(__name__)
+_SCOPE = "taskyard"
+
+
+class Metrics:
+    """What is counted (`ledger`), what is read at a scrape (`gauges`), and both in Prometheus' text format."""
+
+    def __init__(self, identity: Identity, variables: Mapping[str, str], limit: int = 1000) -> None:
+        self.ledger = Ledger(limit)
+        self.gauges = Gauges()
+        self._registry = CollectorRegistry()
+        histograms = Histograms(self.ledger, InstrumentationScope(_SCOPE))
+        readers: list[MetricReader] = [ScrapedReader(histograms, self._registry)]
+        readers += _pushed(histograms, variables)
+        self._provider = MeterProvider(readers, resource.describe(identity), shutdown_on_exit=False)
+        meter = self._provider.get_meter(_SCOPE)
+        instruments.create_counters(meter, self.ledger)
+        instruments.create_gauges(meter, self.gauges)
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._registry)
+
+    def exposition(self) -> tuple[bytes, str]:
+        """Body and content type for `/metrics`."""
+        return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
+
+    def close(self) -> None:
+        """Export what is left and stop; blocks for as long as the exporters need."""
+        self._provider.shutdown()
+
+
+def _pushed(histograms: Histograms, variables: Mapping[str, str]) -> list[MetricReader]:
+    wanted = environment.exporters("METRICS", variables) - {"prometheus"}
+    for unknown in wanted - {"otlp"}:
+        _log.warning("OTEL_METRICS_EXPORTER names an exporter that is not built in", extra={"exporter": unknown})
+    if "otlp" not in wanted:
+        return []
+    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+
+    return [PushedReader(histograms, OTLPMetricExporter())]

@@ -1,0 +1,97 @@
+"""`/metrics`, `/livez` and `/readyz`: as routes for an app, and as a server of their own."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from scheduler.telemetry.metrics import Metrics
+
+Live = Callable[[], bool]
+"""Whether this process itself works; asks no store."""
+Ready = Callable[[], Awaitable[str | None]]
+"""Why this process cannot do its work right now, or None if it can."""
+
+_log = logging.getLogger(__name__)
+
+
+def probe_routes(metrics: Metrics, live: Live, ready: Ready) -> list[Route]:
+    """The three routes; `/livez` and `/readyz` answer 200 or 503 with a line of text."""
+
+    async def show_metrics(_: Request) -> Response:
+        body, content_type = metrics.exposition()
+        return Response(body, headers={"content-type": content_type})
+
+    async def show_live(_: Request) -> Response:
+        return PlainTextResponse("ok\n") if live() else PlainTextResponse("event loop stalled\n", 503)
+
+    async def show_ready(_: Request) -> Response:
+        try:
+            reason = await ready()
+        except Exception as error:  # whatever the check ran into, the answer is that it is not ready
+            _log.exception("readiness could not be determined")
+            reason = f"check failed: {type(error).__name__}"
+        return PlainTextResponse("ok\n") if reason is None else PlainTextResponse(f"{reason}\n", 503)
+
+    return [Route("/metrics", show_metrics), Route("/livez", show_live), Route("/readyz", show_ready)]
+
+
+class ProbeServer:
+    """Serves the routes over HTTP in the running event loop. `address` is `host:port`; port 0 takes a free one."""
+
+    def __init__(self, address: str, metrics: Metrics, live: Live, ready: Ready) -> None:
+        self._address = address
+        self._app = Starlette(routes=probe_routes(metrics, live, ready))
+        self._server: _Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it listens, once started."""
+        return self._address
+
+    async def start(self) -> None:
+        """Listen; raises OSError if the address cannot be had."""
+        listener = _listen(self._address)
+        host, port = listener.getsockname()[:2]
+        self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        config = uvicorn.Config(self._app, log_config=None, access_log=False, lifespan="off", ws="none")
+        self._server = _Server(config)
+        self._serving = asyncio.create_task(self._server.serve([listener]), name="probe-server")
+        await self._server.listening.wait()
+
+    async def stop(self) -> None:
+        """Answer what is being asked, then close."""
+        if self._server is not None and self._serving is not None:
+            self._server.should_exit = True
+            await self._serving
+
+
+class _Server(uvicorn.Server):
+    """uvicorn as a part of a process: it tells when it listens and leaves signals alone."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, int(port)), family=family, backlog=128)
