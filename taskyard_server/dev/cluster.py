@@ -64,8 +64,8 @@ def _choose_stores(options: ClusterOptions) -> _Stores:
 class Cluster:
     """A whole cluster under `options.directory`.
 
-    `report` receives one line at a time for the user. `ready_timeout` is how many seconds the roles
-    may take to become ready.
+    `report` receives one line at a time for the user. `ready_timeout` is how many seconds the stores,
+    then the servers, then the workers may take to become ready.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class Cluster:
         be met, ProcessError or OccupiedError when a part does not become ready. Whatever was
         started has ended when this returns or raises.
         """
+        self._make_directory()
         with DirectoryLock(self._options.directory):
             self._take_signals()
             self._forget_roster()
-            (self._options.directory / ".gitignore").write_text("*\n")
             try:
                 await self._until_stopped(self._live())
             finally:
@@ -111,7 +111,16 @@ class Cluster:
         if self._stop.is_set():
             for member in self._members:
                 member.kill()
+            return
+        self._report("stopping; press Ctrl-C again to stop at once")
         self._stop.set()
+
+    def _make_directory(self) -> None:
+        directory = self._options.directory
+        if not directory.exists():
+            directory.mkdir(parents=True)
+            # Databases do not belong into a repository. Never in a directory of somebody else's making.
+            (directory / ".gitignore").write_text("*\n")
 
     def _take_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -147,7 +156,7 @@ class Cluster:
 
     async def _start_stores(self, stores: Sequence[Store]) -> None:
         await asyncio.gather(*(self._keep(store) for store in stores))
-        await asyncio.gather(*(store.wait_ready() for store in stores))
+        await asyncio.gather(*(store.wait_ready(self._ready_timeout) for store in stores))
 
     async def _migrate(self, spec: ProcessSpec) -> None:
         process = Process(spec, clock=self._clock)

@@ -72,12 +72,16 @@ def dev(
     DIR for the next start. Everyone on this machine can reach it, without a password.
     """
     # Only here: the other roles do without what starts the stores.
-    from taskyard_server.dev.cluster import Cluster
-    from taskyard_server.dev.lock import LockedError
-    from taskyard_server.dev.occupant import OccupiedError
-    from taskyard_server.dev.plan import ClusterOptions, PlanError
-    from taskyard_server.dev.process import ProcessError
-    from taskyard_server.dev.store import MissingProgramError
+    try:
+        from taskyard_server.dev.cluster import Cluster
+        from taskyard_server.dev.lock import LockedError
+        from taskyard_server.dev.occupant import OccupiedError
+        from taskyard_server.dev.plan import ClusterOptions, PlanError
+        from taskyard_server.dev.process import ProcessError
+        from taskyard_server.dev.store import MissingProgramError
+    except ModuleNotFoundError as error:
+        typer.echo(f"taskyard-server dev needs taskyard-server[dev]: {error}", err=True)
+        raise typer.Exit(1) from error
 
     options = ClusterOptions(
         directory=directory.resolve(),

@@ -214,6 +214,19 @@ def test_ctrl_c_before_ready_stops_what_there_is(supervisor: StartSupervisor) ->
     assert gone(children) == []
 
 
+def test_a_second_ctrl_c_does_not_wait_for_anyone(supervisor: StartSupervisor, tmp_path: Path) -> None:
+    cluster = supervisor("--no-stores", TEST_STUBBORN="1")
+    cluster.wait_for("READY")
+    children = cluster.everything()
+    cluster.press_ctrl_c()
+    cluster.wait_for("stopping")
+    cluster.press_ctrl_c()
+    assert cluster.ended() == (0, "")
+    assert gone(children) == []
+    # Nobody was asked but the workers, who did not listen.
+    assert not (tmp_path / "workers" / "stopped").exists()
+
+
 def test_stores_with_an_address_are_not_started(supervisor: StartSupervisor) -> None:
     cluster = supervisor("--no-stores")
     cluster.wait_for("READY")
