@@ -1,0 +1,117 @@
+"""From what a caller asks for to the wire's messages.
+
+Only what can't be expressed is refused here, naming the field; all rules about values are the server's.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration as DurationMessage
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from taskyard import _json, models
+from taskyard._gen import task_pb2, task_service_pb2
+from taskyard.errors import FieldViolation, InvalidArgument
+
+
+def task_spec(request: models.TaskRequest, namespace: str, traceparent: str) -> task_pb2.TaskSpec:
+    """What goes over the wire for one task; raises InvalidArgument naming the field that can't be sent."""
+    payload = _json.encode(request.payload)
+    try:
+        # Most tasks have few of the options, and each keyword costs: the others are set only where they are given.
+        spec = task_pb2.TaskSpec(type=request.type, payload=payload, namespace=namespace, queue=request.queue)
+        if request.priority is not None:
+            spec.priority = request.priority
+        if request.selector:
+            spec.selector = request.selector
+        if request.idempotency_key:
+            spec.idempotency_key = request.idempotency_key
+        if request.depends_on:
+            spec.depends_on.extend(request.depends_on)
+        if traceparent:
+            spec.traceparent = traceparent
+    except (TypeError, ValueError) as error:
+        raise _unsendable(request, namespace, error) from error
+    _set_times(spec, request)
+    return spec
+
+
+def _set_times(spec: task_pb2.TaskSpec, request: models.TaskRequest) -> None:
+    if request.delay is not None:
+        spec.delay.CopyFrom(duration("delay", request.delay))
+    if request.run_at is not None:
+        spec.run_at.CopyFrom(timestamp("run_at", request.run_at))
+    if request.expires_at is not None:
+        spec.expires_at.CopyFrom(timestamp("expires_at", request.expires_at))
+    if request.timeout is not None:
+        spec.timeout.CopyFrom(duration("timeout", request.timeout))
+    if request.retry is not None:
+        spec.retry.CopyFrom(_retry_message(request.retry))
+
+
+def _unsendable(request: models.TaskRequest, namespace: str, error: Exception) -> InvalidArgument:
+    """Find which field the message refused, since protobuf's own errors don't always say."""
+    values = {name: getattr(request, name) for name in ("type", "queue", "priority", "selector", "idempotency_key")}
+    values |= {"depends_on": request.depends_on, "namespace": namespace}
+    for name, value in values.items():
+        arguments: dict[str, Any] = {name: value}
+        try:
+            task_pb2.TaskSpec(**arguments)
+        except (TypeError, ValueError) as cause:
+            return InvalidArgument(violations=[FieldViolation(name, str(cause))])
+    return InvalidArgument(str(error))
+
+
+def duration(field: str, value: models.Duration) -> DurationMessage:
+    """The message for a length of time; raises InvalidArgument naming `field` if it isn't one."""
+    message = DurationMessage()
+    try:
+        message.FromTimedelta(value if isinstance(value, timedelta) else timedelta(seconds=value))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidArgument(violations=[FieldViolation(field, f"is not a duration: {error}")]) from error
+    return message
+
+
+def timestamp(field: str, value: datetime) -> Timestamp:
+    """The message for a moment; raises InvalidArgument naming `field` if it isn't one or has no time zone."""
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise InvalidArgument(violations=[FieldViolation(field, "must be a datetime with a time zone")])
+    message = Timestamp()
+    message.FromDatetime(value)
+    return message
+
+
+def _retry_message(policy: models.RetryPolicy) -> task_pb2.RetryPolicy:
+    message = task_pb2.RetryPolicy()
+    for name in ("max_attempts", "multiplier", "jitter"):
+        value = getattr(policy, name)
+        try:
+            if value is not None:
+                setattr(message, name, value)
+        except (TypeError, ValueError) as error:
+            raise InvalidArgument(violations=[FieldViolation(f"retry.{name}", str(error))]) from error
+    if policy.initial_backoff is not None:
+        message.initial_backoff.CopyFrom(duration("retry.initial_backoff", policy.initial_backoff))
+    if policy.max_backoff is not None:
+        message.max_backoff.CopyFrom(duration("retry.max_backoff", policy.max_backoff))
+    return message
+
+
+def task_filter(wanted: models.TaskFilter, namespace: str) -> task_service_pb2.TaskFilter:
+    """The message for a filter within a namespace."""
+    message = task_service_pb2.TaskFilter(
+        namespace=namespace, queue=wanted.queue, type=wanted.type, error_type=wanted.error_type
+    )
+    if wanted.state is not None:
+        try:
+            message.state = task_pb2.TaskState.Value(f"TASK_STATE_{wanted.state}")
+        except ValueError as error:
+            raise InvalidArgument(violations=[FieldViolation("state", f"{wanted.state} can't be asked for")]) from error
+    return message
+
+
+def at_least_one(field: str, value: int) -> int:
+    """The value; raises InvalidArgument below 1, because the wire takes 0 for "left out"."""
+    if value < 1:
+        raise InvalidArgument(violations=[FieldViolation(field, "must be at least 1")])
+    return value
