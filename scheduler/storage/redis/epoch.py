@@ -1,0 +1,54 @@
+"""The lanes' epoch: whether Redis still is the server, and holds the data, that the leader filled."""
+
+import uuid
+from typing import Any
+
+from redis.asyncio import Redis
+
+from scheduler.storage.redis.batch import Batch
+from scheduler.storage.redis.keys import Keys
+from scheduler.storage.redis.script import Script
+
+_BEGIN = Script.load("begin_epoch")
+
+
+class StaleTerm(Exception):
+    """A leader of a later term has begun an epoch."""
+
+
+class LaneEpoch:
+    """A word that changes whenever entries may have been lost: by a wipe, a restart or a failover.
+
+    It joins a random key, which a wipe takes away, with the server's run id, which no other server and no second start
+    has. Every method raises StoreUnavailable while Redis is away.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    async def current(self) -> str | None:
+        """The epoch now; None when none has begun since the last wipe."""
+        batch = Batch(self._redis)
+        batch.add("HGET", self._keys.epoch, "epoch")
+        batch.add("INFO", "server")
+        epoch, server = await batch.send()
+        return None if epoch is None else _joined(epoch.decode(), server)
+
+    async def begin(self, term: int) -> str:
+        """Begins a new epoch as the leader of `term` and returns it.
+
+        Raises StaleTerm when a leader of a higher term has begun one.
+        """
+        epoch = uuid.uuid4().hex
+        batch = Batch(self._redis)
+        batch.call(_BEGIN, [self._keys.epoch], [term, epoch])
+        batch.add("INFO", "server")
+        begun, server = await batch.send()
+        if not begun:
+            raise StaleTerm(f"term {term} is over: a later leader has begun an epoch of the lanes")
+        return _joined(epoch, server)
+
+
+def _joined(epoch: str, server: dict[str, Any]) -> str:
+    return f"{epoch}:{server['run_id']}"

@@ -1,0 +1,48 @@
+"""Every key and channel that Taskyard uses in Redis."""
+
+from dataclasses import dataclass
+
+GROUP = "dispatchers"
+"""The consumer group of every lane."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Names under one prefix, so that several clusters can share a server."""
+
+    prefix: str = "taskyard"
+
+    @staticmethod
+    def tag(lane: str) -> str:
+        """The `namespace/queue` of a lane's name: lanes with the same tag share a slot of Redis Cluster."""
+        namespace, queue, _ = lane.split("/", 2)
+        return f"{namespace}/{queue}"
+
+    def lane(self, lane: str) -> str:
+        """The stream of a lane's name. Raises ValueError for what is not the name of a lane."""
+        return f"{self.prefix}:{{{self.tag(lane)}}}:lane:{lane}"
+
+    @property
+    def lanes(self) -> str:
+        """The set of the names of all lanes."""
+        return f"{self.prefix}:lanes"
+
+    @property
+    def epoch(self) -> str:
+        """The hash that holds the lanes' epoch and the term that began it."""
+        return f"{self.prefix}:epoch"
+
+    @property
+    def lanes_filled(self) -> str:
+        """The channel that tells which lanes got entries."""
+        return f"{self.prefix}:hints:lanes"
+
+    @property
+    def tasks_finished(self) -> str:
+        """The channel that tells which tasks became terminal."""
+        return f"{self.prefix}:hints:finished"
+
+    @property
+    def cancel_requested(self) -> str:
+        """The channel that tells which running tasks should be cancelled."""
+        return f"{self.prefix}:hints:cancels"

@@ -1,0 +1,166 @@
+"""Lanes as Redis streams: publish, take, acknowledge, give back, reclaim."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import TypeVar
+
+from redis.asyncio import Redis
+from redis.typing import EncodableT
+
+from scheduler.storage.redis.batch import Batch
+from scheduler.storage.redis.entries import Entry, LaneDepth, Quota, by_lane, unpacked
+from scheduler.storage.redis.hints import LanesFilled
+from scheduler.storage.redis.keys import GROUP, Keys
+from scheduler.storage.redis.script import Script
+from scheduler.storage.redis.shares import grouped, rotated, split
+
+_PUBLISH = Script.load("publish")
+_TAKE = Script.load("take")
+_ACK = Script.load("ack")
+_GIVE_BACK = Script.load("give_back")
+_RECLAIM = Script.load("reclaim")
+_DEPTH = Script.load("depth")
+_SWEEP = Script.load("sweep")
+
+# Entries a script handles in one call: nothing else runs on the server meanwhile, and Lua's stack is finite.
+_CHUNK = 1_000
+
+AnyItem = TypeVar("AnyItem")
+
+
+def _chunks(items: Iterable[AnyItem]) -> Iterator[list[AnyItem]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, _CHUNK)):
+        yield chunk
+
+
+class LaneStore:
+    """The lanes of one cluster, named as `Lane.name` does.
+
+    Every method raises StoreUnavailable while Redis is away; what was asked has then happened or not, and may be asked
+    again. An entry can reach readers more than once and be lost when Redis is: only Postgres knows.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, *, consumer_idle_ms: int = 3_600_000) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._consumer_idle_ms = consumer_idle_ms
+        self._turn = 0
+
+    async def publish(self, entries: Mapping[str, Sequence[tuple[str, int]]]) -> None:
+        """Appends (task id, attempt) pairs to the lanes they are listed under, and hints once for all."""
+        batch = Batch(self._redis)
+        for lane, waiting in entries.items():
+            for chunk in _chunks(waiting):
+                batch.call(_PUBLISH, [self._keys.lane(lane)], chain.from_iterable(chunk))
+        filled = [lane for lane, waiting in entries.items() if waiting]
+        if filled:
+            # Each time, and after the entries: whatever a sweep does meanwhile, the names are there in the end.
+            batch.add("SADD", self._keys.lanes, *filled)
+            self._hint(batch, filled)
+            await batch.send()
+
+    async def take(self, consumer: str, plan: Sequence[Quota], budget: int) -> list[Entry]:
+        """Up to `budget` new entries for a consumer; they are pending then, and no other consumer gets them here.
+
+        Each lane gives up to its quota, which may be 0; what is left of the budget goes to lanes that have more, those
+        of one queue in the plan's order. What a failed or cancelled call has taken comes back through `reclaim`.
+        """
+        if budget <= 0 or not plan:
+            return []
+        queues = rotated(grouped(plan, lambda quota: self._keys.tag(quota.lane)), self._turn)
+        self._turn += 1
+        shares = split(budget, [sum(quota.count for quota in queue) for queue in queues])
+        answers = await self._take(consumer, queues, shares)
+        taken = list(chain.from_iterable(answers))
+        for queue, share, answer in zip(queues, shares, answers, strict=True):
+            left = budget - len(taken)
+            # A queue that gave less than it was asked for is empty.
+            if left and len(answer) == share:
+                taken += (await self._take(consumer, [queue], [left]))[0]
+        return taken
+
+    async def ack(self, entries: Iterable[Entry]) -> None:
+        """Forgets entries that were dealt with."""
+        batch = Batch(self._redis)
+        for lane, dealt in by_lane(entries).items():
+            for chunk in _chunks(dealt):
+                batch.call(_ACK, [self._keys.lane(lane)], [GROUP, *[entry.entry_id for entry in chunk]])
+        await batch.send()
+
+    async def give_back(self, entries: Iterable[Entry]) -> None:
+        """Puts entries that cannot be used here at the end of their lanes, for any consumer, and hints."""
+        batch = Batch(self._redis)
+        lanes = by_lane(entries)
+        for lane, returned in lanes.items():
+            for chunk in _chunks(returned):
+                fields: list[EncodableT] = [GROUP]
+                for entry in chunk:
+                    fields += (entry.entry_id, entry.task_id, entry.attempt)
+                batch.call(_GIVE_BACK, [self._keys.lane(lane)], fields)
+        if lanes:
+            self._hint(batch, list(lanes))
+            await batch.send()
+
+    async def reclaim(self, consumer: str, lanes: Iterable[str], idle_ms: int, budget: int) -> list[Entry]:
+        """Takes over up to `budget` entries that any consumer took at least `idle_ms` ago, and nobody acknowledged.
+
+        They are pending for `consumer` then. Also forgets consumers that hold nothing and have been silent for an hour.
+        """
+        entries: list[Entry] = []
+        for queue in grouped(lanes, self._keys.tag):
+            position, cursor = 1, b"0-0"
+            while position and len(entries) < budget:
+                arguments = (GROUP, consumer, idle_ms, budget - len(entries), position, cursor, self._consumer_idle_ms)
+                batch = Batch(self._redis)
+                batch.call(_RECLAIM, self._streams(queue), arguments)
+                position, cursor, *blocks = (await batch.send())[0]
+                entries += unpacked(blocks, queue)
+        return entries
+
+    async def names(self) -> set[str]:
+        """The names of all lanes that were published to and not swept since."""
+        batch = Batch(self._redis)
+        batch.add("SMEMBERS", self._keys.lanes)
+        return {name.decode() for name in (await batch.send())[0]}
+
+    async def depths(self, lanes: Collection[str]) -> dict[str, LaneDepth]:
+        """How full each lane is; a lane that is not there has depth 0."""
+        queues = grouped(lanes, self._keys.tag)
+        batch = Batch(self._redis)
+        for queue in queues:
+            batch.call(_DEPTH, self._streams(queue), [GROUP])
+        figures = chain.from_iterable(await batch.send())
+        return {lane: LaneDepth(next(figures), next(figures), next(figures)) for lane in chain.from_iterable(queues)}
+
+    async def sweep(self, lane: str) -> bool:
+        """Removes a lane in which nothing waits and nothing is pending; False when it is in use."""
+        removal = Batch(self._redis)
+        removal.call(_SWEEP, [self._keys.lane(lane)], [GROUP])
+        if not (await removal.send())[0]:
+            return False
+        # The name is in another slot of a cluster, so it goes on its own. A publisher adds its entries and then the
+        # name: if both came before this, the stream is there again and the name is put back.
+        deletion = Batch(self._redis)
+        deletion.add("SREM", self._keys.lanes, lane)
+        deletion.add("EXISTS", self._keys.lane(lane))
+        _, back = await deletion.send()
+        if back:
+            registration = Batch(self._redis)
+            registration.add("SADD", self._keys.lanes, lane)
+            await registration.send()
+        return not back
+
+    async def _take(self, consumer: str, queues: Sequence[list[Quota]], shares: Sequence[int]) -> list[list[Entry]]:
+        batch = Batch(self._redis)
+        for queue, share in zip(queues, shares, strict=True):
+            quotas = [quota.count for quota in queue]
+            batch.call(_TAKE, self._streams(quota.lane for quota in queue), [GROUP, consumer, share, *quotas])
+        replies = await batch.send()
+        return [unpacked(reply, [quota.lane for quota in queue]) for queue, reply in zip(queues, replies, strict=True)]
+
+    def _streams(self, lanes: Iterable[str]) -> list[str]:
+        return [self._keys.lane(lane) for lane in lanes]
+
+    def _hint(self, batch: Batch, lanes: Sequence[str]) -> None:
+        batch.add("PUBLISH", self._keys.lanes_filled, LanesFilled(tuple(lanes)).encode())
