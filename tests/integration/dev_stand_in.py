@@ -39,8 +39,9 @@ def serve(address: str) -> None:
 def work() -> None:
     if "TEST_STUBBORN" in os.environ:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # A child of the worker's own, as a pool for CPU-bound work would be.
-    subprocess.Popen(["sleep", "1000"])
+    if "TEST_CHILD" in os.environ:
+        # A child of the worker's own, as a pool for CPU-bound work would be.
+        subprocess.Popen(["sleep", "1000"])
     fresh = Path(os.environ["TEST_WORKERS"]) / f"fresh-{os.getpid()}"
     fresh.write_text(str(os.getpid()))
     fresh.replace(fresh.with_name(os.environ["TASKYARD_WORKER_NAME"]))

@@ -93,7 +93,7 @@ def gone(processes: list[psutil.Process]) -> list[psutil.Process]:
 def test_ready_lists_every_process_and_ctrl_c_stops_those_in_order_and_no_other(
     supervisor: StartSupervisor, tmp_path: Path
 ) -> None:
-    cluster = supervisor()
+    cluster = supervisor(TEST_CHILD="1")
     ready = cluster.wait_for("READY")
     roster = cluster.roster()
     assert ready == f"READY rest={roster['rest']} grpc={roster['grpc']} cluster={tmp_path}/state/cluster.json"
@@ -158,7 +158,7 @@ def test_a_store_that_dies_is_started_again(supervisor: StartSupervisor) -> None
 
 
 def test_what_a_killed_worker_left_behind_goes_too(supervisor: StartSupervisor) -> None:
-    cluster = supervisor("--no-stores")
+    cluster = supervisor("--no-stores", TEST_CHILD="1")
     cluster.wait_for("READY")
     worker = psutil.Process(cluster.pids()["worker-1"])
     grandchildren = worker.children()
