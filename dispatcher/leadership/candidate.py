@@ -45,6 +45,11 @@ class LeaderRecord:
     candidate: Candidate
     term: int
 
+    @classmethod
+    def from_item(cls, item: KeyValue) -> LeaderRecord:
+        """Return the record for the leader's key. Raises ValueError if no candidate wrote it."""
+        return cls(Candidate.from_json(item.value), item.create_revision)
+
 
 class Standing(Enum):
     """Where one candidate stands."""

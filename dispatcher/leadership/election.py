@@ -12,7 +12,7 @@ from typing import Any
 
 from dispatcher.leadership.candidate import Candidate, LeaderRecord, Standing, first, standing
 from dispatcher.leadership.term import Term, TermOver
-from scheduler.storage.etcd import Backoff, Etcd, EtcdError, Lease, WatchTiming
+from scheduler.storage.etcd import Backoff, Etcd, EtcdError, KeyValue, Lease, WatchTiming
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,10 @@ class ElectionTiming:
 
 
 class Elector:
-    """Stands for election as long as it runs, and runs the leader's work while it leads."""
+    """Stands for election as long as it runs, and runs the leader's work while it leads.
+
+    `on_leader` is called whenever another leader becomes known, be it this process or another.
+    """
 
     def __init__(
         self,
@@ -54,18 +57,22 @@ class Elector:
         candidate: Candidate,
         *,
         timing: ElectionTiming | None = None,
+        on_leader: Callable[[LeaderRecord | None], None] | None = None,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.candidate = candidate
         self._etcd = etcd
         self._timing = timing or ElectionTiming()
+        self._on_leader = on_leader
         self._draw = draw
         self._backoff = Backoff(draw=draw)
         # Of its own, so that the leader's renewals never queue behind those of worker sessions.
         self._renewal = etcd.renewal()
         # A follower whose member fell silent has to notice before it is needed as the next leader.
         self._candidates = etcd.watch(etcd.keys.election, timing=WatchTiming(probe=1.0))
+        self._leader: LeaderRecord | None = None
         self._term: Term | None = None
+        self._leftover: Lease | None = None
         self._changed = asyncio.Event()
         self._resigning = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -84,14 +91,7 @@ class Elector:
     @property
     def leader(self) -> LeaderRecord | None:
         """Who leads, as far as etcd was last heard of; for showing, not for deciding."""
-        item = first(self._candidates.current)
-        if item is None:
-            return None
-        try:
-            return LeaderRecord(Candidate.from_json(item.value), item.create_revision)
-        except ValueError:
-            _log.warning("%s holds no candidate: %r", item.key, item.value)
-            return None
+        return self._leader
 
     async def run(self, on_lead: Work) -> None:
         """Follow and lead in turn until `resign` or cancellation; the key is gone when it returns.
@@ -122,6 +122,7 @@ class Elector:
 
     async def run_once(self, on_lead: Work) -> None:
         """Stand for election once: follow, lead if elected, and withdraw. Raises EtcdError."""
+        await self._finish_resigning()
         lease = await self._renewal.grant(self._timing.ttl, on_lost=lambda _: self._changed.set())
         work: asyncio.Task[None] | None = None
         ending: Ending | None = None
@@ -211,10 +212,18 @@ class Elector:
 
     async def _give_up(self, lease: Lease) -> None:
         """Delete the lease, and with it the key."""
+        self._leftover = lease
         try:
-            await self._renewal.revoke(lease, timeout=1.0)
+            await self._finish_resigning()
         except EtcdError as error:
             _log.warning("candidacy left to expire within %s s: %s", lease.ttl, error)
+
+    async def _finish_resigning(self) -> None:
+        # A key left behind from an outage would count as the leader's until its lease expires,
+        # which etcd puts off by a whole TTL when it restarts.
+        if self._leftover is not None:
+            await self._renewal.revoke(self._leftover, timeout=1.0)
+            self._leftover = None
 
     async def _observe(self) -> None:
         """Keep the view of all candidates up to date."""
@@ -223,10 +232,22 @@ class Elector:
             try:
                 async for _ in self._candidates:
                     self._changed.set()
+                    self._note_leader(first(self._candidates.current))
                     backoff.reset()
             except EtcdError as error:
                 _log.warning("cannot watch the election: %s", error)
                 await asyncio.sleep(backoff.next())
+
+    def _note_leader(self, item: KeyValue | None) -> None:
+        try:
+            leader = None if item is None else LeaderRecord.from_item(item)
+        except ValueError as error:
+            _log.warning("cannot tell who leads: %s", error)
+            leader = None
+        if leader != self._leader:
+            self._leader = leader
+            if self._on_leader is not None:
+                self._on_leader(leader)
 
     async def _wait_changed(self, timeout: float) -> None:
         try:

@@ -9,6 +9,7 @@ from collections.abc import Callable, MutableSequence
 from types import TracebackType
 from typing import Any, Self
 
+import grpc
 import grpc.aio
 from etcd3aio._protobuf import AuthenticateRequest
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
@@ -19,6 +20,7 @@ from scheduler.storage.etcd.errors import (
     EtcdUnauthenticated,
     EtcdUnavailable,
     from_rpc,
+    from_status,
 )
 from scheduler.storage.etcd.member import Member
 from scheduler.storage.etcd.settings import EtcdSettings
@@ -119,11 +121,19 @@ class EtcdConnection:
         except grpc.aio.AioRpcError as error:
             raise self._noticed(member, error) from error
 
+    def ended(self, place: str, reason: str) -> EtcdError:
+        """Return the error for a stream that the member at `place` ended in words, not by status."""
+        denied = "permission denied" in reason
+        code = grpc.StatusCode.PERMISSION_DENIED if denied else grpc.StatusCode.UNAVAILABLE
+        return self._concluded(from_status(code, reason, place), place)
+
     def _noticed(self, member: Member, error: grpc.aio.AioRpcError) -> EtcdError:
-        """Draw the consequences of a failed call and return it as our own error."""
-        failure = from_rpc(error, member.address)
+        return self._concluded(from_rpc(error, member.address), member.address)
+
+    def _concluded(self, failure: EtcdError, place: str) -> EtcdError:
+        """Draw the consequences of a failure and return it."""
         if isinstance(failure, EtcdUnavailable):
-            self.suspect(member.address)
+            self.suspect(place)
         if isinstance(failure, EtcdUnauthenticated):
             self._token = None
         return failure

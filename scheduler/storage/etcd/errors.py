@@ -5,6 +5,8 @@ from __future__ import annotations
 import grpc
 import grpc.aio
 
+from scheduler.storage.unavailable import StoreUnavailable
+
 _TRANSIENT = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -26,11 +28,11 @@ class EtcdError(Exception):
     """Base of every error this package raises."""
 
 
-class EtcdUnavailable(EtcdError):
+class EtcdUnavailable(EtcdError, StoreUnavailable):
     """No member answered in time. Whether a write took effect is unknown unless `sent` is False."""
 
-    def __init__(self, message: str, *, sent: bool = True) -> None:
-        super().__init__(message)
+    def __init__(self, detail: str, *, sent: bool = True) -> None:
+        StoreUnavailable.__init__(self, "etcd", detail)
         self.sent = sent
 
 
@@ -52,7 +54,7 @@ class LeaseNotFound(EtcdRejected):
 
 def from_status(code: grpc.StatusCode, details: str, place: str) -> EtcdError:
     """Return the error for a gRPC status received from (or instead of) the member at `place`."""
-    message = f"etcd {place}: {code.name}: {details}"
+    message = f"{place}: {code.name}: {details}"
     words = details.lower()
     if any(phrase in words for phrase in _STALE_TOKEN):
         return EtcdUnauthenticated(message)

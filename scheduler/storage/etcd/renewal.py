@@ -144,7 +144,7 @@ class LeaseRenewal:
         patience = self._connection.settings.request_timeout
         if any(lease.is_stalled(now, patience) for lease in self._leases.values()):
             self._connection.suspect(stream.place)
-            raise EtcdUnavailable(f"etcd {stream.place}: renewals are not answered")
+            raise EtcdUnavailable(f"{stream.place}: renewals are not answered")
         for lease in [lease for lease in self._leases.values() if lease.is_due(now)]:
             lease.renewal_sent(self._clock())
             await stream.write(LeaseKeepAliveRequest(ID=lease.id), timeout=min(patience, 1.0))

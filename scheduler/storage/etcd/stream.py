@@ -46,9 +46,9 @@ class Stream:
         except grpc.aio.AioRpcError as error:
             raise self._failed(error) from error
         except asyncio.InvalidStateError as error:
-            raise EtcdUnavailable(f"etcd {self.place}: the stream has ended") from error
+            raise EtcdUnavailable(f"{self.place}: the stream has ended") from error
         except TimeoutError as error:
-            raise EtcdUnavailable(f"etcd {self.place}: could not write for {timeout} s") from error
+            raise EtcdUnavailable(f"{self.place}: could not write for {timeout} s") from error
 
     async def read(self, *, timeout: float) -> Any | None:
         """Return the next message, or None after `timeout` seconds of silence.
@@ -67,13 +67,13 @@ class Stream:
 
     def _result(self, reading: asyncio.Task[Any]) -> Any:
         if reading.cancelled():
-            raise EtcdUnavailable(f"etcd {self.place}: the stream was closed")
+            raise EtcdUnavailable(f"{self.place}: the stream was closed")
         try:
             message = reading.result()
         except grpc.aio.AioRpcError as error:
             raise self._failed(error) from error
         if message is _END:
-            raise EtcdUnavailable(f"etcd {self.place}: the member ended the stream")
+            raise EtcdUnavailable(f"{self.place}: the member ended the stream")
         return message
 
     async def close(self) -> None:

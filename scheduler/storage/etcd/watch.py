@@ -17,7 +17,7 @@ from etcd3aio.kv import prefix_range_end
 from scheduler.storage.etcd.backoff import Backoff
 from scheduler.storage.etcd.change import Change, Changes, Delete, Put, difference
 from scheduler.storage.etcd.connection import EtcdConnection
-from scheduler.storage.etcd.errors import EtcdRejected, EtcdUnavailable
+from scheduler.storage.etcd.errors import EtcdUnauthenticated, EtcdUnavailable
 from scheduler.storage.etcd.kv import KeyValue, KeyValues, key_value
 from scheduler.storage.etcd.stream import Stream
 
@@ -81,7 +81,7 @@ class PrefixWatch:
             first = self.revision == 0
             try:
                 changes = await self.run_once()
-            except EtcdUnavailable as error:
+            except (EtcdUnavailable, EtcdUnauthenticated) as error:
                 _log.info("watch of %s interrupted: %s", self.prefix, error)
                 await self.aclose()
                 await asyncio.sleep(self._backoff.next())
@@ -112,7 +112,7 @@ class PrefixWatch:
             await self._probe(self._stream)
             return self._nothing()
         self._probed = False
-        return await self._take(response)
+        return await self._take(self._stream, response)
 
     async def _list(self) -> Changes:
         # A stream opened before would tell what the listing already says.
@@ -144,15 +144,15 @@ class PrefixWatch:
         """Ask a silent member for a sign of life, or give it up if it owes us one."""
         if self._probed:
             self._connection.suspect(stream.place)
-            raise EtcdUnavailable(f"etcd {stream.place}: the watch has gone silent")
+            raise EtcdUnavailable(f"{stream.place}: the watch has gone silent")
         self._probed = True
         request = WatchRequest()
         request.progress_request.SetInParent()
         await stream.write(request, timeout=self._patience)
 
-    async def _take(self, response: Any) -> Changes:
+    async def _take(self, stream: Stream, response: Any) -> Changes:
         if response.canceled:
-            return await self._cancelled(response)
+            return await self._cancelled(stream, response)
         self._alive()
         # The revision of a response without events is not taken: some releases of etcd report
         # progress before they have sent the events that led to it.
@@ -172,16 +172,13 @@ class PrefixWatch:
         item = self._current[key] = key_value(event.kv)
         return Put(item)
 
-    async def _cancelled(self, response: Any) -> Changes:
-        reason = response.cancel_reason
+    async def _cancelled(self, stream: Stream, response: Any) -> Changes:
         await self.aclose()
-        if response.compact_revision:
-            _log.info("watch of %s fell behind a compaction; listing again", self.prefix)
-            self._relist_at = float("-inf")
-            return self._nothing()
-        if "permission" in reason or "auth" in reason:
-            raise EtcdRejected(f"watch of {self.prefix}: {reason}")
-        raise EtcdUnavailable(f"watch of {self.prefix} cancelled: {reason}")
+        if not response.compact_revision:
+            raise self._connection.ended(stream.place, response.cancel_reason)
+        _log.info("watch of %s fell behind a compaction; listing again", self.prefix)
+        self._relist_at = float("-inf")
+        return self._nothing()
 
     def _alive(self) -> None:
         self.heard_at = self._clock()

@@ -1,0 +1,72 @@
+"""Who leads, and until when the leader may trust it: without etcd, on a clock of its own."""
+
+import pytest
+
+from dispatcher.leadership import Candidate, LeaderRecord, Term, TermOver
+from dispatcher.leadership.candidate import Standing, standing
+from scheduler.storage.etcd import KeyValue
+from scheduler.storage.etcd.lease import Lease
+
+ONE = Candidate(dispatcher_id="one", pid=1, pod="pod-1", address="10.0.0.1:7071")
+
+
+def candidacy(key: str, revision: int) -> KeyValue:
+    return KeyValue(key, ONE.to_json(), create_revision=revision, mod_revision=revision)
+
+
+def test_a_term_is_trusted_until_a_margin_before_its_lease_could_expire() -> None:
+    now = 100.0
+    lease = Lease(1, 5.0, granted_at=100.0)
+    term = Term(7, lease, margin=1.0, clock=lambda: now)
+    assert term.trusted_until == 104.0
+    assert term.is_trusted(103.9)
+    assert not term.is_trusted(104.0)
+    lease.renewal_sent(102.0)
+    lease.renewal_answered(5.0)
+    assert term.is_trusted(105.9)
+    term.require()
+    now = 106.0  # As after a SIGSTOP: nothing happened but time.
+    with pytest.raises(TermOver, match="term 7"):
+        term.require()
+
+
+def test_a_term_that_ended_is_never_trusted_again() -> None:
+    lease = Lease(1, 5.0, granted_at=100.0)
+    term = Term(7, lease, margin=1.0, clock=lambda: 100.0)
+    term.end("resigned")
+    term.end("later")
+    assert not term.is_trusted(100.0)
+    assert term.ended == "resigned"
+
+
+def test_a_lost_lease_ends_trust_at_once() -> None:
+    lease = Lease(1, 5.0, granted_at=100.0)
+    term = Term(7, lease, margin=1.0, clock=lambda: 100.0)
+    lease.lose("revoked")
+    assert not term.is_trusted()
+
+
+@pytest.mark.parametrize(
+    ("others", "revision", "expected"),
+    [
+        ({}, 9, Standing.UNKNOWN),
+        ({}, 10, Standing.GONE),
+        ({"/a": 10}, 10, Standing.LEADING),
+        ({"/a": 10, "/b": 9}, 10, Standing.WAITING),
+        ({"/a": 10, "/b": 11}, 11, Standing.LEADING),
+        ({"/a": 12, "/b": 11}, 12, Standing.GONE),
+    ],
+)
+def test_the_key_created_first_leads(others: dict[str, int], revision: int, expected: Standing) -> None:
+    candidates = {key: candidacy(key, created) for key, created in others.items()}
+    assert standing(candidates, revision, "/a", 10) is expected
+
+
+def test_a_leader_is_read_back_from_its_key() -> None:
+    assert LeaderRecord.from_item(candidacy("/a", 5)) == LeaderRecord(ONE, 5)
+
+
+@pytest.mark.parametrize("value", [b"", b"[]", b"{}", b'{"dispatcher_id": 1, "pid": "x"}'])
+def test_what_no_candidate_wrote_is_refused(value: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever is wrong with it
+        Candidate.from_json(value)
