@@ -2,6 +2,7 @@
 
 import typer
 
+from taskyard_server import roles
 from taskyard_server.dev.command import dev
 
 app = typer.Typer(
@@ -11,6 +12,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command("dispatcher", context_settings=roles.PASS_ALL, add_help_option=False)(roles.dispatcher)
+app.command("migrate")(roles.migrate)
 app.command("dev")(dev)
 
 

@@ -1,9 +1,11 @@
 """The small JSON documents inside task rows."""
 
 from dataclasses import asdict
+from functools import lru_cache
 
 import orjson
 
+from scheduler.domain import retry
 from scheduler.domain.task import RetryPolicy, TaskError
 
 
@@ -27,3 +29,9 @@ def dump_error(error: TaskError | None) -> str | None:
 def load_error(text: str | None) -> TaskError | None:
     """The error of such a document."""
     return TaskError(**orjson.loads(text)) if text else None
+
+
+@lru_cache(maxsize=4096)
+def merged_retry(text: str | None, queue: RetryPolicy | None) -> RetryPolicy:
+    """What a task's own document, its queue and the defaults add up to."""
+    return retry.effective(load_retry(text), queue)

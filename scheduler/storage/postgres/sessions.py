@@ -47,6 +47,15 @@ class Held(NamedTuple):
     cancel_requested: bool
 
 
+class RunningRef(NamedTuple):
+    """An attempt that a session runs."""
+
+    session: str
+    task_id: str
+    attempt: int
+    cancel_requested: bool
+
+
 class NamespaceMismatch(Exception):
     """The session id belongs to a worker of another namespace."""
 
@@ -97,6 +106,11 @@ class Sessions:
         else:
             found = await self._database.fetch(load("session_running"), session)
         return [Held(Claimed(str(r[0]), r[1], str(r[2]), *r[3:11]), r[11]) for r in (tuple(row) for row in found)]
+
+    async def running(self, sessions: Sequence[str], age: float) -> list[RunningRef]:
+        """What these sessions run, as far as it started at least `age` seconds ago."""
+        found = await self._database.fetch(load("sessions_running"), sessions, age)
+        return [RunningRef(str(row[0]), str(row[1]), row[2], row[3]) for row in found]
 
     async def live(self) -> list[LiveSession]:
         """All sessions that are alive as far as Postgres knows."""

@@ -124,7 +124,7 @@ CREATE TABLE taskyard.queue (
 
 -- One row: the fence of the leader's duties, and the last epoch of the lanes that the leader has built.
 CREATE TABLE taskyard.leader (
-    only       boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single     boolean PRIMARY KEY DEFAULT true CHECK (single),
     term       bigint      NOT NULL DEFAULT 0,
     dispatcher text        NOT NULL DEFAULT '',
     since      timestamptz NOT NULL DEFAULT now(),

@@ -1,0 +1,232 @@
+"""Moving tasks from lanes to sessions: read, assign, claim, send, acknowledge."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from dispatcher import frames
+from dispatcher.assignment import spread
+from dispatcher.lanes import Group, LaneBoard
+from dispatcher.planning import plan_reads
+from dispatcher.sessions import Running, Session
+from scheduler.background import Background
+from scheduler.batcher import Batcher
+from scheduler.clock import Clock
+from scheduler.storage.postgres.claims import Bid, Claimed, Claims, Head
+from scheduler.storage.redis.entries import Entry
+from scheduler.storage.redis.lanes import LaneStore
+from scheduler.storage.unavailable import StoreUnavailable
+from scheduler.telemetry import Claim, Telemetry
+
+_log = logging.getLogger(__name__)
+
+READ_SIZE = 500
+"""Most entries of one read; more are fetched by the next, while these are being claimed."""
+CLAIM_SIZE = 1000
+
+
+class Offer(NamedTuple):
+    """A lane entry reserved for a session."""
+
+    entry: Entry
+    session: Session
+
+
+class Claiming:
+    """Fills free slots from the lanes, or straight from Postgres while Redis is away."""
+
+    def __init__(
+        self,
+        *,
+        consumer: str,
+        board: LaneBoard,
+        lanes: LaneStore,
+        claims: Claims,
+        telemetry: Telemetry,
+        clock: Clock,
+        slots_freed: Callable[[], None],
+    ) -> None:
+        self._consumer = consumer
+        self._board = board
+        self._lanes = lanes
+        self._claims = claims
+        self._telemetry = telemetry
+        self._clock = clock
+        self._slots_freed = slots_freed
+        self._credits: dict[int, float] = {}
+        self._turn = 0
+        self._claimer = Batcher(self._claim_offers, size=CLAIM_SIZE, parallel=2)
+        self._acker = Batcher(self._acknowledge, size=2000, parallel=2)
+        self._background = Background()
+        self.interrupted = False
+        """Postgres did not answer a claim; nothing should be read until it does."""
+
+    async def from_lanes(self) -> bool:
+        """One read of every group of lanes that has free slots; False if there was nothing to do.
+
+        Raises StoreUnavailable if Redis is away. Claims go on in the background.
+        """
+        found = False
+        for group in self._board.groups():
+            free = sum(session.free for session in group.sessions)
+            if free > 0:
+                found |= await self._read(group, min(free, READ_SIZE))
+        return found
+
+    async def offer(self, entries: Sequence[Entry]) -> None:
+        """Assign and claim entries that this dispatcher has read, whichever way; those that fit nowhere go back."""
+        by_lane: dict[str, list[Entry]] = defaultdict(list)
+        for entry in entries:
+            by_lane[entry.lane].append(entry)
+        left_over: list[Entry] = []
+        for group_entries, sessions in self._fitting(by_lane):
+            left_over.extend(self._reserve(group_entries, sessions))
+        await self._give_back(left_over)
+
+    async def from_postgres(self, lanes: Iterable[str]) -> bool:
+        """Claim straight from the tables for every free slot; False if nothing was claimed."""
+        self._board.replace(set(lanes))
+        found = False
+        for group in self._board.groups():
+            free = sum(session.free for session in group.sessions)
+            if free > 0:
+                found |= await self._claim_heads(group, min(free, READ_SIZE))
+        return found
+
+    async def close(self) -> None:
+        """Wait for the claims under way."""
+        await self._background.close()
+
+    async def _read(self, group: Group, budget: int) -> bool:
+        self._turn += 1
+        plan = plan_reads(group.lanes, budget, self._credits, self._turn)
+        self._credits.update(plan.credits)
+        names = [quota.lane for quota in plan.quotas]
+        self._board.take(names)
+        try:
+            entries = await self._lanes.take(self._consumer, plan.quotas, budget)
+        except StoreUnavailable:
+            self._board.learn(names)
+            raise
+        if len(entries) == budget:
+            self._board.learn(names)
+        left_over = self._reserve(entries, group.sessions)
+        if left_over:
+            # A session went away while the read was under way.
+            self._background.start(self._give_back(left_over))
+        return bool(entries)
+
+    def _fitting(self, by_lane: dict[str, list[Entry]]) -> Iterable[tuple[list[Entry], list[Session]]]:
+        self._board.learn(by_lane)
+        served = {lane.name: group.sessions for group in self._board.groups() for lane in group.lanes}
+        for lane, entries in by_lane.items():
+            yield entries, served.get(lane, [])
+
+    def _reserve(self, entries: Sequence[Entry], sessions: Sequence[Session]) -> Sequence[Entry]:
+        """Reserve slots and start the claims; returns the entries that no session has a slot for."""
+        if not entries:
+            return entries
+        by_id = {session.id: session for session in sessions}
+        chosen = spread(len(entries), {session.id: session.free for session in sessions})
+        offers = [Offer(entry, by_id[session_id]) for entry, session_id in zip(entries, chosen, strict=False)]
+        for offer in offers:
+            offer.session.reserved += 1
+        self._background.start(self._settle(offers))
+        return entries[len(offers) :]
+
+    async def _settle(self, offers: list[Offer]) -> None:
+        try:
+            await self._claimer.add(offers)
+        except StoreUnavailable as error:
+            # The entries stay pending in Redis and are reclaimed; whether some were claimed, the upkeep finds out.
+            _log.warning("claim of %d tasks is unknown: %s", len(offers), error)
+            self.interrupted = True
+        finally:
+            for offer in offers:
+                offer.session.reserved -= 1
+
+    async def _claim_offers(self, offers: list[Offer]) -> list[None]:
+        bids = [Bid(offer.entry.task_id, offer.entry.attempt, offer.session.id) for offer in offers]
+        generations = {offer.session.id: offer.session.generation for offer in offers}
+        began = self._clock.monotonic()
+        claimed = await self._claims.claim(bids, generations)
+        self._send(claimed, {offer.session.id: offer.session for offer in offers}, began)
+        self._telemetry.committed("claim", len(claimed), self._clock.monotonic() - began)
+        won = {task.task_id for task in claimed}
+        lost = [offer.entry for offer in offers if offer.entry.task_id not in won]
+        self._background.start(self._acker.add([o.entry for o in offers if o.entry.task_id in won]))
+        if lost:
+            self._background.start(self._dispose(lost))
+            self._slots_freed()
+        return [None] * len(offers)
+
+    def _send(self, claimed: Sequence[Claimed], sessions: dict[str, Session], began: float) -> None:
+        now = self._clock.monotonic()
+        took = now - began
+        claims: list[Claim] = []
+        by_session: dict[str, list[Claimed]] = defaultdict(list)
+        for task in claimed:
+            by_session[task.session].append(task)
+        for session_id, tasks in by_session.items():
+            session = sessions[session_id]
+            session.assign([Running(task, now) for task in tasks], map(frames.assignment, tasks))
+            claims += [Claim(t.task_id, t.attempt, t.lane, session.runner, t.waited, t.traceparent) for t in tasks]
+        self._telemetry.claimed(claims, took)
+
+    async def _dispose(self, entries: Sequence[Entry]) -> None:
+        """Entries that were not claimed: dead ones are deleted, the others offered to whoever can take them."""
+        try:
+            waiting = await self._claims.still_queued([(entry.task_id, entry.attempt) for entry in entries])
+        except StoreUnavailable as error:
+            _log.info("%d entries stay pending: %s", len(entries), error)
+            return
+        await self._acker.add([entry for entry in entries if entry.task_id not in waiting])
+        await self._give_back([entry for entry in entries if entry.task_id in waiting])
+
+    async def _give_back(self, entries: Sequence[Entry]) -> None:
+        try:
+            await self._lanes.give_back(entries)
+        except StoreUnavailable as error:
+            # They stay pending, and are reclaimed.
+            _log.info("%d entries are not given back: %s", len(entries), error)
+
+    async def _acknowledge(self, entries: list[Entry]) -> list[None]:
+        try:
+            await self._lanes.ack(entries)
+        except StoreUnavailable as error:
+            # They are read again later, and die at their claim.
+            _log.debug("unacknowledged: %s", error)
+        return [None] * len(entries)
+
+    async def _claim_heads(self, group: Group, budget: int) -> bool:
+        self._turn += 1
+        plan = plan_reads(group.lanes, budget, self._credits, self._turn)
+        reserved: list[Session] = []
+        by_id = {session.id: session for session in group.sessions}
+
+        def assign(heads: Sequence[Head]) -> list[Bid]:
+            _release(reserved)
+            chosen = spread(len(heads), {session.id: session.free for session in group.sessions})
+            for session_id in chosen:
+                by_id[session_id].reserved += 1
+                reserved.append(by_id[session_id])
+            return [
+                Bid(head.task_id, head.attempt, session_id) for head, session_id in zip(heads, chosen, strict=False)
+            ]
+
+        began = self._clock.monotonic()
+        try:
+            generations = {session.id: session.generation for session in group.sessions}
+            quotas = {quota.lane: budget for quota in plan.quotas}
+            claimed = await self._claims.claim_heads(quotas, generations, assign)
+            self._send(claimed, by_id, began)
+        finally:
+            _release(reserved)
+        return bool(claimed)
+
+
+def _release(reserved: list[Session]) -> None:
+    for session in reserved:
+        session.reserved -= 1
+    reserved.clear()

@@ -1,0 +1,67 @@
+"""What happens when a stream ends: the worker has a grace to come back, here or elsewhere."""
+
+import logging
+
+from dispatcher.loss import Loss
+from dispatcher.presence import Presence
+from dispatcher.sessions import Roster, Session
+from scheduler.background import Background
+from scheduler.clock import Clock
+from scheduler.storage.unavailable import StoreUnavailable
+
+_log = logging.getLogger(__name__)
+
+STORE_PAUSE = 1.0
+"""Seconds between tries to end a session while Postgres is away."""
+
+
+class Departure:
+    """Gives sessions up whose worker said goodbye, or did not come back within the grace."""
+
+    def __init__(self, roster: Roster, loss: Loss, presence: Presence, clock: Clock, grace: float) -> None:
+        self._roster = roster
+        self._loss = loss
+        self._presence = presence
+        self._clock = clock
+        self._grace = grace
+        self._background = Background()
+        self._stopping = False
+
+    def replaced(self, former: Session | None) -> None:
+        """The worker said hello again; its former stream is of no interest any more."""
+        if former is not None:
+            former.connected = False
+
+    def stream_ended(self, session: Session) -> None:
+        """No more frames come from this stream."""
+        session.connected = False
+        self._roster.changed()
+        if self._roster.get(session.id) is session and not self._stopping:
+            self._background.start(self._part(session))
+
+    def stop(self) -> None:
+        """This dispatcher shuts down: streams end because it says so, and the sessions live on elsewhere."""
+        self._stopping = True
+
+    async def close(self) -> None:
+        """Forget the sessions that are in their grace; the leader gives them up if nobody adopts them."""
+        await self._background.cancel()
+
+    async def _part(self, session: Session) -> None:
+        if not session.said_goodbye:
+            await self._clock.sleep(self._grace)
+        if self._roster.get(session.id) is not session:
+            return
+        self._roster.remove(session)
+        self._presence.left(session)
+        reason = "goodbye" if session.said_goodbye else "stream broken"
+        while not await self._given_up(session, reason):
+            await self._clock.sleep(STORE_PAUSE)
+
+    async def _given_up(self, session: Session, reason: str) -> bool:
+        try:
+            await self._loss.lose(session.id, session.generation, reason)
+        except StoreUnavailable as error:
+            _log.warning("session cannot be given up yet: %s", error, extra={"session": session.id})
+            return False
+        return True

@@ -1,0 +1,140 @@
+"""The loop that keeps sessions busy, through outages of Redis and Postgres."""
+
+import asyncio
+import logging
+
+from dispatcher.claiming import Claiming
+from dispatcher.lanes import LaneBoard
+from dispatcher.upkeep import Upkeep
+from scheduler.clock import Clock
+from scheduler.storage.postgres.claims import Claims
+from scheduler.storage.postgres.database import Database
+from scheduler.storage.redis.hint_stream import HintStream
+from scheduler.storage.redis.hints import CancelRequested, LanesFilled
+from scheduler.storage.redis.lanes import LaneStore
+from scheduler.storage.unavailable import StoreUnavailable
+
+_log = logging.getLogger(__name__)
+
+POLL = 1.0
+"""Seconds after which lanes are read although no hint came."""
+AWAY_POLL = 0.2
+"""Seconds between looks into Postgres while Redis is away, and between tries to reach a store that is."""
+RECLAIM_INTERVAL = 2.0
+RECLAIM_IDLE = 5.0
+"""Seconds after which an entry that somebody read but never dealt with is taken over."""
+
+
+class Dispatching:
+    """Reads lanes when something may wait in them and slots are free.
+
+    `woken` is set by whoever frees a slot or learns that something may wait.
+    """
+
+    def __init__(
+        self,
+        *,
+        consumer: str,
+        claiming: Claiming,
+        board: LaneBoard,
+        lanes: LaneStore,
+        claims: Claims,
+        database: Database,
+        upkeep: Upkeep,
+        clock: Clock,
+        woken: asyncio.Event,
+    ) -> None:
+        self._consumer = consumer
+        self._claiming = claiming
+        self._board = board
+        self._lanes = lanes
+        self._claims = claims
+        self._database = database
+        self._upkeep = upkeep
+        self._clock = clock
+        self._woken = woken
+        self._redis_away = False
+
+    async def run(self) -> None:
+        """Dispatch for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._poll())
+            group.create_task(self._reclaim())
+            while True:
+                self._woken.clear()
+                await self.run_once()
+                await self._wait(AWAY_POLL if self._redis_away else POLL)
+
+    async def run_once(self) -> None:
+        """Fill free slots until nothing waits."""
+        try:
+            await self._until_postgres_answers()
+            if self._redis_away:
+                while await self._claiming.from_postgres(await self._claims.lanes()):
+                    pass
+            else:
+                while await self._claiming.from_lanes():
+                    pass
+        except StoreUnavailable as error:
+            if error.store == "redis" and not self._redis_away:
+                _log.warning("dispatching from Postgres: %s", error)
+                self._redis_away = True
+                self._woken.set()
+            elif error.store != "redis":
+                _log.warning("dispatch waits: %s", error)
+                self._claiming.interrupted = True
+
+    async def listen(self, hints: HintStream) -> None:
+        """Follow hints for ever."""
+        async for hint in hints:
+            if isinstance(hint, LanesFilled):
+                self._board.learn(hint.names)
+            elif isinstance(hint, CancelRequested):
+                self._upkeep.cancel(hint.ids)
+                continue
+            else:
+                self._board.wake_all()
+            self._woken.set()
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    async def _until_postgres_answers(self) -> None:
+        """Entries must not be read while they cannot be claimed: they would all end up pending."""
+        while self._claiming.interrupted:
+            try:
+                await self._database.ping()
+            except StoreUnavailable:
+                await self._clock.sleep(AWAY_POLL)
+            else:
+                self._claiming.interrupted = False
+
+    async def _poll(self) -> None:
+        """Learn all lanes now and then, since hints can be lost; also notices when Redis is back."""
+        while True:
+            try:
+                self._board.replace(await self._lanes.names())
+                if self._redis_away:
+                    _log.info("dispatching from the lanes again")
+                self._redis_away = False
+            except StoreUnavailable as error:
+                self._redis_away = self._redis_away or error.store == "redis"
+            self._woken.set()
+            await self._clock.sleep(POLL)
+
+    async def _reclaim(self) -> None:
+        while True:
+            await self._clock.sleep(RECLAIM_INTERVAL)
+            try:
+                free = self._board.free_slots()
+                if free and not self._redis_away:
+                    entries = await self._lanes.reclaim(
+                        self._consumer, self._board.served(), int(RECLAIM_IDLE * 1000), free
+                    )
+                    await self._claiming.offer(entries)
+            except StoreUnavailable as error:
+                _log.info("reclaim waits: %s", error)

@@ -1,0 +1,91 @@
+"""Giving up a session: whatever it ran is queued again, once."""
+
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+
+from dispatcher.announcements import Announcements
+from scheduler.domain.task import TaskState
+from scheduler.domain.transitions import Lost, Snapshot, decide
+from scheduler.publication import Publication
+from scheduler.storage.postgres.changes import Changes
+from scheduler.storage.postgres.database import Connection, Database, retried
+from scheduler.storage.postgres.sessions import Held, Sessions
+from scheduler.telemetry import Ended, Runner, Telemetry
+
+_log = logging.getLogger(__name__)
+
+
+class Loss:
+    """Ends sessions in Postgres and requeues their RUNNING tasks in the same transaction."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        sessions: Sessions,
+        changes: Changes,
+        publication: Publication,
+        announcements: Announcements,
+        telemetry: Telemetry,
+    ) -> None:
+        self._database = database
+        self._sessions = sessions
+        self._changes = changes
+        self._publication = publication
+        self._announcements = announcements
+        self._telemetry = telemetry
+
+    async def lose(self, session: str, generation: int, reason: str) -> bool:
+        """Give the session up if that generation still lives; raises StoreUnavailable."""
+
+        async def once() -> bool:
+            async with self._database.transaction() as connection:
+                ended = await self.lose_within(connection, session, generation, reason)
+            for publish in ended or ():
+                publish()
+            return ended is not None
+
+        return await retried(once)
+
+    async def lose_within(
+        self, connection: Connection, session: str, generation: int, reason: str
+    ) -> list[Callable[[], None]] | None:
+        """The same inside a caller's transaction; call what comes back once it has committed. None: it still lives."""
+        if not await self._sessions.end(connection, session, generation, reason):
+            return None
+        held = await self._sessions.held(session, connection)
+        transitions = [decide(_snapshot(task), Lost(), random.random) for task in held]
+        applied = await self._changes.apply(transitions, connection)
+        runner = Runner(session, "", "")
+        ends = [
+            Ended(transition, row.task.lane, runner, None, row.task.traceparent)
+            for transition, row in zip(transitions, held, strict=True)
+        ]
+        _log.info("session given up", extra={"session": session, "reason": reason, "tasks": len(held)})
+        return [partial(self.announce, applied.outbox_id, ends)]
+
+    def announce(self, outbox_id: int | None, ends: list[Ended]) -> None:
+        """Publish what a committed loss has queued again."""
+        entries: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        for ended in ends:
+            if ended.transition.target is TaskState.QUEUED:
+                entries[ended.lane].append((ended.transition.id, ended.transition.attempt))
+        self._publication.publish_soon(outbox_id, entries)
+        self._announcements.finished([e.transition.id for e in ends if e.transition.target.terminal])
+        self._telemetry.ended(ends)
+
+
+def _snapshot(held: Held) -> Snapshot:
+    task = held.task
+    return Snapshot(
+        task.task_id,
+        TaskState.RUNNING,
+        task.attempt,
+        task.failures,
+        task.crashes,
+        held.cancel_requested,
+        session=task.session,
+    )

@@ -1,0 +1,180 @@
+"""Worker sessions held by this dispatcher, in memory."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from scheduler.domain.matching import Capabilities
+from scheduler.domain.task import RetryPolicy, TaskState
+from scheduler.domain.transitions import Snapshot
+from scheduler.storage.postgres import codec
+from scheduler.storage.postgres.claims import Claimed
+from scheduler.telemetry import Runner
+from scheduler.wire.gen.worker_service_pb2 import Assignment, DispatcherFrame, ResultAck, Stop
+
+FRAME_BYTES = 1024 * 1024
+"""A frame is closed once it has grown beyond this; well below gRPC's default limit of 4 MiB."""
+FRAME_ASSIGNMENTS = 500
+
+
+@dataclass(slots=True)
+class Running:
+    """A claimed task; `since` is this dispatcher's monotonic clock, in seconds."""
+
+    task: Claimed
+    since: float
+    cancel_requested: bool = False
+    stop_sent_at: float | None = None
+
+    def snapshot(self, queue_retry: RetryPolicy | None) -> Snapshot:
+        """What a decision about it looks at."""
+        task = self.task
+        return Snapshot(
+            task.task_id,
+            TaskState.RUNNING,
+            task.attempt,
+            task.failures,
+            task.crashes,
+            self.cancel_requested,
+            codec.merged_retry(task.retry, queue_retry),
+            task.session,
+        )
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """What waits to be sent; the writer takes all of it as frames."""
+
+    assignments: list[Assignment] = field(default_factory=list)
+    acks: list[ResultAck] = field(default_factory=list)
+    stops: list[Stop] = field(default_factory=list)
+    heartbeat: int | None = None
+    go_away: bool = False
+
+
+class Session:
+    """One worker: what it can do, what it runs, and what is to be sent to it.
+
+    Slots count from the moment a lane entry is reserved for the session until the outcome is committed.
+    """
+
+    def __init__(
+        self, *, id: str, generation: int, runner: Runner, capabilities: Capabilities, slots: int, draining: bool
+    ) -> None:
+        self.id = id
+        self.generation = generation
+        self.runner = runner
+        self.capabilities = capabilities
+        self.slots = slots
+        self.draining = draining
+        self.connected = True
+        self.running: dict[str, Running] = {}
+        self.reserved = 0
+        self.last_frame = 0.0
+        self.said_goodbye = False
+        self._outgoing = Outgoing()
+        self._wake = asyncio.Event()
+
+    @property
+    def free(self) -> int:
+        """Slots that may be filled now."""
+        if self.draining or not self.connected:
+            return 0
+        return self.slots - len(self.running) - self.reserved
+
+    def assign(self, running: Iterable[Running], assignments: Iterable[Assignment]) -> None:
+        """Hold the tasks and send their assignments."""
+        for held in running:
+            self.running[held.task.task_id] = held
+        self._outgoing.assignments.extend(assignments)
+        self._wake.set()
+
+    def acknowledge(self, acks: Iterable[ResultAck]) -> None:
+        """Send verdicts."""
+        self._outgoing.acks.extend(acks)
+        self._wake.set()
+
+    def stop(self, stops: Iterable[Stop]) -> None:
+        """Tell the worker to stop attempts."""
+        self._outgoing.stops.extend(stops)
+        self._wake.set()
+
+    def echo(self, sequence: int) -> None:
+        """Answer a heartbeat."""
+        self._outgoing.heartbeat = sequence
+        self._wake.set()
+
+    def go_away(self) -> None:
+        """Ask the worker to say hello to another dispatcher."""
+        self._outgoing.go_away = True
+        self._wake.set()
+
+    async def frames(self) -> list[DispatcherFrame]:
+        """All that waits to be sent, as soon as there is something."""
+        await self._wake.wait()
+        self._wake.clear()
+        outgoing, self._outgoing = self._outgoing, Outgoing()
+        return list(_frames(outgoing))
+
+
+def _frames(outgoing: Outgoing) -> Iterator[DispatcherFrame]:
+    frame = DispatcherFrame(acks=outgoing.acks, stops=outgoing.stops, go_away=outgoing.go_away)
+    if outgoing.heartbeat is not None:
+        frame.heartbeat.sequence = outgoing.heartbeat
+    batch: list[Assignment] = []
+    size = 0
+    for assignment in outgoing.assignments:
+        batch.append(assignment)
+        size += len(assignment.payload) + 256
+        if size > FRAME_BYTES or len(batch) == FRAME_ASSIGNMENTS:
+            frame.assignments.extend(batch)
+            yield frame
+            frame, batch, size = DispatcherFrame(), [], 0
+    frame.assignments.extend(batch)
+    yield frame
+
+
+class Roster:
+    """All sessions of this dispatcher by id; `version` rises when who may be given tasks changes."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, Session] = {}
+        self.version = 0
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._sessions.values()))
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def get(self, id: str) -> Session | None:
+        """The session of that id, if it is here."""
+        return self._sessions.get(id)
+
+    def put(self, session: Session) -> Session | None:
+        """Add it; returns the one that it replaces."""
+        former = self._sessions.get(session.id)
+        self._sessions[session.id] = session
+        self.version += 1
+        return former
+
+    def remove(self, session: Session) -> None:
+        """Forget it, unless a newer one has taken its place."""
+        if self._sessions.get(session.id) is session:
+            del self._sessions[session.id]
+            self.version += 1
+
+    def changed(self) -> None:
+        """A session began or ceased to accept tasks."""
+        self.version += 1
+
+    def accepting(self) -> list[Session]:
+        """Sessions that take tasks when they have free slots."""
+        return [s for s in self._sessions.values() if s.connected and not s.draining]
+
+    def holders(self, task_ids: Iterable[str]) -> Iterator[tuple[Session, Running]]:
+        """Which session runs each of the tasks; those that none runs are left out."""
+        for task_id in task_ids:
+            for session in self._sessions.values():
+                if held := session.running.get(task_id):
+                    yield session, held

@@ -1,0 +1,185 @@
+"""The gRPC side of a session: one stream of frames each way."""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+
+import grpc
+
+from dispatcher import frames
+from dispatcher.adoption import Adoption
+from dispatcher.completion import Completion, Report, read_result
+from dispatcher.departure import Departure
+from dispatcher.presence import Presence
+from dispatcher.progress import ProgressReports
+from dispatcher.sessions import Roster
+from dispatcher.sessions import Session as WorkerSession
+from dispatcher.settings import DispatcherSettings
+from scheduler.background import Background
+from scheduler.clock import Clock
+from scheduler.domain.transitions import Released
+from scheduler.domain.violations import Violation
+from scheduler.storage.postgres.sessions import NamespaceMismatch, Sessions
+from scheduler.storage.unavailable import StoreUnavailable
+from scheduler.wire.gen import worker_service_pb2 as wire
+from scheduler.wire.gen import worker_service_pb2_grpc
+
+_log = logging.getLogger(__name__)
+
+Context = grpc.aio.ServicerContext[wire.WorkerFrame, wire.DispatcherFrame]
+
+
+class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
+    """Serves `WorkerService.Session`."""
+
+    def __init__(
+        self,
+        *,
+        dispatcher: str,
+        settings: DispatcherSettings,
+        roster: Roster,
+        adoption: Adoption,
+        completion: Completion,
+        departure: Departure,
+        presence: Presence,
+        progress: ProgressReports,
+        sessions: Sessions,
+        clock: Clock,
+        arrived: Callable[[], None],
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._settings = settings
+        self._roster = roster
+        self._adoption = adoption
+        self._completion = completion
+        self._departure = departure
+        self._presence = presence
+        self._progress = progress
+        self._sessions = sessions
+        self._clock = clock
+        self._arrived = arrived
+        self._background = Background()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Send all workers elsewhere and take no more hellos."""
+        self._stopping = True
+        for session in self._roster:
+            session.draining = True
+            session.go_away()
+        self._roster.changed()
+
+    async def close(self) -> None:
+        """Wait until what workers reported is stored."""
+        await self._background.close()
+
+    async def Session(  # type: ignore[override]  # noqa: N802 - named by the proto, writes to the context
+        self, request_iterator: AsyncIterator[wire.WorkerFrame], context: Any
+    ) -> None:
+        """One worker's session, from hello to the end of its stream."""
+        session = await self._open(request_iterator, context)
+        writer = asyncio.create_task(self._write(session, context))
+        reader = asyncio.create_task(self._read(session, request_iterator))
+        watchdog = asyncio.create_task(self._watch(session))
+        parts = (writer, reader, watchdog)
+        try:
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for part in parts:
+                part.cancel()
+            ended = await asyncio.gather(*parts, return_exceptions=True)
+            self._departure.stream_ended(session)
+            _log_unexpected(session, ended)
+
+    async def _open(self, incoming: AsyncIterator[wire.WorkerFrame], context: Context) -> WorkerSession:
+        try:
+            async with asyncio.timeout(self._settings.session_timeout):
+                first = await anext(incoming)
+        except (TimeoutError, StopAsyncIteration):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "hello: the first frame must have it")
+        if not first.HasField("hello"):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "hello: the first frame must have it")
+        if self._stopping:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "this dispatcher is shutting down")
+        try:
+            session, record = await self._adoption.welcome(first.hello)
+        except Violation as violation:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"hello.{violation}")
+        except NamespaceMismatch:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "hello.session_id: is of another namespace")
+        except StoreUnavailable as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        await context.write(self._welcome(session))
+        session.last_frame = self._clock.monotonic()
+        self._departure.replaced(self._roster.put(session))
+        self._presence.arrived(session, record)
+        _log.info("session opened", extra={"session": session.id, "worker": record.worker, "worker_pod": record.pod})
+        self._frame(session, first)
+        self._arrived()
+        return session
+
+    def _welcome(self, session: WorkerSession) -> wire.DispatcherFrame:
+        return wire.DispatcherFrame(
+            welcome=wire.Welcome(
+                dispatcher=self._dispatcher,
+                generation=session.generation,
+                heartbeat_interval=frames.duration(self._settings.heartbeat_interval),
+                session_timeout=frames.duration(self._settings.session_timeout),
+            )
+        )
+
+    async def _write(self, session: WorkerSession, context: Context) -> None:
+        while True:
+            for frame in await session.frames():
+                await context.write(frame)
+
+    async def _read(self, session: WorkerSession, incoming: AsyncIterator[wire.WorkerFrame]) -> None:
+        async for frame in incoming:
+            session.last_frame = self._clock.monotonic()
+            if frame.goodbye:
+                session.said_goodbye = True
+                return
+            self._frame(session, frame)
+
+    def _frame(self, session: WorkerSession, frame: wire.WorkerFrame) -> None:
+        if frame.HasField("heartbeat"):
+            session.echo(frame.heartbeat.sequence)
+        reports = [read_result(result) for result in frame.results]
+        reports += [Report(ref.task_id, ref.attempt, Released(), 0.0) for ref in frame.released]
+        reports = [report for report in reports if _is_task_id(report.task_id)]
+        if reports:
+            self._background.start(self._completion.report(session, reports))
+        if frame.progress:
+            self._progress.add(session, frame.progress)
+        if frame.drain and not session.draining:
+            session.draining = True
+            self._roster.changed()
+            self._background.start(self._note_drain(session))
+
+    async def _note_drain(self, session: WorkerSession) -> None:
+        try:
+            await self._sessions.drain(session.id, session.generation)
+        except StoreUnavailable as error:
+            _log.info("drain is not shown: %s", error)
+
+    async def _watch(self, session: WorkerSession) -> None:
+        """Returns once the worker has been silent for too long."""
+        while (silence := self._clock.monotonic() - session.last_frame) < self._settings.session_timeout:
+            await self._clock.sleep(self._settings.session_timeout - silence)
+        _log.warning("session silent", extra={"session": session.id, "seconds": round(silence, 1)})
+
+
+_TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _is_task_id(text: str) -> bool:
+    # A worker that makes ids up must not fail the batch that others' results share.
+    return bool(_TASK_ID.fullmatch(text))
+
+
+def _log_unexpected(session: WorkerSession, ended: Iterable[BaseException | None]) -> None:
+    for error in ended:
+        if isinstance(error, Exception) and not isinstance(error, grpc.RpcError | grpc.aio.UsageError):
+            _log.error("session failed", exc_info=error, extra={"session": session.id})

@@ -1,0 +1,57 @@
+"""Settings: flag > environment `TASKYARD_*` > YAML file named by TASKYARD_CONFIG."""
+
+import os
+import socket
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from scheduler.storage.etcd import EtcdSettings
+
+
+class StoreSettings(BaseSettings):
+    """What every role can be told. Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="TASKYARD_", extra="ignore")
+
+    postgres_url: str = Field("postgresql://taskyard@127.0.0.1:5432/taskyard", description="where Postgres is")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="where Redis or Valkey is")
+    etcd_endpoints: str = Field("127.0.0.1:2379", description="host:port of each etcd member, comma separated")
+    etcd_prefix: str = Field("/taskyard", description="what all etcd keys begin with")
+    etcd_ca_file: str = Field("", description="certificate authority of etcd; turns TLS on")
+    etcd_cert_file: str = Field("", description="client certificate for etcd")
+    etcd_key_file: str = Field("", description="key of the client certificate for etcd")
+    redis_prefix: str = Field("taskyard", description="what all Redis keys begin with")
+    postgres_connections: int = Field(10, ge=2, description="most connections to Postgres of one process")
+    pod_name: str = Field(default_factory=socket.gethostname, description="name in logs, attempts and metrics")
+    node_name: str = Field("", description="the Kubernetes node")
+
+    @property
+    def etcd(self) -> EtcdSettings:
+        """The etcd part, as its client wants it."""
+        return EtcdSettings(
+            endpoints=tuple(part.strip() for part in self.etcd_endpoints.split(",") if part.strip()),
+            prefix=self.etcd_prefix,
+            ca_file=_path(self.etcd_ca_file),
+            cert_file=_path(self.etcd_cert_file),
+            key_file=_path(self.etcd_key_file),
+        )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - no .env files
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags first, then the environment, then the YAML file."""
+        file = os.environ.get("TASKYARD_CONFIG")
+        yaml = (YamlConfigSettingsSource(settings_cls, yaml_file=file),) if file else ()
+        return init_settings, env_settings, *yaml
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None

@@ -1,0 +1,80 @@
+"""From rows to the domain's values."""
+
+from functools import lru_cache
+
+import asyncpg
+import orjson
+
+from scheduler.domain.task import Attempt, Outcome, Progress, RetryPolicy, Task, TaskState
+from scheduler.domain.transitions import Snapshot
+from scheduler.storage.postgres import codec
+
+
+def task(row: asyncpg.Record) -> Task:
+    """The task of a row of `get_tasks`."""
+    return Task(
+        id=str(row["id"]),
+        namespace=row["namespace"],
+        queue=row["queue"],
+        type=row["type"],
+        payload=row["payload"],
+        priority=row["priority"],
+        selector=row["selector"],
+        state=TaskState(row["state"]),
+        attempt=row["attempt"],
+        failures=row["failures"],
+        crashes=row["crashes"],
+        cancel_requested=row["cancel_requested"],
+        idempotency_key=row["idempotency_key"],
+        run_at=row["run_at"],
+        expires_at=row["expires_at"],
+        timeout=row["timeout_seconds"],
+        retry=_retry(row["retry"]),
+        result=row["result"],
+        error=codec.load_error(row["error"]),
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        worker=row["worker"],
+        traceparent=row["traceparent"],
+        progress=_progress(row["progress"]),
+    )
+
+
+def snapshot(row: asyncpg.Record) -> Snapshot:
+    """What a decision looks at, of a row of `task_snapshot` or `lock_failed`."""
+    return Snapshot(
+        id=str(row["id"]),
+        state=TaskState(row["state"]),
+        attempt=row["attempt"],
+        failures=row["failures"],
+        crashes=row["crashes"],
+        cancel_requested=row["cancel_requested"],
+        retry=_retry(row["retry"]),
+        session=str(row["session"]) if row["session"] else None,
+    )
+
+
+def attempt(row: asyncpg.Record) -> Attempt:
+    """The attempt of a row of `task_attempts`."""
+    return Attempt(
+        task_id=str(row["task_id"]),
+        attempt=row["attempt"],
+        session_id=str(row["session"]),
+        worker=row["worker"],
+        pod=row["pod"],
+        dispatcher=row["dispatcher"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
+        error=codec.load_error(row["error"]),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _retry(text: str | None) -> RetryPolicy:
+    return codec.load_retry(text) or RetryPolicy()
+
+
+def _progress(text: str | None) -> Progress | None:
+    return Progress(**orjson.loads(text)) if text else None

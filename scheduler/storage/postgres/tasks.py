@@ -1,0 +1,106 @@
+"""Reading tasks, and what is done to many FAILED ones at once."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from scheduler.domain.task import Attempt, Task, TaskState
+from scheduler.domain.transitions import Snapshot
+from scheduler.storage.postgres import rows
+from scheduler.storage.postgres.database import Connection, Database
+from scheduler.storage.postgres.queries import load
+
+_PAGE_BYTES = 2 * 1024 * 1024
+"""Payloads and results of a page; gRPC's clients refuse messages of more than 4 MiB unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks are meant: all given fields must match."""
+
+    namespace: str | None = None
+    queue: str | None = None
+    type: str | None = None
+    state: TaskState | None = None
+    error_type: str | None = None
+
+
+class StoredTasks:
+    """The task table, seen by those who ask about tasks. Every method raises StoreUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, task_id: str) -> Task | None:
+        """The task, or None if there is none."""
+        found = await self._database.fetch(load("get_tasks"), [task_id])
+        return rows.task(found[0]) if found else None
+
+    async def get_many(self, ids: Sequence[str]) -> dict[str, Task]:
+        """Those of the tasks that exist, by id."""
+        found = await self._database.fetch(load("get_tasks"), ids)
+        return {task.id: task for task in map(rows.task, found)}
+
+    async def snapshot(self, task_id: str) -> Snapshot | None:
+        """What a decision about the task looks at, or None if there is none."""
+        found = await self._database.fetch(load("task_snapshot"), task_id)
+        return rows.snapshot(found[0]) if found else None
+
+    async def states(self, ids: Sequence[str]) -> dict[str, TaskState]:
+        """States of those of the tasks that exist, by id."""
+        found = await self._database.fetch(load("task_states"), ids)
+        return {str(row[0]): TaskState(row[1]) for row in found}
+
+    async def page(self, wanted: TaskFilter, size: int, after: str | None) -> tuple[list[Task], str | None]:
+        """Up to `size` tasks that fit, newest first, from the one after `after` on; and where the next page goes on.
+
+        That is None after the last page. Fewer where payloads and results are large.
+        """
+        async with self._database.transaction() as connection:
+            await _plan_for_values(connection)
+            parts = (wanted.namespace, wanted.queue, wanted.type, wanted.state, wanted.error_type)
+            listed = await connection.fetch(load("list_tasks"), *parts, after, size + 1)
+            ids = _within_weight([(row[0], row[1]) for row in listed[:size]])
+            found = await connection.fetch(load("get_tasks"), ids)
+        tasks = sorted(map(rows.task, found), key=lambda task: task.id, reverse=True)
+        return tasks, str(ids[-1]) if len(ids) < len(listed) else None
+
+    async def attempts(self, task_id: str) -> list[Attempt]:
+        """The task's runs, oldest first; empty also where there is no such task."""
+        return [rows.attempt(row) for row in await self._database.fetch(load("task_attempts"), task_id)]
+
+    async def find_failed(self, wanted: TaskFilter, limit: int) -> list[str]:
+        """Ids of FAILED tasks that fit, oldest first."""
+        async with self._database.transaction() as connection:
+            await _plan_for_values(connection)
+            found = await connection.fetch(load("find_failed"), *_failed(wanted), limit)
+        return [str(row[0]) for row in found]
+
+    async def lock_failed(self, connection: Connection, wanted: TaskFilter, limit: int) -> list[Snapshot]:
+        """FAILED tasks that fit, oldest first, held until the connection's transaction ends."""
+        await _plan_for_values(connection)
+        return [rows.snapshot(row) for row in await connection.fetch(load("lock_failed"), *_failed(wanted), limit)]
+
+    async def purge(self, connection: Connection, ids: Sequence[str]) -> None:
+        """Delete the tasks with their attempts and idempotency keys."""
+        await connection.execute(load("purge_tasks"), ids)
+
+
+def _within_weight(weighed: list[tuple[uuid.UUID, int]]) -> list[uuid.UUID]:
+    """The ids from the first on that one answer can carry, at least one."""
+    sums = accumulate(weight for _, weight in weighed)
+    return [
+        task_id
+        for n, ((task_id, _), total) in enumerate(zip(weighed, sums, strict=True))
+        if n == 0 or total <= _PAGE_BYTES
+    ]
+
+
+def _failed(wanted: TaskFilter) -> tuple[str | None, ...]:
+    return wanted.namespace, wanted.queue, wanted.type, wanted.error_type
+
+
+async def _plan_for_values(connection: Connection) -> None:
+    # A plan for any values could not use the indexes that hold one state only.
+    await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")

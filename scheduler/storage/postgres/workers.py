@@ -1,0 +1,61 @@
+"""Workers that have a session now."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+import orjson
+
+from scheduler.storage.postgres.database import Database
+from scheduler.storage.postgres.queries import load
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """A worker and how busy it is."""
+
+    session_id: str
+    name: str
+    namespace: str
+    labels: Mapping[str, str]
+    queues: Sequence[str]
+    types: Sequence[str]
+    slots: int
+    running: int
+    pod: str
+    dispatcher: str
+    sdk: str
+    pid: int
+    connected_at: datetime
+    draining: bool
+
+
+class LiveWorkers:
+    """The session table, seen by those who ask about workers."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def all(self, namespace: str | None = None) -> list[Worker]:
+        """All workers, or those of a namespace; raises StoreUnavailable."""
+        return [_worker(row) for row in await self._database.fetch(load("live_workers"), namespace)]
+
+
+def _worker(row: asyncpg.Record) -> Worker:
+    return Worker(
+        session_id=str(row["id"]),
+        name=row["worker"],
+        namespace=row["namespace"],
+        labels=orjson.loads(row["labels"]),
+        queues=row["queues"],
+        types=row["types"],
+        slots=row["slots"],
+        running=row["running"],
+        pod=row["pod"],
+        dispatcher=row["dispatcher"],
+        sdk=row["sdk"],
+        pid=row["pid"],
+        connected_at=row["connected_at"],
+        draining=row["draining"],
+    )
