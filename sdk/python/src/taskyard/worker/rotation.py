@@ -1,0 +1,41 @@
+"""Which dispatcher to try next, and how long to wait before it."""
+
+import random
+from collections.abc import Sequence
+
+BACKOFF_FIRST = 0.05
+BACKOFF_MAX = 2.0
+
+
+class Rotation:
+    """Walks over the addresses from a random start, so that workers spread.
+
+    After a stream that worked, every address is tried once without delay; from then on tries are spaced by an
+    exponential backoff with jitter, 50 ms to 2 s, until a stream works again.
+    """
+
+    def __init__(self, addresses: Sequence[str], rng: random.Random | None = None) -> None:
+        if not addresses:
+            raise ValueError("at least one dispatcher address is needed")
+        self._rng = rng or random.Random()
+        self._addresses = list(addresses)
+        self._rng.shuffle(self._addresses)
+        self._index = -1
+        self._tries = 0
+
+    def worked(self) -> None:
+        """The last address gave a working stream."""
+        self._tries = 0
+
+    def following(self) -> tuple[str, float]:
+        """The next address and the seconds to wait before connecting to it."""
+        self._index = (self._index + 1) % len(self._addresses)
+        delay = self._delay(self._tries - len(self._addresses))
+        self._tries += 1
+        return self._addresses[self._index], delay
+
+    def _delay(self, failures: int) -> float:
+        if failures < 0:
+            return 0.0
+        ceiling = min(BACKOFF_MAX, BACKOFF_FIRST * 2.0 ** min(failures, 10))
+        return ceiling * self._rng.uniform(0.5, 1.0)

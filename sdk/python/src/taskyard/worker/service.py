@@ -1,0 +1,105 @@
+"""One run of a worker: wires session and attempts together, and shuts them down in order."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from taskyard._gen import worker_service_pb2 as wire
+from taskyard.worker.attempts import Attempts
+from taskyard.worker.handler import Handler, Mode
+from taskyard.worker.loop_runner import LoopRunner
+from taskyard.worker.process_runner import ProcessRunner
+from taskyard.worker.rotation import Rotation
+from taskyard.worker.session import HelloRefused, Session
+from taskyard.worker.session_state import Key, SessionState
+from taskyard.worker.settings import Settings
+from taskyard.worker.thread_runner import ThreadRunner
+
+logger = logging.getLogger("taskyard.worker")
+
+STOP_TIME = 1.0
+"""Seconds that cancelled handlers get to end once the grace is over."""
+FLUSH_TIME = 3.0
+"""Seconds that the last results get to be acknowledged."""
+
+
+class Service:
+    """A worker at work. Also the session's listener: passes each frame on to the event loop in one call."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        identity: wire.Hello,
+        handlers: Mapping[str, Handler],
+        settings: Settings,
+    ) -> None:
+        self._loop = loop
+        self._settings = settings
+        self._modes = {handler.mode for handler in handlers.values()}
+        self.state = SessionState(identity)
+        self.session = Session(self.state, Rotation(settings.dispatchers), self)
+        self.attempts = Attempts(loop, handlers, self.session)
+        self._stop = asyncio.Event()
+        self._refusal: HelloRefused | None = None
+
+    async def serve(self, *, grace: float, processes: int) -> None:
+        """Work until `stop`, then shut down. Raises `HelloRefused` if no session can be opened."""
+        self._make_runners(processes)
+        self.session.start()
+        logger.info("worker %s started", self._settings.name)
+        try:
+            await self._stop.wait()
+        except asyncio.CancelledError:
+            grace = 0.0
+            raise
+        finally:
+            await self._shut_down(grace)
+        if self._refusal is not None:
+            raise self._refusal
+
+    def stop(self) -> None:
+        """Begin to shut down. Callable from any thread and from signal handlers."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+
+    def _make_runners(self, processes: int) -> None:
+        runners = self.attempts.runners
+        runners[Mode.LOOP] = LoopRunner(self._loop, self.attempts)
+        runners[Mode.THREAD] = ThreadRunner(self._settings.slots, self.attempts)
+        if Mode.PROCESS in self._modes:
+            pool = ProcessRunner(processes, self.attempts, self.session.report_progress)
+            pool.warm()
+            runners[Mode.PROCESS] = pool
+
+    # The session's listener
+
+    def assigned(self, assignments: list[wire.Assignment]) -> None:
+        """Run a frame's assignments."""
+        self._loop.call_soon_threadsafe(self.attempts.start, assignments)
+
+    def stopped(self, stops: list[tuple[Key, "wire.StopReason.ValueType"]]) -> None:
+        """Stop attempts."""
+        self._loop.call_soon_threadsafe(self.attempts.stop, stops)
+
+    def refused(self, error: HelloRefused) -> None:
+        """End: there is nothing to serve."""
+        self._refusal = error
+        self.stop()
+
+    # The end
+
+    async def _shut_down(self, grace: float) -> None:
+        logger.info("worker stops: %d attempts are running", len(self.attempts))
+        session = self.session
+        session.drain()
+        if self._refusal is None and not await asyncio.to_thread(session.wait_idle, grace):
+            self.attempts.shut_down()
+            await asyncio.to_thread(session.wait_idle, STOP_TIME)
+        if released := len(self.attempts):
+            logger.warning("handing back %d attempts that did not finish in time", released)
+        # Children are killed before their attempts are handed back: the next attempt must not overlap with this one.
+        await asyncio.to_thread(self.attempts.close)
+        self.attempts.release()
+        if self._refusal is None and not await asyncio.to_thread(session.wait_settled, FLUSH_TIME):
+            logger.warning("ending with %d results unacknowledged", len(self.state.unacked))
+        await asyncio.to_thread(session.close)
+        logger.info("worker stopped")

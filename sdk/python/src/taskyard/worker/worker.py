@@ -1,0 +1,157 @@
+"""A worker: handlers for task types, served over one session.
+
+worker = Worker(labels={"io": "ssd"})
+
+@worker.task("email.send")
+async def send(ctx: Context, payload: dict) -> None: ...
+
+worker.run()
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from taskyard._gen import worker_service_pb2 as wire
+from taskyard.worker import settings as worker_settings
+from taskyard.worker.handler import Handler, make_handler
+from taskyard.worker.service import Service
+from taskyard.worker.settings import Settings
+from taskyard.worker.signals import stop_on_signals
+
+MAX_TYPES = 1000
+DEFAULT_GRACE = 25.0
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Worker:
+    """Runs handlers for task types.
+
+    What is not given here comes from the environment when the worker starts (TASKYARD_DISPATCHERS,
+    TASKYARD_WORKER_NAME, TASKYARD_WORKER_LABELS, TASKYARD_WORKER_SLOTS, TASKYARD_WORKER_HTTP_ADDRESS).
+
+    - `dispatchers`: "host:port,host:port" or a sequence of addresses; default localhost:7071.
+    - `labels`: what tasks select workers by, e.g. {"io": "ssd", "memory_gb": "16"}.
+    - `slots`: attempts run at once, 1 to 10000; default 100.
+    - `processes`: processes for `process=True` handlers; default the machine's cores.
+    - `queues`: the queues served; empty means all.
+    - `grace`: seconds that running attempts get to finish after SIGTERM; then they are handed back.
+    - `version`: the application's own version, shown to operators.
+    """
+
+    def __init__(
+        self,
+        dispatchers: str | Sequence[str] | None = None,
+        *,
+        labels: dict[str, str] | None = None,
+        slots: int | None = None,
+        processes: int | None = None,
+        queues: Sequence[str] = (),
+        namespace: str = "default",
+        name: str | None = None,
+        version: str = "",
+        grace: float = DEFAULT_GRACE,
+        http_address: str | None = None,
+    ) -> None:
+        self._dispatchers = dispatchers
+        self._labels = labels
+        self._slots = slots
+        self._processes = processes or os.cpu_count() or 1
+        self._queues = tuple(queues)
+        self._namespace = namespace
+        self._name = name
+        self._version = version
+        self._grace = grace
+        self._http_address = http_address
+        self._handlers: dict[str, Handler] = {}
+        self._service: Service | None = None
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The task types it has handlers for."""
+        return tuple(self._handlers)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a dispatcher holds its session right now."""
+        return self._service is not None and self._service.session.connected
+
+    def task(
+        self,
+        task_type: str,
+        *,
+        process: bool = False,
+        non_retryable: tuple[type[BaseException], ...] = (),
+    ) -> Callable[[Function], Function]:
+        """Register the decorated function as the handler of a task type.
+
+        It takes (payload) or (context, payload) and returns the result: anything JSON can hold, up to 1 MiB. An async
+        function runs on the event loop, a sync one in a thread, or with `process=True` in a spawned process, which
+        must be able to import it by name. Exceptions are retried as the task's policy says, except `NonRetryable` and
+        those listed in `non_retryable`. Raises ValueError for a type that has a handler already.
+        """
+
+        def register(function: Function) -> Function:
+            if task_type in self._handlers:
+                raise ValueError(f"{task_type!r} has a handler already")
+            self._handlers[task_type] = make_handler(task_type, function, process=process, non_retryable=non_retryable)
+            return function
+
+        return register
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then shut down gracefully; a second signal ends the process at once.
+
+        Raises `HelloRefused` if dispatchers refuse this worker for good, ValueError for wrong settings.
+        """
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        with stop_on_signals(self.stop):
+            await self.serve()
+
+    async def serve(self) -> None:
+        """Serve on the running event loop until `stop`. Signals are the caller's; cancelling hands back at once."""
+        if self._service is not None:
+            raise RuntimeError("this worker is being served already")
+        settings = self._settle()
+        self._service = Service(asyncio.get_running_loop(), self._identity(settings), self._handlers, settings)
+        try:
+            await self._service.serve(grace=self._grace, processes=self._processes)
+        finally:
+            self._service = None
+
+    def stop(self) -> None:
+        """Begin a graceful shutdown. Callable from any thread and from signal handlers."""
+        if self._service is not None:
+            self._service.stop()
+
+    def _settle(self) -> Settings:
+        if not 1 <= len(self._handlers) <= MAX_TYPES:
+            raise ValueError(f"a worker has 1 to {MAX_TYPES} handlers, got {len(self._handlers)}")
+        return worker_settings.resolve(
+            dispatchers=self._dispatchers,
+            name=self._name,
+            labels=self._labels,
+            slots=self._slots,
+            http_address=self._http_address,
+        )
+
+    def _identity(self, settings: Settings) -> wire.Hello:
+        return wire.Hello(
+            session_id=str(uuid4()),
+            namespace=self._namespace,
+            worker=settings.name,
+            types=self._handlers,
+            queues=self._queues,
+            labels=settings.labels,
+            slots=settings.slots,
+            pod=settings.pod,
+            node=settings.node,
+            sdk=worker_settings.sdk_version(),
+            pid=os.getpid(),
+            version=self._version,
+        )
