@@ -3,6 +3,8 @@
 import asyncio
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Self, TextIO
@@ -55,7 +57,11 @@ class Telemetry:
         logs.configure(identity, log, stream)
         metrics = Metrics(identity, variables)
         style = JsonStyle() if log.format == "json" else TextStyle()
-        journal = Journal(identity, style, stream, metrics.ledger) if log.transitions else None
+        journal = (
+            Journal(identity, style, stream, metrics.ledger)
+            if log.transitions and log.level in ("DEBUG", "INFO")
+            else None
+        )
         return cls(metrics, Traces.from_environment(identity, variables), journal, LagProbe())
 
     @classmethod
@@ -110,7 +116,22 @@ class Telemetry:
         """A group commit; `statement` is one of a few words such as "submit", "claim", "complete"."""
         self._ledger.committed(statement, tasks, seconds)
 
-    async def close(self) -> None:
-        """Export what is left, without blocking the loop."""
-        await asyncio.to_thread(self.traces.close)
-        await asyncio.to_thread(self.metrics.close)
+    async def close(self, timeout: float = 5.0) -> bool:
+        """Export what is left, without blocking the loop; False if that took longer than `timeout` seconds.
+
+        What is not exported by then is given up: a collector that is away must not hold up a process that ends.
+        """
+        threads = [
+            threading.Thread(target=close, name="telemetry-close", daemon=True)
+            for close in (self.traces.close, self.metrics.close)
+        ]
+        for thread in threads:
+            thread.start()
+        return await asyncio.to_thread(_join, threads, timeout)
+
+
+def _join(threads: list[threading.Thread], timeout: float) -> bool:
+    deadline = time.monotonic() + timeout
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)

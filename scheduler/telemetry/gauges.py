@@ -39,8 +39,11 @@ class OutboxReading(NamedTuple):
 
 @dataclass(slots=True)
 class Gauges:
-    """The callbacks; one that nobody gave is not exported. They answer at once, from memory, and may be called from
-    an exporter's thread."""
+    """The callbacks; one that nobody gave is not exported.
+
+    They answer at once, from memory. They are called from other threads than the event loop's, so they must not
+    iterate over what the loop changes: give a snapshot, or copy with `list()` first.
+    """
 
     queues: Callable[[], Iterable[QueueReading]] | None = None
     sessions: Callable[[], int] | None = None

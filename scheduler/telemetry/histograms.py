@@ -1,11 +1,10 @@
-"""The histograms, as OpenTelemetry's data points, and the readers that add them to what the SDK collected."""
+"""Which histograms there are, and how they join what OpenTelemetry's SDK exports over OTLP."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Histogram,
@@ -14,51 +13,75 @@ from opentelemetry.sdk.metrics.export import (
     MetricExporter,
     MetricsData,
     PeriodicExportingMetricReader,
-    ScopeMetrics,
 )
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from prometheus_client import CollectorRegistry
 
 from scheduler.telemetry.distribution import Distribution
 from scheduler.telemetry.ledger import Ledger
 from scheduler.telemetry.limits import CARDINALITY
 
-_Series = Iterable[tuple[Mapping[str, str], Distribution]]
+Series = Iterable[tuple[Mapping[str, str], Distribution]]
 
 
-class Histograms:
-    """The ledger's distributions as metrics, cumulative since `started_ns`."""
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One histogram: `series` gives the distributions so far, each with its labels."""
 
-    def __init__(self, ledger: Ledger, scope: InstrumentationScope) -> None:
-        self._ledger = ledger
-        self._scope = scope
+    name: str
+    description: str
+    unit: str
+    series: Callable[[], Series]
+
+
+def families(ledger: Ledger) -> list[Family]:
+    """Every histogram of the ledger."""
+    tallies = ledger.tallies
+    return [
+        Family(
+            "taskyard.schedule_to_start",
+            "From when a task could run to its start",
+            "s",
+            lambda: ((tally.labels, tally.waited) for tally in tallies.all()),
+        ),
+        Family(
+            "taskyard.task.run",
+            "How long attempts ran",
+            "s",
+            lambda: ((tally.labels, tally.ran) for tally in tallies.all()),
+        ),
+        Family("taskyard.commit.size", "Tasks in one group commit", "", lambda: _commits(ledger.commit_sizes)),
+        Family("taskyard.commit", "How long group commits took", "s", lambda: _commits(ledger.commit_seconds)),
+    ]
+
+
+class PushedReader(PeriodicExportingMetricReader):
+    """Exports every OTEL_METRIC_EXPORT_INTERVAL what the SDK collected, and the histograms, as cumulative points."""
+
+    def __init__(self, histograms: list[Family], exporter: MetricExporter) -> None:
+        # The base class starts its thread, so everything has to be there before.
+        self._histograms = histograms
         self._started_ns = time.time_ns()
+        super().__init__(exporter, cardinality_limits=CARDINALITY)
 
-    def added_to(self, data: MetricsData) -> MetricsData:
-        """The same data with a scope more that holds the histograms."""
-        scope = ScopeMetrics(self._scope, list(self._metrics()), "")
-        first, *others = data.resource_metrics
-        return MetricsData([replace(first, scope_metrics=[*first.scope_metrics, scope]), *others])
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        first, *others = metrics_data.resource_metrics
+        # Into the scope that is there: the encoder keeps only the last of two equal ones.
+        scope, *scopes = first.scope_metrics
+        scope = replace(scope, metrics=[*scope.metrics, *self._distributions()])
+        complete = MetricsData([replace(first, scope_metrics=[scope, *scopes]), *others])
+        super()._receive_metrics(complete, timeout_millis, **kwargs)
 
-    def _metrics(self) -> Iterator[Metric]:
-        tallies = self._ledger.tallies.all()
-        waited: _Series = ((tally.labels, tally.waited) for tally in tallies)
-        yield from self._metric("taskyard.schedule_to_start", "From when a task could run to its start", "s", waited)
-        ran: _Series = ((tally.labels, tally.ran) for tally in tallies)
-        yield from self._metric("taskyard.task.run", "How long attempts ran", "s", ran)
-        sizes: _Series = (({"statement": name}, size) for name, size in list(self._ledger.commit_sizes.items()))
-        yield from self._metric("taskyard.commit.size", "Tasks in one group commit", "{task}", sizes)
-        times: _Series = (({"statement": name}, took) for name, took in list(self._ledger.commit_seconds.items()))
-        yield from self._metric("taskyard.commit", "How long group commits took", "s", times)
-
-    def _metric(self, name: str, description: str, unit: str, series: _Series) -> Iterator[Metric]:
+    def _distributions(self) -> list[Metric]:
         now = time.time_ns()
-        points = [self._point(labels, distribution, now) for labels, distribution in series]
-        if points := [point for point in points if point.count]:
-            yield Metric(name, description, unit, Histogram(points, AggregationTemporality.CUMULATIVE))
+        metrics = []
+        for family in self._histograms:
+            points = [self._point(labels, distribution, now) for labels, distribution in family.series()]
+            if points := [point for point in points if point.count]:
+                data = Histogram(points, AggregationTemporality.CUMULATIVE)
+                metrics.append(Metric(family.name, family.description, family.unit, data))
+        return metrics
 
     def _point(self, labels: Mapping[str, str], distribution: Distribution, now: int) -> HistogramDataPoint:
-        # One copy first: the count must be that of the same moment as the buckets, whichever thread reads.
+        # One copy first: the count must be that of the same moment as the buckets, and this is another thread.
         counts = list(distribution.counts)
         # Minimum and maximum are optional in the protocol and of no use in cumulative points.
         unknown: Any = None
@@ -75,23 +98,5 @@ class Histograms:
         )
 
 
-class ScrapedReader(PrometheusMetricReader):
-    """Exports to a Prometheus registry."""
-
-    def __init__(self, histograms: Histograms, registry: CollectorRegistry) -> None:
-        self._histograms = histograms
-        super().__init__(scope_info_enabled=False, registry=registry, cardinality_limits=CARDINALITY)
-
-    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        super()._receive_metrics(self._histograms.added_to(metrics_data), timeout_millis, **kwargs)
-
-
-class PushedReader(PeriodicExportingMetricReader):
-    """Exports every OTEL_METRIC_EXPORT_INTERVAL."""
-
-    def __init__(self, histograms: Histograms, exporter: MetricExporter) -> None:
-        self._histograms = histograms
-        super().__init__(exporter, cardinality_limits=CARDINALITY)
-
-    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        super()._receive_metrics(self._histograms.added_to(metrics_data), timeout_millis, **kwargs)
+def _commits(distributions: Mapping[str, Distribution]) -> Series:
+    return [({"statement": name}, distribution) for name, distribution in list(distributions.items())]

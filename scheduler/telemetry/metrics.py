@@ -2,21 +2,23 @@
 
 import logging
 from collections.abc import Mapping
+from threading import Lock
 
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from scheduler.telemetry import environment, instruments, resource
+from scheduler.telemetry import environment, histograms, instruments, resource
+from scheduler.telemetry.exposition import HistogramText
 from scheduler.telemetry.gauges import Gauges
-from scheduler.telemetry.histograms import Histograms, PushedReader, ScrapedReader
+from scheduler.telemetry.histograms import Family, PushedReader
 from scheduler.telemetry.identity import Identity
 from scheduler.telemetry.ledger import Ledger
+from scheduler.telemetry.limits import CARDINALITY
 
 _log = logging.getLogger(__name__)
-_SCOPE = "taskyard"
 
 
 class Metrics:
@@ -26,26 +28,31 @@ class Metrics:
         self.ledger = Ledger(limit)
         self.gauges = Gauges()
         self._registry = CollectorRegistry()
-        histograms = Histograms(self.ledger, InstrumentationScope(_SCOPE))
-        readers: list[MetricReader] = [ScrapedReader(histograms, self._registry)]
-        readers += _pushed(histograms, variables)
+        self._lock = Lock()
+        families = histograms.families(self.ledger)
+        self._histograms = HistogramText(families)
+        scraped = PrometheusMetricReader(
+            scope_info_enabled=False, registry=self._registry, cardinality_limits=CARDINALITY
+        )
+        readers: list[MetricReader] = [scraped, *_pushed(families, variables)]
         self._provider = MeterProvider(readers, resource.describe(identity), shutdown_on_exit=False)
-        meter = self._provider.get_meter(_SCOPE)
+        meter = self._provider.get_meter("taskyard")
         instruments.create_counters(meter, self.ledger)
         instruments.create_gauges(meter, self.gauges)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._registry)
 
     def exposition(self) -> tuple[bytes, str]:
-        """Body and content type for `/metrics`."""
-        return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
+        """Body and content type for `/metrics`; takes milliseconds, so a busy loop asks from a thread."""
+        with self._lock:
+            return generate_latest(self._registry) + self._histograms.render().encode(), CONTENT_TYPE_PLAIN_0_0_4
 
     def close(self) -> None:
         """Export what is left and stop; blocks for as long as the exporters need."""
         self._provider.shutdown()
 
 
-def _pushed(histograms: Histograms, variables: Mapping[str, str]) -> list[MetricReader]:
+def _pushed(families: list[Family], variables: Mapping[str, str]) -> list[MetricReader]:
     wanted = environment.exporters("METRICS", variables) - {"prometheus"}
     for unknown in wanted - {"otlp"}:
         _log.warning("OTEL_METRICS_EXPORTER names an exporter that is not built in", extra={"exporter": unknown})
@@ -53,4 +60,4 @@ def _pushed(histograms: Histograms, variables: Mapping[str, str]) -> list[Metric
         return []
     from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 
-    return [PushedReader(histograms, OTLPMetricExporter())]
+    return [PushedReader(families, OTLPMetricExporter())]

@@ -26,7 +26,8 @@ def probe_routes(metrics: Metrics, live: Live, ready: Ready) -> list[Route]:
     """The three routes; `/livez` and `/readyz` answer 200 or 503 with a line of text."""
 
     async def show_metrics(_: Request) -> Response:
-        body, content_type = metrics.exposition()
+        # In a thread: with many kinds of tasks the text takes longer than a task should wait.
+        body, content_type = await asyncio.to_thread(metrics.exposition)
         return Response(body, headers={"content-type": content_type})
 
     async def show_live(_: Request) -> Response:
@@ -62,7 +63,9 @@ class ProbeServer:
         listener = _listen(self._address)
         host, port = listener.getsockname()[:2]
         self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        config = uvicorn.Config(self._app, log_config=None, access_log=False, lifespan="off", ws="none")
+        config = uvicorn.Config(
+            self._app, log_config=None, log_level="warning", access_log=False, lifespan="off", ws="none"
+        )
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve([listener]), name="probe-server")
         await self._server.listening.wait()

@@ -21,6 +21,7 @@ from scheduler.telemetry.records import Claim, Ended, Runner
 _log = logging.getLogger(__name__)
 _ODD = frozenset("13579bdf")
 _NANOSECONDS = 1e9
+_ERRORS = frozenset({Outcome.FAILED, Outcome.CRASHED, Outcome.TIMED_OUT})
 
 
 def sampled(traceparent: str | None) -> bool:
@@ -107,7 +108,7 @@ class Traces:
         span = self._tracer.start_span(
             "outcome", self._context(end.traceparent), attributes=attributes, start_time=began
         )
-        if transition.outcome is not Outcome.SUCCEEDED:
+        if transition.outcome in _ERRORS:
             reason = transition.error.type if transition.error else str(transition.outcome)
             span.set_status(Status(StatusCode.ERROR, reason))
         span.end(now)

@@ -1,0 +1,75 @@
+"""Prints what telemetry costs per task: `pytest -s tests/unit/test_telemetry_cost.py`. Asserts no figure."""
+
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from opentelemetry.sdk.trace import TracerProvider
+
+from scheduler.domain.task import Outcome, TaskSpec, TaskState
+from scheduler.domain.transitions import Transition
+from scheduler.telemetry import Claim, Ended, Runner, Telemetry
+from scheduler.telemetry.identity import Identity
+from scheduler.telemetry.journal import Journal
+from scheduler.telemetry.lag import LagProbe
+from scheduler.telemetry.metrics import Metrics
+from scheduler.telemetry.styles import JsonStyle
+from scheduler.telemetry.traces import Traces
+
+BATCH = 200
+UNSAMPLED = f"00-{'a' * 32}-{'b' * 16}-00"
+RUNNERS = [Runner(str(uuid.uuid4()), f"worker-{number}", "pod") for number in range(8)]
+IDS = [str(uuid.uuid4()) for _ in range(BATCH)]
+LANES = [f"default/q{number % 5}/demo.t{number % 7}/5/io=ssd" for number in range(BATCH)]
+SPECS = [TaskSpec("demo.echo", b"{}", queue=f"q{number % 5}") for number in range(BATCH)]
+
+
+def claims() -> list[Claim]:
+    return [Claim(IDS[n], 1, LANES[n], RUNNERS[n % 8], 0.004 * n, UNSAMPLED) for n in range(BATCH)]
+
+
+def ends() -> list[Ended]:
+    def succeeded(id: str) -> Transition:
+        return Transition(id, TaskState.RUNNING, 1, TaskState.SUCCEEDED, 0, 0, outcome=Outcome.SUCCEEDED)
+
+    return [Ended(succeeded(IDS[n]), LANES[n], RUNNERS[n % 8], 0.01, UNSAMPLED) for n in range(BATCH)]
+
+
+def microseconds(work: Callable[[], object], rounds: int = 40) -> float:
+    """Per task, the best of five runs."""
+    best = float("inf")
+    for _ in range(5):
+        began = time.perf_counter()
+        for _ in range(rounds):
+            work()
+        best = min(best, time.perf_counter() - began)
+    return best / rounds / BATCH * 1e6
+
+
+def test_cost(tmp_path: Path) -> None:
+    identity = Identity("dispatcher", "pod-1", "d-1")
+    with (tmp_path / "log").open("w") as stream:
+        metrics = Metrics(identity, {})
+        logging = Journal(identity, JsonStyle(), stream, metrics.ledger)
+        variants = {
+            "counting": Telemetry.silent(),
+            "and logging": Telemetry(metrics, Traces(None), logging, LagProbe()),
+            "and tracing, none sampled": Telemetry(
+                metrics, Traces(TracerProvider(shutdown_on_exit=False)), logging, LagProbe()
+            ),
+        }
+        claimed, ended = claims(), ends()
+        print(f"\n{'us per task, batches of ' + str(BATCH):<28} submitted  claimed    ended")
+        for name, telemetry in variants.items():
+            figures = [
+                microseconds(lambda t=telemetry: t.submitted(IDS, SPECS)),  # type: ignore[misc]
+                microseconds(lambda t=telemetry: t.claimed(claimed)),  # type: ignore[misc]
+                microseconds(lambda t=telemetry: t.ended(ended)),  # type: ignore[misc]
+            ]
+            print(f"{name:<28}" + "".join(f"{figure:>10.2f}" for figure in figures))
+        print(f"{'building the Claim tuples':<28}{microseconds(claims):>20.2f}")
+        began = time.perf_counter()
+        body, _ = metrics.exposition()
+        print(f"a scrape of {len(body)} bytes: {(time.perf_counter() - began) * 1e3:.1f} ms")
+    assert body

@@ -1,0 +1,279 @@
+"""What is counted, and how it reads in Prometheus' text and over OTLP."""
+
+import threading
+from bisect import bisect_left
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    Histogram,
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+)
+from prometheus_client.parser import text_string_to_metric_families
+
+from scheduler.domain.task import Outcome, TaskError, TaskSpec, TaskState
+from scheduler.domain.transitions import Transition
+from scheduler.telemetry import (
+    Claim,
+    Ended,
+    LeaderReading,
+    Moved,
+    OutboxReading,
+    QueueReading,
+    Runner,
+    SlotsReading,
+    Telemetry,
+)
+from scheduler.telemetry.distribution import SECONDS, Distribution
+from scheduler.telemetry.histograms import PushedReader, families
+from scheduler.telemetry.identity import Identity
+from scheduler.telemetry.instruments import create_counters
+from scheduler.telemetry.ledger import Ledger
+from scheduler.telemetry.metrics import Metrics
+from scheduler.telemetry.tally import Tallies
+from scheduler.telemetry.traces import Traces
+
+LANE = "default/mail/demo.echo/5/io=ssd"
+LABELS = {"namespace": "default", "queue": "mail", "type": "demo.echo"}
+RUNNER = Runner("s-1", "w-1")
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def scrape(metrics: Metrics) -> Samples:
+    body, content_type = metrics.exposition()
+    assert content_type.startswith("text/plain; version=0.0.4")
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(body.decode())
+        for sample in family.samples
+    }
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    return samples[name, frozenset(labels.items())]
+
+
+def end(target: TaskState, outcome: Outcome, ran: float | None = 0.2) -> Ended:
+    error = TaskError("Boom") if outcome is Outcome.FAILED else None
+    return Ended(Transition("t", TaskState.RUNNING, 1, target, 0, 0, outcome=outcome, error=error), LANE, RUNNER, ran)
+
+
+def test_counters_tell_what_happened() -> None:
+    telemetry = Telemetry.silent()
+    spec = TaskSpec("demo.echo", b"{}", queue="mail")
+    telemetry.submitted(["a", "b"], [spec, spec])
+    telemetry.deduplicated([spec])
+    telemetry.claimed([Claim("a", 1, LANE, RUNNER, 0.3), Claim("b", 1, LANE, RUNNER, 0.3)])
+    telemetry.ended(
+        [
+            end(TaskState.SUCCEEDED, Outcome.SUCCEEDED),
+            end(TaskState.SCHEDULED, Outcome.FAILED),
+            end(TaskState.FAILED, Outcome.FAILED),
+            end(TaskState.FAILED, Outcome.TIMED_OUT),
+            end(TaskState.QUEUED, Outcome.CRASHED, None),
+            end(TaskState.QUEUED, Outcome.RELEASED),
+        ]
+    )
+    telemetry.moved(TaskState.FAILED, TaskState.QUEUED, [Moved("a", 1, LANE)])
+    telemetry.moved(TaskState.QUEUED, TaskState.CANCELLED, [Moved("b", 1, LANE)])
+    telemetry.refused("stale", 2)
+    samples = scrape(telemetry.metrics)
+    assert value(samples, "taskyard_tasks_submitted_total", **LABELS) == 2
+    assert value(samples, "taskyard_tasks_deduplicated_total", **LABELS) == 1
+    assert value(samples, "taskyard_tasks_started_total", **LABELS) == 2
+    assert value(samples, "taskyard_tasks_finished_total", **LABELS, outcome="SUCCEEDED") == 1
+    assert value(samples, "taskyard_tasks_finished_total", **LABELS, outcome="FAILED") == 2
+    assert value(samples, "taskyard_tasks_finished_total", **LABELS, outcome="CANCELLED") == 1
+    assert value(samples, "taskyard_attempts_ended_total", **LABELS, outcome="FAILED") == 2
+    assert value(samples, "taskyard_attempts_ended_total", **LABELS, outcome="TIMED_OUT") == 1
+    assert value(samples, "taskyard_task_retries_total", **LABELS) == 1
+    assert value(samples, "taskyard_dead_letters_total", **LABELS) == 2
+    assert value(samples, "taskyard_tasks_requeued_total", **LABELS, outcome="CRASHED") == 1
+    assert value(samples, "taskyard_tasks_requeued_total", **LABELS, outcome="RELEASED") == 1
+    assert value(samples, "taskyard_tasks_redriven_total", **LABELS) == 1
+    assert value(samples, "taskyard_results_refused_total", reason="stale") == 2
+    assert value(samples, "taskyard_schedule_to_start_seconds_count", **LABELS) == 2
+    assert value(samples, "taskyard_task_run_seconds_count", **LABELS) == 5
+
+
+def test_gauges_read_their_callbacks() -> None:
+    telemetry = Telemetry.silent()
+    gauges = telemetry.gauges
+    gauges.queues = lambda: [QueueReading("default", "mail", {TaskState.QUEUED: 7, TaskState.RUNNING: 2}, 1.5)]
+    gauges.sessions = lambda: 4
+    gauges.slots = lambda: SlotsReading(40, 9)
+    gauges.leader = lambda: LeaderReading(True, 12)
+    gauges.outbox = lambda: OutboxReading(3, 0.25)
+    gauges.stores = lambda: {"postgres": True, "redis": False}
+    samples = scrape(telemetry.metrics)
+    assert value(samples, "taskyard_queue_depth", namespace="default", queue="mail", state="QUEUED") == 7
+    assert value(samples, "taskyard_queue_oldest_age_seconds", namespace="default", queue="mail") == 1.5
+    assert value(samples, "taskyard_sessions") == 4
+    assert value(samples, "taskyard_slots") == 40
+    assert value(samples, "taskyard_slots_busy") == 9
+    assert value(samples, "taskyard_leader") == 1
+    assert value(samples, "taskyard_leader_term") == 12
+    assert value(samples, "taskyard_outbox_rows") == 3
+    assert value(samples, "taskyard_outbox_oldest_age_seconds") == 0.25
+    assert value(samples, "taskyard_store_up", store="postgres") == 1
+    assert value(samples, "taskyard_store_up", store="redis") == 0
+    assert value(samples, "taskyard_event_loop_lag_seconds") == 0
+
+
+def test_a_gauge_whose_callback_fails_does_not_spoil_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    telemetry = Telemetry.silent()
+
+    def fail() -> int:
+        raise LookupError("no sessions yet")
+
+    telemetry.gauges.sessions = fail
+    telemetry.gauges.slots = lambda: SlotsReading(1, 0)
+    samples = scrape(telemetry.metrics)
+    assert value(samples, "taskyard_slots") == 1
+    assert ("taskyard_sessions", frozenset()) not in samples
+    assert "no sessions yet" in caplog.text
+
+
+@given(st.lists(st.one_of(st.floats(-1, 5000), st.sampled_from(SECONDS)), min_size=1))
+def test_histograms_count_as_a_naive_one_does(values: list[float]) -> None:
+    telemetry = Telemetry.silent()
+    telemetry.claimed([Claim("t", 1, LANE, RUNNER, seconds) for seconds in values])
+    telemetry.ended([end(TaskState.SUCCEEDED, Outcome.SUCCEEDED, seconds) for seconds in values])
+    by_method = Distribution(SECONDS)
+    for seconds in values:
+        by_method.add(seconds)
+    tally = telemetry.metrics.ledger.tallies.of_lane(LANE)
+    assert tally.waited.counts == tally.ran.counts == by_method.counts
+    samples = scrape(telemetry.metrics)
+    clipped = [max(seconds, 0.0) for seconds in values]
+    for name in ("taskyard_schedule_to_start_seconds", "taskyard_task_run_seconds"):
+        for bound in SECONDS:
+            naive = sum(seconds <= bound for seconds in clipped)
+            assert value(samples, f"{name}_bucket", **LABELS, le=str(bound)) == naive
+        assert value(samples, f"{name}_bucket", **LABELS, le="+Inf") == len(values)
+        assert value(samples, f"{name}_count", **LABELS) == len(values)
+        assert value(samples, f"{name}_sum", **LABELS) == pytest.approx(sum(clipped))
+
+
+def test_group_commits_are_measured_by_statement() -> None:
+    telemetry = Telemetry.silent()
+    telemetry.committed("submit", 100, 0.004)
+    telemetry.committed("submit", 1, 0.002)
+    samples = scrape(telemetry.metrics)
+    assert value(samples, "taskyard_commit_size_bucket", statement="submit", le="1.0") == 1
+    assert value(samples, "taskyard_commit_size_bucket", statement="submit", le="100.0") == 2
+    assert value(samples, "taskyard_commit_seconds_count", statement="submit") == 2
+
+
+def test_more_kinds_of_tasks_than_the_sdk_allows_by_default_are_all_exported() -> None:
+    metrics = Metrics(Identity("test", "p", "i"), {}, limit=3000)
+    ledger = metrics.ledger
+    for number in range(2500):
+        ledger.claimed([Claim("t", 1, f"default/q/type{number}/5/", RUNNER, 0.1)])
+    counted = [key for key in scrape(metrics) if key[0] == "taskyard_tasks_started_total"]
+    assert len(counted) == 2500
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=100))
+def test_labels_are_bounded_and_nothing_goes_uncounted(kinds: list[tuple[int, int]]) -> None:
+    limit = 3
+    tallies = Tallies(limit)
+    for queue, kind in kinds:
+        tallies.of_lane(f"default/q{queue}/t{kind}/5/").started += 1
+        tallies.of("default", f"q{queue}", f"t{kind}").submitted += 1
+    tallied = tallies.all()
+    assert len(tallied) <= 2 * limit + 1
+    assert len({tally.labels["queue"] for tally in tallied}) <= limit + 1
+    assert len({tally.labels["type"] for tally in tallied}) <= limit + 1
+    assert sum(tally.started for tally in tallied) == sum(tally.submitted for tally in tallied) == len(kinds)
+
+
+class Collected(MetricExporter):
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data: list[MetricsData] = []
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 0, **kwargs: Any) -> MetricExportResult:
+        self.data.append(metrics_data)
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 0) -> bool:
+        return True
+
+    def shutdown(self, timeout_millis: float = 0, **kwargs: Any) -> None: ...
+
+
+def test_pushed_metrics_hold_counters_and_histograms() -> None:
+    ledger = Ledger()
+    exporter = Collected()
+    reader = PushedReader(families(ledger), exporter)
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    create_counters(provider.get_meter("test"), ledger)
+    ledger.claimed([Claim("t", 1, LANE, RUNNER, 0.3)])
+    reader.collect()
+    provider.shutdown()
+    scopes = exporter.data[0].resource_metrics[0].scope_metrics
+    metrics = {metric.name: metric for scope in scopes for metric in scope.metrics}
+    assert "taskyard.tasks.started" in metrics
+    data = metrics["taskyard.schedule_to_start"].data
+    assert isinstance(data, Histogram)
+    assert data.data_points[0].count == 1
+    assert data.data_points[0].bucket_counts[bisect_left(SECONDS, 0.3)] == 1
+
+
+def test_otlp_encodes_counters_and_histograms() -> None:
+    from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+
+    ledger = Ledger()
+    exporter = Collected()
+    reader = PushedReader(families(ledger), exporter)
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    create_counters(provider.get_meter("test"), ledger)
+    ledger.claimed([Claim("t", 1, LANE, RUNNER, 0.3)])
+    ledger.committed("submit", 10, 0.2)
+    reader.collect()
+    provider.shutdown()
+    (resource,) = encode_metrics(exporter.data[0]).resource_metrics
+    names = {metric.name for scope in resource.scope_metrics for metric in scope.metrics}
+    assert names == {
+        "taskyard.tasks.started",
+        "taskyard.log_lines.lost",
+        "taskyard.schedule_to_start",
+        "taskyard.commit.size",
+        "taskyard.commit",
+    }
+
+
+async def test_closing_exports_what_is_left() -> None:
+    assert await Telemetry.silent().close(timeout=30)
+
+
+async def test_closing_does_not_wait_for_a_collector_that_is_away() -> None:
+    silent = Telemetry.silent()
+    released = threading.Event()
+
+    class Stuck(Traces):
+        def close(self) -> None:
+            released.wait()
+
+    telemetry = Telemetry(silent.metrics, Stuck(None), None, silent.lag)
+    try:
+        assert not await telemetry.close(timeout=0.01)
+    finally:
+        released.set()
+
+
+def test_each_process_says_who_it_is() -> None:
+    metrics = Metrics(Identity("dispatcher", "pod-7", "d-1"), {})
+    target = next(dict(labels) for name, labels in scrape(metrics) if name == "target_info")
+    assert target["service_name"] == "taskyard-dispatcher"
+    assert target["k8s_pod_name"] == "pod-7"
+    assert target["service_instance_id"] == "d-1"
