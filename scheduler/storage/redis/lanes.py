@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import TypeVar
 
+import orjson
 from redis.asyncio import Redis
 from redis.typing import EncodableT
 
@@ -52,7 +53,7 @@ class LaneStore:
         batch = Batch(self._redis)
         for lane, waiting in entries.items():
             for chunk in _chunks(waiting):
-                batch.call(_PUBLISH, [self._keys.lane(lane)], chain.from_iterable(chunk))
+                batch.call(_PUBLISH, [self._keys.lane(lane)], [orjson.dumps([*chain.from_iterable(chunk)])])
         filled = [lane for lane, waiting in entries.items() if waiting]
         if filled:
             # Each time, and after the entries: whatever a sweep does meanwhile, the names are there in the end.
@@ -85,7 +86,7 @@ class LaneStore:
         batch = Batch(self._redis)
         for lane, dealt in by_lane(entries).items():
             for chunk in _chunks(dealt):
-                batch.call(_ACK, [self._keys.lane(lane)], [GROUP, *[entry.entry_id for entry in chunk]])
+                batch.call(_ACK, [self._keys.lane(lane)], [GROUP, b" ".join([entry.entry_id for entry in chunk])])
         await batch.send()
 
     async def give_back(self, entries: Iterable[Entry]) -> None:
