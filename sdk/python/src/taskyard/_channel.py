@@ -11,7 +11,7 @@ from typing import Self
 import grpc
 
 from taskyard._gen import cluster_service_pb2_grpc, queue_service_pb2_grpc, task_service_pb2_grpc
-from taskyard.errors import FieldViolation, InvalidArgument
+from taskyard.errors import FieldViolation, InvalidArgument, TaskyardError
 
 DEFAULT_ADDRESS = "localhost:7070"
 DEFAULT_PORT = 7070
@@ -110,9 +110,12 @@ class Schedulers:
         # Clients with the same list begin at different places, which spreads them.
         self._place = random.randrange(len(addresses))
         self._open: dict[str, Scheduler] = {}
+        self._closed = False
 
     def current(self) -> Scheduler:
-        """The one to use now; its channel is opened at the first use."""
+        """The one to use now; its channel is opened at the first use. Raises TaskyardError after `close`."""
+        if self._closed:
+            raise TaskyardError("the client is closed", reason="CLIENT_CLOSED")
         address = self._addresses[self._place]
         if address not in self._open:
             self._open[address] = Scheduler(address, self._tls)
@@ -125,6 +128,7 @@ class Schedulers:
 
     async def close(self) -> None:
         """End all calls and close all channels."""
+        self._closed = True
         for scheduler in self._open.values():
             await scheduler.channel.close(None)
         self._open.clear()

@@ -108,7 +108,9 @@ def _read_details(status: Status, refusal: _Refusal) -> None:
 
 def _invalid_argument(refusal: _Refusal) -> TaskyardError:
     named = "; ".join(map(str, refusal.violations))
-    return InvalidArgument(named or refusal.message, violations=refusal.violations)
+    return InvalidArgument(
+        named or refusal.message, violations=refusal.violations, reason=refusal.reason or "INVALID_ARGUMENT"
+    )
 
 
 def _not_found(refusal: _Refusal) -> TaskyardError:
@@ -147,6 +149,7 @@ _Build = Callable[[_Refusal], TaskyardError]
 
 _BY_REASON: dict[str, _Build] = {
     "INVALID_ARGUMENT": _invalid_argument,
+    "PAYLOAD_TOO_LARGE": _invalid_argument,
     "NOT_FOUND": _not_found,
     "IDEMPOTENCY_CONFLICT": _idempotency_conflict,
     "FAILED_PRECONDITION": _failed_precondition,

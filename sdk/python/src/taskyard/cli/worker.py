@@ -9,7 +9,8 @@ from typing import Annotated, cast
 
 import typer
 
-from taskyard.cli.command import command, reported
+from taskyard.cli.command import command, refusal, reported
+from taskyard.cli.exit_code import ExitCode
 from taskyard.cli.terminal import Terminal
 from taskyard.errors import FieldViolation, InvalidArgument
 
@@ -67,7 +68,19 @@ def run(
         os.environ.update({variable: value for variable, value in options.items() if value is not None})
         sys.path.insert(0, str(Path.cwd()))
         start = _load(target)
-    start()
+        _run(start)
+
+
+def _run(start: Callable[[], object]) -> None:
+    from taskyard.worker import HelloRefused
+
+    try:
+        start()
+    except HelloRefused as error:
+        raise refusal(str(error), ExitCode.REFUSED) from error
+    except ValueError as error:
+        # Handlers' errors are their tasks' outcomes: what arrives here is about the worker's settings.
+        raise refusal(str(error), ExitCode.INVALID) from error
 
 
 def _label(pair: str) -> str:

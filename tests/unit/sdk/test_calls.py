@@ -1,0 +1,148 @@
+"""Reaching a scheduler: addresses, retries, and from statuses to exceptions."""
+
+import copy
+import pickle
+import socket
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2  # type: ignore[import-untyped]
+
+from taskyard import (
+    AccessDenied,
+    BacklogFull,
+    Client,
+    DeadlineExceeded,
+    FailedPrecondition,
+    IdempotencyConflict,
+    InvalidArgument,
+    NotFound,
+    ServerError,
+    TaskyardError,
+    Unavailable,
+)
+from taskyard._channel import parse_addresses
+from tests.unit.sdk.stub import StubScheduler, failure
+
+Code = grpc.StatusCode
+
+
+@pytest.fixture
+def dead_address() -> str:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{unused.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("a", ("a:7070",)),
+        ("a:1, b:2,", ("a:1", "b:2")),
+        ("[::1]:5,[::1]", ("[::1]:5", "[::1]:7070")),
+    ],
+)
+def test_addresses(text: str, addresses: tuple[str, ...]) -> None:
+    assert parse_addresses(text) == addresses
+
+
+@pytest.mark.parametrize("text", ["", ",", "a:b", "a:0", "a:65536", ":7070", "::1:7070", "http://a:1"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"^address: "):
+        parse_addresses(text)
+
+
+async def test_address_and_namespace_from_the_environment(
+    address: str, stub: StubScheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASKYARD_ADDRESS", address)
+    monkeypatch.setenv("TASKYARD_NAMESPACE", "elsewhere")
+    async with Client() as client:
+        assert (await (await client.submit("demo.echo")).get()).namespace == "elsewhere"
+
+
+async def test_nobody_there_is_known_not_to_have_happened(dead_address: str) -> None:
+    async with Client(dead_address, time_limit=0.2) as client:
+        with pytest.raises(Unavailable, match=f"can't reach {dead_address}") as caught:
+            await client.submit("demo.echo")
+    assert not caught.value.outcome_unknown
+
+
+async def test_a_dead_scheduler_is_passed_over(dead_address: str, address: str) -> None:
+    for _ in range(8):  # each begins at a random one
+        async with Client(f"{dead_address},{address}", time_limit=5) as client:
+            await client.submit("demo.echo")
+
+
+async def test_reads_are_repeated_and_changes_are_not(client: Client, stub: StubScheduler) -> None:
+    handle = await client.submit("demo.echo")
+    calls = stub.calls
+    stub.failures.append(failure(Code.UNAVAILABLE, "UNAVAILABLE"))
+    assert (await handle.get()).id == handle.id
+    assert stub.calls == calls + 2
+    stub.failures.append(failure(Code.UNAVAILABLE, "UNAVAILABLE"))
+    with pytest.raises(Unavailable):
+        await client.redrive(handle.id)
+    assert stub.calls == calls + 3
+
+
+async def test_a_silent_scheduler(address: str, stub: StubScheduler) -> None:
+    stub.doors.clear()
+    async with Client(address, time_limit=0.1) as client:
+        with pytest.raises(DeadlineExceeded) as caught:
+            await client.submit("demo.echo")
+    assert caught.value.outcome_unknown
+    assert isinstance(caught.value, TimeoutError)
+
+
+BAD_FIELD = error_details_pb2.BadRequest(
+    field_violations=[error_details_pb2.BadRequest.FieldViolation(field="task.retry.jitter", description="is odd")]
+)
+LATER = error_details_pb2.RetryInfo()
+LATER.retry_delay.FromSeconds(3)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "details", "kind"),
+    [
+        (Code.INVALID_ARGUMENT, "INVALID_ARGUMENT", [BAD_FIELD], InvalidArgument),
+        (Code.INVALID_ARGUMENT, "PAYLOAD_TOO_LARGE", [BAD_FIELD], InvalidArgument),
+        (Code.NOT_FOUND, "NOT_FOUND", [], NotFound),
+        (Code.ALREADY_EXISTS, "IDEMPOTENCY_CONFLICT", [], IdempotencyConflict),
+        (Code.FAILED_PRECONDITION, "NOT_FAILED", [], FailedPrecondition),
+        (Code.RESOURCE_EXHAUSTED, "BACKLOG_FULL", [LATER], BacklogFull),
+        (Code.PERMISSION_DENIED, "NOT_YOURS", [], AccessDenied),
+        (Code.DEADLINE_EXCEEDED, "", [], DeadlineExceeded),
+        (Code.UNIMPLEMENTED, "", [], ServerError),
+        (Code.DATA_LOSS, "", [], ServerError),
+    ],
+)
+async def test_statuses_become_exceptions(
+    client: Client, stub: StubScheduler, *, code: Code, reason: str, details: list[Message], kind: type[TaskyardError]
+) -> None:
+    stub.failures.append(failure(code, reason, details=details))
+    with pytest.raises(kind) as caught:
+        await client.get("task-1")
+    error = caught.value
+    assert type(error) is kind
+    assert reason in {"", error.reason}
+    if isinstance(error, InvalidArgument):
+        assert str(error) == "retry.jitter: is odd"
+    if isinstance(error, BacklogFull):
+        assert error.retry_after is not None
+        assert error.retry_after.total_seconds() == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidArgument("m"),
+        IdempotencyConflict("m", task_id="t"),
+        Unavailable("m", outcome_unknown=True),
+        DeadlineExceeded("m", outcome_unknown=True, reason="r"),
+    ],
+)
+def test_errors_can_be_copied_and_pickled(error: TaskyardError) -> None:
+    for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert (type(twin), str(twin), vars(twin)) == (type(error), "m", vars(error))

@@ -1,0 +1,166 @@
+"""Waiting for results, and looking after tasks."""
+
+import asyncio
+
+import grpc
+import pytest
+
+from taskyard import (
+    AttemptOutcome,
+    Client,
+    DeadlineExceeded,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    TaskCancelled,
+    TaskExpired,
+    TaskFailed,
+    TaskFilter,
+    TaskState,
+)
+from taskyard._gen import task_pb2
+from tests.unit.sdk.stub import StubScheduler, failure, serving
+
+
+async def test_result_of_a_task_that_ends_later(client: Client, stub: StubScheduler) -> None:
+    handle = await client.submit("demo.echo")
+    result = asyncio.create_task(handle.result())
+    await stub.watch_opened.acquire()
+    assert not result.done()
+    await stub.end(handle.id, result=b'{"sum":3}')
+    assert await result == {"sum": 3}
+    assert await handle.state() is TaskState.SUCCEEDED
+
+
+async def test_simultaneous_waits_share_streams(client: Client, stub: StubScheduler) -> None:
+    handles = await asyncio.gather(*(client.submit("demo.echo", n) for n in range(1200)))
+    results = asyncio.gather(*(handle.result() for handle in handles))
+    await stub.watch_opened.acquire()
+    await stub.watch_opened.acquire()
+    assert [len(ids) for ids in stub.watched] == [1000, 200]
+    for n, handle in enumerate(handles):
+        await stub.end(handle.id, result=str(n).encode())
+    assert await results == list(range(1200))
+
+
+async def test_waits_that_begin_one_by_one_are_merged(client: Client, stub: StubScheduler) -> None:
+    handles = await asyncio.gather(*(client.submit("demo.echo", n) for n in range(60)))
+    results = []
+    for handle in handles:
+        results.append(asyncio.create_task(handle.result()))
+        await stub.watch_opened.acquire()
+    assert len(client._watcher._streams) <= 8
+    for handle in handles:
+        await stub.end(handle.id, result=b"1")
+    assert await asyncio.gather(*results) == [1] * 60
+    assert sum(map(len, stub.watched)) < 60 * 8
+
+
+async def test_two_waits_for_one_task(client: Client, stub: StubScheduler) -> None:
+    handle = await client.submit("demo.echo")
+    first, second = (asyncio.create_task(handle.result()) for _ in range(2))
+    await stub.watch_opened.acquire()
+    first.cancel()
+    await stub.end(handle.id, result=b"2")
+    assert await second == 2
+    assert first.cancelled()
+
+
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [
+        (task_pb2.TASK_STATE_FAILED, TaskFailed),
+        (task_pb2.TASK_STATE_CANCELLED, TaskCancelled),
+        (task_pb2.TASK_STATE_EXPIRED, TaskExpired),
+    ],
+)
+async def test_result_of_a_task_without_one(
+    client: Client, stub: StubScheduler, state: task_pb2.TaskState.ValueType, error: type[Exception]
+) -> None:
+    handle = await client.submit("demo.echo")
+    await stub.end(handle.id, state)
+    with pytest.raises(error, match="no such town") as caught:
+        await handle.result()
+    assert getattr(caught.value, "task").id == handle.id  # noqa: B009 - the base class has no task
+
+
+async def test_result_within_a_time(client: Client, stub: StubScheduler) -> None:
+    handle = await client.submit("demo.echo")
+    with pytest.raises(DeadlineExceeded, match=r"within 0\.05 s; it goes on"):
+        await handle.result(timeout=0.05)
+    assert not client._watcher._streams or all(not stream.ids for stream in client._watcher._streams)
+
+
+async def test_result_of_an_unknown_task(client: Client) -> None:
+    with pytest.raises(NotFound, match="task-0"):
+        await client.handle("task-0").result()
+
+
+async def test_result_survives_broken_streams(client: Client, stub: StubScheduler) -> None:
+    handle = await client.submit("demo.echo")
+    stub.failures.append(failure(grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE"))
+    result = asyncio.create_task(handle.result())
+    await stub.watch_opened.acquire()
+    await stub.watch_opened.acquire()
+    await stub.end(handle.id, result=b"3")
+    assert await result == 3
+
+
+async def test_result_survives_a_restart_of_the_scheduler(stub: StubScheduler) -> None:
+    async with serving(stub) as address:
+        client = Client(address)
+        handle = await client.submit("demo.echo")
+        result = asyncio.create_task(handle.result())
+        await stub.watch_opened.acquire()
+    await stub.end(handle.id, result=b"4")
+    async with serving(stub, address), client:
+        assert await result == 4
+
+
+async def test_list_follows_pages(client: Client, stub: StubScheduler) -> None:
+    handles = await asyncio.gather(*(client.submit("demo.echo", n) for n in range(25)))
+    tasks = [task async for task in client.list(page_size=10)]
+    assert [task.id for task in tasks] == [handle.id for handle in handles]
+    await stub.end(handles[3].id, task_pb2.TASK_STATE_FAILED)
+    failed = [task async for task in client.list(TaskFilter(state=TaskState.FAILED))]
+    assert [task.id for task in failed] == [handles[3].id]
+    assert failed[0].error is not None
+    assert failed[0].error.type == "ValueError"
+
+
+async def test_single_tasks(client: Client, stub: StubScheduler) -> None:
+    handle = await client.submit("demo.echo")
+    with pytest.raises(FailedPrecondition, match="not FAILED"):
+        await client.redrive(handle.id)
+    await stub.end(handle.id, task_pb2.TASK_STATE_FAILED)
+    assert (await client.redrive(handle.id)).state is TaskState.QUEUED
+    assert (await handle.cancel()).state is TaskState.CANCELLED
+    crashed, running = await client.attempts(handle.id)
+    assert (crashed.outcome, running.outcome) == (AttemptOutcome.CRASHED, None)
+    with pytest.raises(NotFound):
+        await client.get("task-0")
+
+
+async def test_dead_letters(client: Client, stub: StubScheduler) -> None:
+    handle = await client.submit("demo.echo")
+    await stub.end(handle.id, task_pb2.TASK_STATE_FAILED)
+    assert (await client.redrive_many(TaskFilter(error_type="ValueError"), dry_run=True)).ids == (handle.id,)
+    assert (await client.purge_many(TaskFilter(queue="q", type="t"), limit=5)).count == 1
+    request = stub.purged[0]
+    assert (request.filter.namespace, request.filter.queue, request.filter.type) == ("tests", "q", "t")
+    assert (request.limit, request.dry_run) == (5, False)
+    with pytest.raises(InvalidArgument, match="limit"):
+        await client.purge_many(limit=0)
+    with pytest.raises(InvalidArgument, match="state"):
+        await client.purge_many(TaskFilter(state=TaskState.UNKNOWN))
+
+
+async def test_cluster(client: Client) -> None:
+    cluster = await client.cluster()
+    assert cluster.leader is not None
+    assert (cluster.leader.id, cluster.leader.term, len(cluster.dispatchers)) == ("d1", 7, 2)
+    (worker,) = await client.workers()
+    assert (worker.labels, worker.slots) == ({"io": "ssd"}, 4)
+    (queue,) = await client.queues()
+    assert queue.oldest_age is not None
+    assert (queue.namespace, queue.oldest_age.total_seconds()) == ("tests", 0.5)
