@@ -53,6 +53,7 @@ class StubScheduler(
         self.batches: list[task_service_pb2.SubmitTasksRequest] = []
         self.watched: list[list[str]] = []
         self.purged: list[task_service_pb2.PurgeTasksRequest] = []
+        self.pages: list[int] = []
         self.failures: deque[Status] = deque()
         """Each is the answer to one call, instead of doing it."""
         self.lose_answers = 0
@@ -160,6 +161,7 @@ class StubScheduler(
     ) -> task_service_pb2.ListTasksResponse:
         await self._maybe_fail(context)
         tasks = [task for task in self.tasks.values() if request.filter.state in {0, task.state}]
+        self.pages.append(request.page_size)
         start = int(request.page_token or 0)
         end = start + request.page_size
         return task_service_pb2.ListTasksResponse(
@@ -172,6 +174,11 @@ class StubScheduler(
         self.watched.append(list(request.ids))
         self.watch_opened.release()
         await self._maybe_fail(context)
+        for place, task_id in enumerate(request.ids):
+            if not task_id.startswith("task-"):
+                violation = error_details_pb2.BadRequest.FieldViolation(field=f"ids[{place}]", description="is no id")
+                bad = error_details_pb2.BadRequest(field_violations=[violation])
+                await abort(context, failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT", details=[bad]))
         missing = [task_id for task_id in request.ids if task_id not in self.tasks]
         waiting = {task_id for task_id in request.ids if task_id in self.tasks}
         yield task_service_pb2.WatchTasksResponse(tasks=[self.tasks[i] for i in waiting], unknown_ids=missing)

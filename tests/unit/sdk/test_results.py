@@ -16,6 +16,7 @@ from taskyard import (
     TaskExpired,
     TaskFailed,
     TaskFilter,
+    TaskRequest,
     TaskState,
 )
 from taskyard._gen import task_pb2
@@ -96,9 +97,19 @@ async def test_result_of_an_unknown_task(client: Client) -> None:
         await client.handle("task-0").result()
 
 
-async def test_result_survives_broken_streams(client: Client, stub: StubScheduler) -> None:
+async def test_what_is_no_id_does_not_disturb_other_waits(client: Client, stub: StubScheduler) -> None:
     handle = await client.submit("demo.echo")
-    stub.failures.append(failure(grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE"))
+    await stub.end(handle.id, result=b"6")
+    handles = (client.handle("nonsense"), handle, client.handle("rubbish"))
+    outcomes = await asyncio.gather(*(handle.result() for handle in handles), return_exceptions=True)
+    assert list(map(str, outcomes)) == ["id: 'nonsense' is no id", "6", "id: 'rubbish' is no id"]
+    assert isinstance(outcomes[0], InvalidArgument)
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED])
+async def test_result_survives_broken_streams(client: Client, stub: StubScheduler, code: grpc.StatusCode) -> None:
+    handle = await client.submit("demo.echo")
+    stub.failures.append(failure(code, code.name))
     result = asyncio.create_task(handle.result())
     await stub.watch_opened.acquire()
     await stub.watch_opened.acquire()
@@ -126,6 +137,13 @@ async def test_list_follows_pages(client: Client, stub: StubScheduler) -> None:
     assert [task.id for task in failed] == [handles[3].id]
     assert failed[0].error is not None
     assert failed[0].error.type == "ValueError"
+
+
+async def test_pages_of_large_tasks_are_made_smaller(client: Client, stub: StubScheduler) -> None:
+    requests = [TaskRequest("demo.echo", "x" * 250_000) for _ in range(100)]
+    await client.submit_many(requests)
+    assert len([task async for task in client.list(page_size=100)]) == 100
+    assert stub.pages == [100, 50, 50]
 
 
 async def test_single_tasks(client: Client, stub: StubScheduler) -> None:

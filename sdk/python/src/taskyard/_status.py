@@ -36,6 +36,10 @@ _NEVER_SENT = (
 """How gRPC begins or explains an UNAVAILABLE of its own when no connection could carry the request."""
 
 
+TOO_LARGE = "MESSAGE_TOO_LARGE"
+"""The reason of a ServerError whose answer, or whose request, is larger than the other side takes."""
+
+
 @dataclass(slots=True)
 class _Refusal:
     """A refusal, however it came: as the status of a call, or as the error of one item."""
@@ -56,6 +60,9 @@ def of_call(error: grpc.aio.AioRpcError, address: str) -> TaskyardError:
         _read_details(status, refusal)
     if refusal.never_sent:
         refusal.message = f"can't reach {address}: {details}"
+    if not refusal.reason and error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details:
+        # gRPC's own word for a message that it won't take has nothing to do with backlogs.
+        refusal.reason = TOO_LARGE
     build = _BY_REASON.get(refusal.reason) or _BY_CODE.get(error.code(), _server_error)
     return build(refusal)
 
@@ -155,6 +162,7 @@ _BY_REASON: dict[str, _Build] = {
     "FAILED_PRECONDITION": _failed_precondition,
     "BACKLOG_FULL": _backlog_full,
     "UNAVAILABLE": _unavailable,
+    TOO_LARGE: _server_error,
     "DEADLINE_EXCEEDED": _deadline_exceeded,
 }
 

@@ -6,7 +6,8 @@ opens, so later waits need new streams; when there are many, the smaller half is
 
 import asyncio
 import copy
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
 import grpc
 from tenacity import AsyncRetrying, retry_if_exception_type
@@ -14,12 +15,17 @@ from tenacity import AsyncRetrying, retry_if_exception_type
 from taskyard import _messages
 from taskyard._calls import BACKOFF, Calls
 from taskyard._gen import task_pb2, task_service_pb2
-from taskyard.errors import NotFound, TaskyardError, Unavailable
+from taskyard.errors import DeadlineExceeded, FieldViolation, InvalidArgument, NotFound, TaskyardError, Unavailable
 
 MAX_IDS = 1000
 STREAMS = 8
 HEALTHY_SECONDS = 5.0
 """A stream that lived this long was fine: when it breaks, the next one is opened without waiting."""
+
+_PASSING = (Unavailable, DeadlineExceeded)
+"""What ends a stream but not the wait; we set no deadline, but something on the way may."""
+
+_PLACE = re.compile(r"ids\[(\d+)\]")
 
 Ended = asyncio.Future[task_pb2.Task]
 
@@ -98,6 +104,15 @@ class Watcher:
             if not wait.done():
                 wait.set_exception(copy.copy(error))
 
+    def _fail_named(self, ids: Sequence[str], error: InvalidArgument) -> bool:
+        """Fail the ids that the server doesn't take for ids, so that the others on the stream don't suffer."""
+        named = [_PLACE.fullmatch(violation.field) for violation in error.violations]
+        places = [int(match[1]) for match in named if match]
+        for task_id in [ids[place] for place in places if place < len(ids)]:
+            description = f"{task_id!r} {error.violations[0].description}"
+            self._fail(task_id, InvalidArgument(violations=[FieldViolation("id", description)]))
+        return bool(places)
+
     def _finish(self, task: task_pb2.Task) -> None:
         for wait in self._settle(task.id):
             if not wait.done():
@@ -132,7 +147,7 @@ class Watcher:
         stream.task = asyncio.create_task(self._follow(stream))
 
     async def _follow(self, stream: _Stream) -> None:
-        retrying = AsyncRetrying(retry=retry_if_exception_type(Unavailable), wait=BACKOFF)
+        retrying = AsyncRetrying(retry=retry_if_exception_type(_PASSING), wait=BACKOFF)
         try:
             while stream.ids:
                 await retrying(self._read, stream)
@@ -147,13 +162,15 @@ class Watcher:
         loop = asyncio.get_running_loop()
         opened = loop.time()
         scheduler = self._calls.schedulers.current()
-        request = task_service_pb2.WatchTasksRequest(ids=stream.ids)
+        ids = list(stream.ids)
         try:
-            async for response in scheduler.tasks.WatchTasks(request):
+            async for response in scheduler.tasks.WatchTasks(task_service_pb2.WatchTasksRequest(ids=ids)):
                 self._take(response)
         except grpc.aio.AioRpcError as broken:
             error = self._calls.failure(scheduler, broken)
-            if not isinstance(error, Unavailable) or loop.time() - opened < HEALTHY_SECONDS:
+            if isinstance(error, InvalidArgument) and self._fail_named(ids, error):
+                return
+            if not isinstance(error, _PASSING) or loop.time() - opened < HEALTHY_SECONDS:
                 raise error from broken
         if stream.ids and loop.time() - opened < HEALTHY_SECONDS:
             raise Unavailable("the server ended the watch before its tasks did")

@@ -16,8 +16,9 @@ from taskyard._channel import DEFAULT_ADDRESS, Schedulers, Tls, parse_addresses
 from taskyard._coalescing import Coalescer
 from taskyard._gen import cluster_service_pb2, queue_service_pb2, task_service_pb2
 from taskyard._gen.task_pb2 import TaskSpec
+from taskyard._status import TOO_LARGE
 from taskyard._watching import Watcher
-from taskyard.errors import DeadlineExceeded, TaskCancelled, TaskExpired, TaskFailed, TaskyardError
+from taskyard.errors import DeadlineExceeded, ServerError, TaskCancelled, TaskExpired, TaskFailed, TaskyardError
 from taskyard.handle import TaskHandle
 from taskyard.models import (
     Affected,
@@ -131,25 +132,38 @@ class Client:
 
     async def wait(self, id: str, timeout: Duration | None = None) -> Task:
         """The task once it is over, however it ended; raises DeadlineExceeded when `timeout` (seconds) is up first."""
+        limit = None if timeout is None else _seconds(timeout)
         try:
-            async with asyncio.timeout(None if timeout is None else _seconds(timeout)):
+            async with asyncio.timeout(limit):
                 return _messages.task(await self._watcher.ended(id))
+        except TaskyardError:
+            raise
         except TimeoutError as error:
-            raise DeadlineExceeded(f"task {id} was not over within {timeout} s; it goes on") from error
+            raise DeadlineExceeded(f"task {id} was not over within {limit:g} s; it goes on") from error
 
     async def list(self, filter: TaskFilter | None = None, *, page_size: int = 100) -> AsyncIterator[Task]:
-        """All tasks of the namespace that fit, newest first, fetched `page_size` at a time (1 to 1000)."""
+        """All tasks of the namespace that fit, newest first, fetched at most `page_size` (1 to 1000) at a time."""
         request = task_service_pb2.ListTasksRequest(
             filter=_specs.task_filter(filter or TaskFilter(), self.namespace),
             page_size=_specs.at_least_one("page_size", page_size),
         )
-        while True:
-            page = await self._calls.call(lambda at, limit: at.tasks.ListTasks(request, timeout=limit))
+        more = True
+        while more:
+            page = await self._page(request)
             for message in page.tasks:
                 yield _messages.task(message)
-            if not page.next_page_token:
-                return
             request.page_token = page.next_page_token
+            more = bool(page.next_page_token)
+
+    async def _page(self, request: task_service_pb2.ListTasksRequest) -> task_service_pb2.ListTasksResponse:
+        while True:
+            try:
+                return await self._calls.call(lambda at, limit: at.tasks.ListTasks(request, timeout=limit))
+            except ServerError as error:
+                # Pages are counted in tasks, messages limited in bytes: a few tasks fit always.
+                if error.reason != TOO_LARGE or request.page_size == 1:
+                    raise
+                request.page_size //= 2
 
     async def cancel(self, id: str) -> Task:
         """Cancel a task that hasn't started, ask one that runs to stop; one that is over stays as it is.

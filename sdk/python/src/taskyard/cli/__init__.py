@@ -1,8 +1,12 @@
 """The command `taskyard`."""
 
+import os
+
 
 def main() -> None:
     """Run the command line; ends the process with one of the exit codes of `ExitCode`."""
     from taskyard.cli.root import app
 
+    # gRPC writes its own view of broken connections to stderr, where only our one line belongs.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     app()
