@@ -1,0 +1,117 @@
+"""Compares the lanes with Postgres: finds what was lost although the epoch never changed, such as a deleted stream."""
+
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from dispatcher.duties.fenced import Fenced
+from dispatcher.duties.moment import first_id
+from dispatcher.duties.refill import Refill
+from dispatcher.leadership import Term
+from scheduler.clock import Clock
+from scheduler.storage.postgres.leader import LeaderFence
+from scheduler.storage.postgres.queued import QueuedTasks
+from scheduler.storage.redis import LaneEpoch, LaneStore
+
+_log = logging.getLogger(__name__)
+
+SETTLED = 5.0
+"""Seconds after which a QUEUED task must be in its lane."""
+EMPTY = 600.0
+"""Seconds after which an empty lane is swept."""
+_CHUNK = 500
+"""Lanes measured at once: the server does nothing else meanwhile."""
+
+
+def short_lanes(rows: Mapping[str, int], lengths: Mapping[str, int]) -> list[str]:
+    """Lanes that hold fewer entries than they have QUEUED rows, by name."""
+    return sorted(lane for lane, count in rows.items() if lengths.get(lane, 0) < count)
+
+
+class Emptiness:
+    """Since when lanes were seen empty."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def note(self, empty: Collection[str], now: float) -> list[str]:
+        """Take note of all lanes that are empty now; returns those that have been for long."""
+        self._since = {lane: self._since.get(lane, now) for lane in empty}
+        return sorted(lane for lane, since in self._since.items() if now - since > EMPTY)
+
+
+class Audit:
+    """Fills lanes that hold too little, and removes those that have long been empty."""
+
+    name = "audit"
+
+    def __init__(
+        self,
+        *,
+        fenced: Fenced,
+        fence: LeaderFence,
+        epoch: LaneEpoch,
+        queued: QueuedTasks,
+        lanes: LaneStore,
+        clock: Clock,
+    ) -> None:
+        self._fenced = fenced
+        self._fence = fence
+        self._epoch = epoch
+        self._queued = queued
+        self._lanes = lanes
+        self._clock = clock
+        self._emptiness = Emptiness()
+        self._refill: Refill | None = None
+
+    @property
+    def interval(self) -> float:
+        """Seconds to the next run: short while lanes are being filled."""
+        return 30.0 if self._refill is None else 0.1
+
+    async def run_once(self, term: Term) -> None:
+        """See Duty."""
+        if await self._epoch.current() != await self._fence.lane_epoch():
+            # They are being rebuilt as a whole.
+            self._refill = None
+            return
+        if self._refill is None:
+            self._refill = await self._look(term)
+        if self._refill is not None and await self._refill.advance(term):
+            self._refill = None
+
+    async def _look(self, term: Term) -> Refill | None:
+        now = self._clock.time()
+        rows = await self._queued.counts(first_id(now - SETTLED))
+        lengths = await self._lengths(await self._lanes.names() | rows.keys())
+        await self._sweep(term, [lane for lane, length in lengths.items() if not length and lane not in rows])
+        short = await self._confirmed(short_lanes(rows, lengths))
+        if not short:
+            return None
+        await self._fenced.check(term)
+        _log.warning("lanes hold less than they should", extra={"lanes": len(short), "first": short[0]})
+        return Refill(self._queued, self._lanes, self._clock, short)
+
+    async def _confirmed(self, suspects: Sequence[str]) -> list[str]:
+        """Those that are short indeed: measured before the rows are counted, and without what was queued just now."""
+        if not suspects:
+            return []
+        lengths = await self._lengths(suspects)
+        return short_lanes(await self._queued.settled_counts(suspects, SETTLED), lengths)
+
+    async def _sweep(self, term: Term, empty: Collection[str]) -> None:
+        for lane in self._emptiness.note(empty, self._clock.monotonic()):
+            term.require()
+            if await self._lanes.sweep(lane):
+                _log.info("lane swept", extra={"lane": lane})
+
+    async def _lengths(self, lanes: Collection[str]) -> dict[str, int]:
+        lengths: dict[str, int] = {}
+        for chunk in _chunks(sorted(lanes)):
+            depths = await self._lanes.depths(chunk)
+            lengths.update((lane, depth.length) for lane, depth in depths.items())
+        return lengths
+
+
+def _chunks(lanes: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(lanes), _CHUNK):
+        yield lanes[start : start + _CHUNK]

@@ -1,0 +1,90 @@
+"""Gives up sessions that nobody vouches for any more.
+
+The fast path is the dispatcher that sees a stream break. This is for those that died together with their dispatcher.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+from dispatcher.duties.fenced import Fenced
+from dispatcher.duties.registrations import Registrations
+from dispatcher.duties.suspicion import Patience, Suspicion
+from dispatcher.leadership import Term
+from scheduler.clock import Clock
+from scheduler.storage.postgres.database import Connection
+from scheduler.storage.postgres.sessions import Sessions
+from scheduler.storage.unavailable import StoreUnavailable
+
+MOST = 200
+"""Sessions given up in one run; the others follow with the next."""
+REASON = "registration lost"
+
+
+class LosesSessions(Protocol):
+    """Ends a session and requeues what it ran."""
+
+    async def lose_within(
+        self, connection: Connection, session: str, generation: int, reason: str
+    ) -> Sequence[Callable[[], None]] | None:
+        """What to call once the transaction has committed; None where that generation is over already."""
+
+
+class Reaping:
+    """Compares live sessions in Postgres with those registered in etcd, level-triggered."""
+
+    name = "reaping"
+    interval = 2.0
+
+    def __init__(
+        self,
+        *,
+        fenced: Fenced,
+        sessions: Sessions,
+        registrations: Registrations,
+        loss: LosesSessions,
+        clock: Clock,
+        patience: Patience,
+    ) -> None:
+        self._fenced = fenced
+        self._sessions = sessions
+        self._registrations = registrations
+        self._loss = loss
+        self._clock = clock
+        self._patience = patience
+        self._suspicion = Suspicion()
+        self._steady_since: float | None = None
+
+    async def run_once(self, term: Term) -> None:
+        """See Duty."""
+        try:
+            await self._look(term)
+        except StoreUnavailable:
+            self._steady_since = None
+            raise
+
+    async def _look(self, term: Term) -> None:
+        live = await self._sessions.live()
+        now = self._clock.monotonic()
+        if self._steady_since is None:
+            self._steady_since = now
+        registered = self._registrations.sessions
+        self._suspicion = self._suspicion.after(now, live, registered, self._patience)
+        ripe = self._suspicion.ripe(now, self._steady(), self._patience)[:MOST]
+        if ripe:
+            # The watch may lag behind; what is done now cannot be undone.
+            registered = await self._registrations.listed()
+            for session, generation in ripe:
+                if session not in registered:
+                    await self._give_up(term, session, generation)
+
+    def _steady(self) -> float | None:
+        if self._steady_since is None or self._registrations.steady_since is None:
+            return None
+        return max(self._steady_since, self._registrations.steady_since)
+
+    async def _give_up(self, term: Term, session: str, generation: int) -> None:
+        term.require()
+        lose = partial(self._loss.lose_within, session=session, generation=generation, reason=REASON)
+        for announce in await self._fenced.write(term, lose) or ():
+            announce()

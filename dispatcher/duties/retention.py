@@ -1,0 +1,74 @@
+"""Deletes what was kept long enough."""
+
+import logging
+
+from dispatcher.duties.fenced import Fenced
+from dispatcher.duties.moment import first_id
+from dispatcher.leadership import Term
+from scheduler.clock import Clock
+from scheduler.storage.postgres.history import History, Keeping
+
+_log = logging.getLogger(__name__)
+
+PAGE = 1000
+"""Ids of one step along the primary key, and most rows of one transaction."""
+SPELL = 10.0
+"""Seconds after which a run pauses."""
+PAUSE = 1.0
+INTERVAL = 60.0
+
+_BEGINNING = "00000000-0000-0000-0000-000000000000"
+
+
+class Retention:
+    """Walks along the primary key up to ids so young that their tasks must be kept, and begins again.
+
+    A task cannot have ended before it was made, so no index on when tasks ended is needed.
+    """
+
+    name = "retention"
+
+    def __init__(self, fenced: Fenced, history: History, clock: Clock, keeping: Keeping) -> None:
+        self._fenced = fenced
+        self._history = history
+        self._clock = clock
+        self._keeping = keeping
+        self._cursor = _BEGINNING
+
+    @property
+    def interval(self) -> float:
+        """Seconds to the next run: short in the middle of a walk."""
+        return INTERVAL if self._cursor == _BEGINNING else PAUSE
+
+    async def run_once(self, term: Term) -> None:
+        """See Duty."""
+        if self._cursor == _BEGINNING:
+            await self._forget_sessions(term)
+        pause_at = self._clock.monotonic() + SPELL
+        while await self._step(term):
+            if self._clock.monotonic() >= pause_at:
+                return
+        self._cursor = _BEGINNING
+
+    async def _step(self, term: Term) -> bool:
+        """Deal with one page; False at the end of the walk."""
+        keeping = self._keeping
+        before = first_id(self._clock.time() - min(keeping.ended, keeping.failed))
+        page = await self._history.page(self._cursor, before, PAGE, keeping)
+        if page.ended:
+            term.require()
+            deleted = await self._fenced.write(term, lambda c: self._history.delete(c, page.ended, keeping))
+            _log.debug("deleted ended tasks", extra={"tasks": deleted})
+        if page.last is None or page.size < PAGE:
+            return False
+        self._cursor = page.last
+        return True
+
+    async def _forget_sessions(self, term: Term) -> None:
+        age = self._keeping.ended
+        pause_at = self._clock.monotonic() + SPELL
+        while self._clock.monotonic() < pause_at:
+            term.require()
+            deleted = await self._fenced.write(term, lambda c: self._history.delete_sessions(c, age, PAGE))
+            if deleted < PAGE:
+                return

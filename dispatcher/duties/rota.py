@@ -1,0 +1,107 @@
+"""The leader's work: all duties side by side, for one term."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from dispatcher.duties.duty import Duty
+from dispatcher.leadership import Term, TermOver
+from scheduler.clock import Clock
+from scheduler.storage.etcd import Backoff
+from scheduler.storage.postgres import leader
+from scheduler.storage.postgres.leader import LeaderFence
+from scheduler.storage.redis import StaleTerm
+from scheduler.storage.unavailable import StoreUnavailable
+
+_log = logging.getLogger(__name__)
+
+BOUND = 30.0
+"""Seconds after which a run counts as stalled, and the leader makes way for another."""
+LONGEST_PAUSE = 3.0
+"""Most seconds between tries while a store is away."""
+
+Enlist = Callable[[], AbstractAsyncContextManager[Sequence[Duty]]]
+"""The duties of a new term; leaving the context lets go of what they hold."""
+
+
+class DutyStalled(Exception):
+    """A duty took longer than it may."""
+
+
+class Rota:
+    """What an Elector runs while its dispatcher leads."""
+
+    def __init__(
+        self,
+        dispatcher: str,
+        fence: LeaderFence,
+        enlist: Enlist,
+        clock: Clock,
+        *,
+        bound: float = BOUND,
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._fence = fence
+        self._enlist = enlist
+        self._clock = clock
+        self._bound = bound
+        self._draw = draw
+
+    async def run(self, term: Term) -> None:
+        """Record the term, then do all duties until cancelled.
+
+        Raises TermOver once the term cannot be trusted or another leader has taken over, and an ExceptionGroup of what
+        a duty raised that is neither that nor a store's outage, DutyStalled among it.
+        """
+        try:
+            await self._begin(term)
+            async with self._enlist() as duties, asyncio.TaskGroup() as group:
+                for duty in duties:
+                    group.create_task(self._serve(duty, term), name=f"duty-{duty.name}")
+        except (leader.TermOver, StaleTerm) as error:
+            raise TermOver(str(error)) from error
+        except ExceptionGroup as errors:
+            over = errors.subgroup((TermOver, leader.TermOver, StaleTerm))
+            if over is None:
+                raise
+            raise TermOver(str(over.exceptions[0])) from errors
+
+    async def _begin(self, term: Term) -> None:
+        backoff = self._backoff()
+        while True:
+            term.require()
+            try:
+                await self._fence.begin(term.number, self._dispatcher)
+            except StoreUnavailable as error:
+                _log.warning("term %d cannot begin yet: %s", term.number, error)
+                await self._clock.sleep(backoff.next())
+            else:
+                return
+
+    async def _serve(self, duty: Duty, term: Term) -> None:
+        backoff = self._backoff()
+        while True:
+            term.require()
+            try:
+                await self._run_bounded(duty, term)
+            except StoreUnavailable as error:
+                _log.warning("duty waits: %s", error, extra={"duty": duty.name})
+                await self._clock.sleep(backoff.next())
+            else:
+                backoff.reset()
+                await self._clock.sleep(duty.interval)
+
+    async def _run_bounded(self, duty: Duty, term: Term) -> None:
+        try:
+            async with asyncio.timeout(self._bound) as limit:
+                await duty.run_once(term)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise DutyStalled(f"{duty.name} took longer than {self._bound:.0f} s") from error
+
+    def _backoff(self) -> Backoff:
+        return Backoff(first=0.2, longest=LONGEST_PAUSE, draw=self._draw)

@@ -1,0 +1,138 @@
+"""Rebuild and audit: the lanes hold what Postgres says, whatever happened to Redis."""
+
+import time
+
+import pytest
+
+from dispatcher.duties import audit as auditing
+from dispatcher.duties.audit import Audit
+from dispatcher.duties.rebuild import Rebuild
+from scheduler.storage.redis import LaneStore, StaleTerm
+from tests.integration.duties.conftest import Stores, trusted
+
+
+def rebuild(stores: Stores, lanes: LaneStore | None = None) -> Rebuild:
+    return Rebuild(
+        fenced=stores.fenced,
+        fence=stores.fence,
+        epoch=stores.epoch,
+        queued=stores.queued,
+        lanes=lanes or stores.lanes,
+        clock=stores.clock,
+    )
+
+
+def audit(stores: Stores) -> Audit:
+    return Audit(
+        fenced=stores.fenced,
+        fence=stores.fence,
+        epoch=stores.epoch,
+        queued=stores.queued,
+        lanes=stores.lanes,
+        clock=stores.clock,
+    )
+
+
+async def settled(stores: Stores) -> None:
+    """Let all tasks look as if they had been submitted a while ago."""
+    await stores.database.fetch(
+        "UPDATE taskyard.task SET run_at = run_at - interval '1 min',"
+        " id = overlay(id::text placing '01900000' from 1 for 8)::uuid"
+    )
+
+
+async def test_twenty_thousand_tasks_are_all_published_again_after_a_flush(stores: Stores) -> None:
+    for priority in (1, 5, 9):
+        await stores.add(6000, priority=priority)
+    for lane in range(40):
+        await stores.add(50, queue=f"q{lane}")
+    term, duty = await stores.lead(), rebuild(stores)
+    await duty.run_once(term)
+    epoch = await stores.fence.lane_epoch()
+    assert epoch == await stores.epoch.current()
+    await stores.redis.flushall()
+    began = time.monotonic()
+    await duty.run_once(term)
+    took = time.monotonic() - began
+    assert await stores.published() == await stores.ids("QUEUED")
+    assert await stores.count("QUEUED") == 20_000
+    assert await stores.fence.lane_epoch() == await stores.epoch.current() != epoch
+    assert took < 8, f"{took:.1f} s"
+
+
+async def test_nothing_is_published_while_the_epoch_stands(stores: Stores) -> None:
+    term, duty = await stores.lead(), rebuild(stores)
+    await duty.run_once(term)
+    await stores.add(5)
+    await duty.run_once(term)
+    await rebuild(stores).run_once(term)
+    assert await stores.published() == set()
+
+
+class FlushingLanes(LaneStore):
+    """Redis is wiped right after the first page was published."""
+
+    flushed = False
+
+    async def publish(self, entries: object) -> None:
+        await super().publish(entries)  # type: ignore[arg-type]
+        if not self.flushed:
+            self.flushed = True
+            await self._redis.flushall()
+
+
+async def test_a_flush_in_the_middle_makes_it_begin_anew(stores: Stores) -> None:
+    await stores.add(12_000)
+    term = await stores.lead()
+    duty = rebuild(stores, FlushingLanes(stores.redis, stores.keys))
+    await duty.run_once(term)
+    assert await stores.fence.lane_epoch() == ""
+    await duty.run_once(term)
+    assert await stores.published() == await stores.ids("QUEUED")
+    assert await stores.fence.lane_epoch() == await stores.epoch.current()
+
+
+async def test_an_epoch_of_a_later_leader_is_left_alone(stores: Stores) -> None:
+    await stores.lead(10)
+    await stores.epoch.begin(11)
+    with pytest.raises(StaleTerm):
+        await rebuild(stores).run_once(trusted(10))
+
+
+async def test_a_deleted_lane_is_filled_again(stores: Stores) -> None:
+    await stores.add(7000, queue="a")
+    await stores.add(50, queue="b")
+    await settled(stores)
+    term = await stores.lead()
+    await rebuild(stores).run_once(term)
+    await stores.redis.delete(stores.keys.lane("default/a/t/5/"))
+    await audit(stores).run_once(term)
+    assert await stores.published() == await stores.ids("QUEUED")
+    depths = await stores.lanes.depths(["default/a/t/5/", "default/b/t/5/"])
+    assert [depth.length for depth in depths.values()] == [7000, 50]
+
+
+async def test_what_was_queued_just_now_is_not_missed(stores: Stores) -> None:
+    term = await stores.lead()
+    await rebuild(stores).run_once(term)
+    await stores.add(10, queue="new")
+    await stores.add(10, queue="promoted")
+    await settled(stores)
+    await stores.database.fetch("UPDATE taskyard.task SET run_at = now()")
+    await audit(stores).run_once(term)
+    assert await stores.published() == set()
+
+
+async def test_a_lane_long_empty_is_swept_and_no_other(stores: Stores) -> None:
+    term, duty = await stores.lead(), audit(stores)
+    await rebuild(stores).run_once(term)
+    await stores.add(1, queue="busy")
+    await stores.lanes.publish(
+        {"default/busy/t/5/": [], "default/idle/t/5/": [("x", 0)], "default/used/t/5/": [("y", 0)]}
+    )
+    await stores.redis.xtrim(stores.keys.lane("default/idle/t/5/"), maxlen=0, approximate=False)
+    await duty.run_once(term)
+    stores.clock.ahead += auditing.EMPTY + 1
+    await duty.run_once(term)
+    assert await stores.lanes.names() == {"default/used/t/5/"}
+    assert not await stores.redis.exists(stores.keys.lane("default/idle/t/5/"))
