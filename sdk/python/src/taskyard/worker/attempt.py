@@ -13,6 +13,7 @@ class Attempt:
     """What a runner needs to run it, and the marks that decide who reports it."""
 
     __slots__ = (
+        "begun",
         "context",
         "done",
         "handler",
@@ -32,6 +33,8 @@ class Attempt:
         self.sealed = assignment.SerializeToString() if handler.mode is Mode.PROCESS else b""
         """The assignment as it travels on to a process of its own."""
         self.started = time.perf_counter_ns()
+        self.begun = False
+        """Its handler has been called, or is about to be."""
         self.done = False
         """Reported, released or lost: nothing of it is wanted any more."""
         self.timer: asyncio.TimerHandle | None = None

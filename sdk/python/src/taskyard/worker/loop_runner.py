@@ -30,6 +30,9 @@ class LoopRunner:
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
             task.cancel()
+            if not attempt.begun:
+                # A task cancelled before its first step never gets to report anything itself.
+                self._ledger.fail(attempt, asyncio.CancelledError())
 
     def close(self) -> None:
         """Cancel what is left."""
@@ -37,6 +40,7 @@ class LoopRunner:
             task.cancel()
 
     async def _perform(self, attempt: Attempt) -> None:
+        attempt.begun = True
         try:
             payload = decode(attempt.payload)
             if attempt.context.traceparent:

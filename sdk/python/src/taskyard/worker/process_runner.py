@@ -109,9 +109,10 @@ class Minder(threading.Thread):
     def _perform(self, attempt: Attempt) -> None:
         attempt.started = time.perf_counter_ns()
         try:
+            attempt.context.raise_if_cancelled()
             with attempt_span(attempt.context):
                 outcome = self._run_in_child(attempt)
-        except Exception as error:  # e.g. a function that can't be pickled: the attempt's failure, not the minder's
+        except (Exception, asyncio.CancelledError) as error:  # e.g. a function that can't be pickled
             self._ledger.fail(attempt, error)
         else:
             if outcome is not None:

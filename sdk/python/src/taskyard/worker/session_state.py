@@ -30,6 +30,8 @@ PROGRESS_INTERVAL = 0.5
 """Seconds between two frames with progress; what is reported meanwhile is coalesced."""
 MAX_RESULTS_PER_FRAME = 1000
 MAX_FRAME_BYTES = 2 * 1024 * 1024
+REMEMBERED = 10_000
+"""How many acknowledged attempts are remembered at least, so that a late resend does not run one again."""
 # Room for what else may be in a frame beside results and for their framing.
 _RESULT_BYTES_PER_FRAME = MAX_FRAME_BYTES - 512 * 1024
 _MAX_PROGRESS_PER_FRAME = 200
@@ -59,6 +61,9 @@ class SessionState:
         self._identity = identity
         self.running: set[Key] = set()
         self.unacked: dict[Key, wire.TaskResult] = {}
+        # Acknowledged attempts in two generations, so that forgetting the older one costs nothing.
+        self._settled: set[Key] = set()
+        self._settled_before: set[Key] = set()
         self._unsent: deque[Key] = deque()
         self._released: deque[Key] = deque()
         self._progress: dict[Key, wire.TaskProgress] = {}
@@ -138,8 +143,12 @@ class SessionState:
 
     def _acknowledge(self, ack: wire.ResultAck) -> None:
         # Any verdict ends the result: the dispatcher has decided, sending again changes nothing.
-        if self.unacked.pop((ack.task_id, ack.attempt), None) is None:
+        key = (ack.task_id, ack.attempt)
+        if self.unacked.pop(key, None) is None:
             return
+        self._settled.add(key)
+        if len(self._settled) >= REMEMBERED:
+            self._settled_before, self._settled = self._settled, set()
         if ack.verdict != wire.VERDICT_ACCEPTED:
             self._log_refusal(ack)
 
@@ -173,7 +182,7 @@ class SessionState:
 
     def _assign(self, assignment: wire.Assignment, received: Received) -> None:
         key = (assignment.task_id, assignment.attempt)
-        if key in self.running or key in self.unacked:
+        if self._is_known(key):
             return
         if self.draining:
             # It crossed our drain, or we released it and the frame was lost.
@@ -182,6 +191,11 @@ class SessionState:
             return
         self.running.add(key)
         received.starts.append(assignment)
+
+    def _is_known(self, key: Key) -> bool:
+        if key in self.running or key in self.unacked:
+            return True
+        return key in self._settled or key in self._settled_before
 
     # What the worker does
 
@@ -248,7 +262,8 @@ class SessionState:
         if self._drain_unsent:
             self._drain_unsent = False
             frame.drain = filled = True
-        if self._leaving and not (self._unsent or self._released):
+        if self._leaving and not filled:
+            # Alone: the dispatcher ends the session on it and looks no further.
             frame.goodbye = filled = True
         return frame if filled else None
 

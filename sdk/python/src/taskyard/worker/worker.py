@@ -68,6 +68,7 @@ class Worker:
         self._http_address = http_address
         self._handlers: dict[str, Handler] = {}
         self._service: Service | None = None
+        self._stop_asked = False
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -119,15 +120,19 @@ class Worker:
             raise RuntimeError("this worker is being served already")
         settings = self._settle()
         self._service = Service(asyncio.get_running_loop(), self._identity(settings), self._handlers, settings)
+        if self._stop_asked:
+            self._service.stop()
         try:
             await self._service.serve(grace=self._grace, processes=self._processes)
         finally:
             self._service = None
+            self._stop_asked = False
 
     def stop(self) -> None:
-        """Begin a graceful shutdown. Callable from any thread and from signal handlers."""
-        if self._service is not None:
-            self._service.stop()
+        """Begin a graceful shutdown, or end the next `serve` at once. For any thread and signal handlers."""
+        self._stop_asked = True
+        if (service := self._service) is not None:
+            service.stop()
 
     def _settle(self) -> Settings:
         if not 1 <= len(self._handlers) <= MAX_TYPES:

@@ -1,0 +1,630 @@
+"""A real worker against a stub dispatcher over real gRPC."""
+
+import asyncio
+import contextvars
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import orjson
+import pytest
+
+from taskyard._gen import worker_service_pb2 as wire
+from taskyard.worker import Context, HelloRefused, NonRetryable, StopCause, Worker
+from taskyard.worker.attempts import Attempts
+from taskyard.worker.handler import Mode, make_handler
+from taskyard.worker.loop_runner import LoopRunner
+from taskyard.worker.settings import parse_labels, resolve
+from tests.unit.sdk import process_handlers
+from tests.unit.sdk.stub_dispatcher import PATIENCE, Stream, StubDispatcher, assignment
+
+
+@pytest.fixture
+def dispatcher() -> Iterator[StubDispatcher]:
+    with StubDispatcher() as stub:
+        yield stub
+
+
+@contextmanager
+def serving(worker: Worker, *dispatchers: StubDispatcher) -> Iterator[None]:
+    """The worker in a thread of its own; stopped gracefully at the end."""
+    worker._dispatchers = [stub.address for stub in dispatchers]
+    thread = threading.Thread(target=lambda: asyncio.run(worker.serve()))
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def outcome(stream: Stream, task: wire.Assignment, *, ack: bool = True) -> Any:
+    """A successful attempt's value."""
+    result = stream.result_of(task)
+    assert result.WhichOneof("outcome") == "result", result
+    if ack:
+        stream.acknowledge(result)
+    return orjson.loads(result.result)
+
+
+def error_of(stream: Stream, task: wire.Assignment) -> Any:
+    result = stream.result_of(task)
+    assert result.WhichOneof("outcome") == "error", result
+    stream.acknowledge(result)
+    return result.error
+
+
+def test_hello_says_what_the_worker_is(dispatcher: StubDispatcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKYARD_WORKER_LABELS", "zone=a, io=hdd")
+    monkeypatch.setenv("TASKYARD_POD_NAME", "pod-1")
+    worker = Worker(labels={"io": "ssd"}, slots=7, queues=["mail"], name="w", version="1.2")
+    worker.task("t")(lambda payload: payload)
+    with serving(worker, dispatcher):
+        hello = dispatcher.accept().hello
+    assert dict(hello.labels) == {"zone": "a", "io": "ssd"}
+    assert (list(hello.types), list(hello.queues), hello.slots) == (["t"], ["mail"], 7)
+    assert (hello.worker, hello.pod, hello.pid, hello.version) == ("w", "pod-1", os.getpid(), "1.2")
+    assert hello.sdk.startswith("python/")
+
+
+def test_handlers_of_all_shapes_return_results(dispatcher: StubDispatcher) -> None:
+    worker = Worker()
+
+    @worker.task("async.context")
+    async def with_context(ctx: Context, payload: int) -> dict[str, object]:
+        await asyncio.sleep(0)
+        return {"token": ctx.token, "failures": ctx.failures, "doubled": payload * 2}
+
+    @worker.task("sync")
+    def plain(payload: list[int]) -> int:
+        return sum(payload)
+
+    with serving(worker, dispatcher):
+        stream = dispatcher.accept()
+        first, second = assignment("async.context", 4, attempt=3, failures=2), assignment("sync", [1, 2])
+        stream.assign(first, second)
+        assert outcome(stream, first) == {"token": [first.task_id, 3], "failures": 2, "doubled": 8}
+        assert outcome(stream, second) == 3
+        assert stream.result_of(second).run_time.nanos > 0
+
+
+def test_errors_say_whether_another_attempt_can_help(dispatcher: StubDispatcher) -> None:
+    worker = Worker()
+    errors: dict[str, Exception] = {"a": RuntimeError("boom"), "b": NonRetryable("never"), "c": KeyError("k")}
+
+    @worker.task("raise", non_retryable=(LookupError,))
+    async def raising(payload: str) -> None:
+        raise errors[payload]
+
+    with serving(worker, dispatcher):
+        stream = dispatcher.accept()
+        tasks = [assignment("raise", name) for name in errors]
+        stream.assign(*tasks)
+        seen = [error_of(stream, task) for task in tasks]
+    assert [(e.type, e.retryable) for e in seen] == [
+        ("RuntimeError", True),
+        ("NonRetryable", False),
+        ("KeyError", False),
+    ]
+    assert seen[0].message == "boom"
+    assert "errors[payload]" in seen[0].stack
+
+
+def test_results_that_cannot_be_kept_fail_for_good(dispatcher: StubDispatcher) -> None:
+    worker = Worker()
+    values = {"object": object(), "large": "x" * (1024 * 1024)}
+    worker.task("value")(lambda name: values[name])
+    with serving(worker, dispatcher):
+        stream = dispatcher.accept()
+        tasks = [assignment("value", name) for name in values]
+        stream.assign(*tasks)
+        errors = [error_of(stream, task) for task in tasks]
+    assert [(e.type, e.retryable) for e in errors] == [("RESULT_NOT_JSON", False), ("RESULT_TOO_LARGE", False)]
+
+
+def test_attempts_do_not_share_context_variables(dispatcher: StubDispatcher) -> None:
+    worker = Worker()
+    variable = contextvars.ContextVar("variable", default=0)
+
+    @worker.task("async")
+    async def bump(payload: object) -> int:
+        variable.set(variable.get() + 1)
+        return variable.get()
+
+    @worker.task("sync")
+    def bump_too(payload: object) -> int:
+        variable.set(variable.get() + 1)
+        return variable.get()
+
+    with serving(worker, dispatcher):
+        stream = dispatcher.accept()
+        for type_ in ("async", "async", "sync", "sync"):
+            task = assignment(type_)
+            stream.assign(task)
+            assert outcome(stream, task) == 1
+
+
+def test_an_assignment_sent_twice_runs_once(dispatcher: StubDispatcher) -> None:
+    worker = Worker()
+    runs: list[str] = []
+
+    @worker.task("t")
+    async def run(ctx: Context, payload: object) -> None:
+        runs.append(ctx.task_id)
+
+    with serving(worker, dispatcher):
+        stream = dispatcher.accept()
+        task, last = assignment("t"), assignment("t")
+        stream.assign(task, task)
+        stream.result_of(task)
+        stream.assign(task, last)
+        outcome(stream, last)
+        stream.acknowledge(stream.result_of(task))
+    assert runs == [task.task_id, last.task_id]
+
+
+def test_a_broken_stream_costs_nothing(dispatcher: StubDispatcher) -> None:
+    worker = Worker()
+    release = threading.Event()
+
+    @worker.task("wait")
+    def wait(payload: object) -> str:
+        release.wait(PATIENCE)
+        return "done"
+
+    worker.task("quick")(lambda payload: payload)
+    with serving(worker, dispatcher):
+        first = dispatcher.accept()
+        waiting, finished = assignment("wait"), assignment("quick", 1)
+        first.assign(waiting, finished)
+        outcome(first, finished, ack=False)
+        first.break_off()
+        second = dispatcher.accept()
+        assert second.hello.session_id == first.hello.session_id
+        assert {ref.task_id for ref in second.hello.running} == {waiting.task_id, finished.task_id}
+        assert outcome(second, finished) == 1
+        release.set()
+        assert outcome(second, waiting) == "done"
+
+
+def test_a_killed_dispatcher_is_replaced_well_within_a_second() -> None:
+    worker = Worker()
+    worker.task("t")(lambda payload: payload)
+    with StubDispatcher() as one, StubDispatcher() as two, serving(worker, one, two):
+        # Which of the two comes first is drawn at random.
+        accepted: list[tuple[StubDispatcher, Stream]] = []
+        came = threading.Condition()
+
+        def listen(stub: StubDispatcher) -> None:
+            stream = stub.accept()
+            with came:
+                accepted.append((stub, stream))
+                came.notify_all()
+
+        listeners = [threading.Thread(target=listen, args=(stub,)) for stub in (one, two)]
+        for listener in listeners:
+            listener.start()
+        with came:
+            assert came.wait_for(lambda: len(accepted) == 1, PATIENCE)
+        killed = time.monotonic()
+        accepted[0][0].kill()
+        with came:
+            assert came.wait_for(lambda: len(accepted) == 2, PATIENCE)
+        assert time.monotonic() - killed < 1.0
+        task = assignment("t", 5)
+        accepted[1][1].assign(task)
+        assert outcome(accepted[1][1], task) == 5
+
+
+def test_go_away_moves_the_session_with_all_it_holds(dispatcher: StubDispatcher) -> None:
+    worker = Worker()
+
+    @worker.task("sleep")
+    async def sleep(ctx: Context, payload: object) -> str:
+        await ctx.wait_cancelled()
+        return "stopped"
+
+    with serving(worker, dispatcher):
+        first = dispatcher.accept()
+        task = assignment("sleep")
+        first.assign(task)
+        first.send(wire.DispatcherFrame(go_away=True))
+        second = dispatcher.accept()
+        assert [ref.task_id for ref in second.hello.running] == [task.task_id]
+        second.stop(task, wire.STOP_REASON_CANCELLED)
+        second.acknowledge(second.result_of(task))
+
+
+def test_a_blocked_event_loop_keeps_the_session(dispatcher: StubDispatcher) -> None:
+    worker = Worker()
+    release = threading.Event()
+
+    @worker.task("block")
+    async def block(payload: object) -> None:
+        release.wait(PATIENCE)
+
+    worker.task("sync")(lambda payload: payload)
+    with serving(worker, dispatcher):
+        stream = dispatcher.accept(welcome=False)
+        stream.welcome(heartbeat=0.05, timeout=PATIENCE)
+        task = assignment("block")
+        stream.assign(task)
+        stream.wait_for(lambda: stream.heartbeats() >= 5)
+        assert stream.results() == []
+        release.set()
+        outcome(stream, task)
+
+
+def test_a_silent_dispatcher_is_left(dispatcher: StubDispatcher) -> None:
+    worker = Worker()
+    worker.task("t")(lambda payload: payload)
+    with serving(worker, dispatcher):
+        first = dispatcher.accept(welcome=False)
+        first.welcome(heartbeat=0.1, timeout=0.3)
+        second = dispatcher.accept()
+        assert second.hello.session_id == first.hello.session_id
+
+
+def test_a_hello_refused_for_good_ends_the_worker(dispatcher: StubDispatcher) -> None:
+    worker = Worker(dispatcher.address)
+    worker.task("t")(lambda payload: payload)
+    refuser = threading.Thread(
+        target=lambda: dispatcher.accept(welcome=False).refuse(
+            grpc.StatusCode.INVALID_ARGUMENT, "hello.slots: too many"
+        )
+    )
+    refuser.start()
+    with pytest.raises(HelloRefused, match=r"INVALID_ARGUMENT: hello\.slots"):
+        worker.run()
+    refuser.join()
+
+
+def test_an_unavailable_dispatcher_is_tried_again(dispatcher: StubDispatcher) -> None:
+    worker = Worker()
+    worker.task("t")(lambda payload: payload)
+    with serving(worker, dispatcher):
+        for _ in range(3):
+            dispatcher.accept(welcome=False).break_off()
+        stream = dispatcher.accept()
+        task = assignment("t", 1)
+        stream.assign(task)
+        assert outcome(stream, task) == 1
+
+
+def test_cancelled_handlers_report_it(dispatcher: StubDispatcher) -> None:
+    worker = Worker()
+    begun = threading.Barrier(2)
+
+    @worker.task("async")
+    async def forever(payload: object) -> None:
+        await asyncio.Event().wait()
+
+    @worker.task("sync")
+    def poll(ctx: Context, payload: object) -> None:
+        begun.wait(PATIENCE)
+        while True:
+            ctx.raise_if_cancelled()
+            threading.Event().wait(0.005)
+
+    @worker.task("stubborn")
+    async def stubborn(payload: object) -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "finished"
+        return "never"
+
+    @worker.task("loop")
+    async def loop(payload: object) -> None:
+        """Its result shows that the event loop has begun all that came before."""
+
+    with serving(worker, dispatcher):
+        stream = dispatcher.accept()
+        tasks = [assignment(type_) for type_ in ("async", "stubborn", "sync")]
+        stream.assign(*tasks)
+        begun.wait(PATIENCE)
+        stream.assign(running := assignment("loop"))
+        outcome(stream, running)
+        for task in tasks:
+            stream.stop(task, wire.STOP_REASON_CANCELLED)
+        results = [stream.result_of(task) for task in tasks]
+        stream.acknowledge(*results)
+    assert [r.WhichOneof("outcome") for r in results] == ["cancelled", "result", "cancelled"]
+
+
+class Home:
+    """Where results go when there is no session."""
+
+    def __init__(self) -> None:
+        self.results: list[wire.TaskResult] = []
+        self.came = asyncio.Event()
+
+    def finish(self, result: wire.TaskResult) -> None:
+        self.results.append(result)
+        self.came.set()
+
+    def release(self, key: tuple[str, int]) -> None:
+        raise AssertionError(key)
+
+    def report_progress(self, key: tuple[str, int], fraction: float, message: str) -> None:
+        raise AssertionError(key)
+
+
+async def test_an_attempt_cancelled_before_its_first_step_is_reported() -> None:
+    async def never_begun(payload: object) -> None:
+        raise AssertionError
+
+    home = Home()
+    handler = make_handler("t", never_begun, process=False, non_retryable=())
+    attempts = Attempts(asyncio.get_running_loop(), {"t": handler}, home)
+    attempts.runners[Mode.LOOP] = LoopRunner(asyncio.get_running_loop(), attempts)
+    task = assignment("t")
+    attempts.start([task])
+    attempts.stop([((task.task_id, 1), wire.STOP_REASON_CANCELLED)])
+    await asyncio.wait_for(home.came.wait(), PATIENCE)
+    assert [result.cancelled for result in home.results] == [True]
+    assert len(attempts) == 0
+
+
+def test_of_a_lost_attempt_nothing_is_sent(dispatcher: StubDispatcher) -> None:
+    worker = Worker()
+    causes: list[StopCause | None] = []
+    ended = threading.Event()
+
+    @worker.task("t")
+    async def run(ctx: Context, payload: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            causes.append(ctx.stop_cause)
+            ended.set()
+
+    worker.task("last")(lambda payload: payload)
+    with serving(worker, dispatcher):
+        stream = dispatcher.accept()
+        lost, last = assignment("t"), assignment("last")
+        stream.assign(lost)
+        stream.stop(lost, wire.STOP_REASON_LOST)
+        assert ended.wait(PATIENCE)
+        stream.assign(last)
+        outcome(stream, last)
+        assert [r.task_id for r in stream.results()] == [last.task_id]
+    assert causes == [StopCause.LOST]
+
+
+def test_attempts_that_take_too_long_time_out(dispatcher: StubDispatcher) -> None:
+    worker = Worker(slots=1)
+    release = threading.Event()
+
+    @worker.task("async")
+    async def forever(payload: object) -> None:
+        await asyncio.Event().wait()
+
+    @worker.task("sync")
+    def stuck(payload: object) -> str:
+        release.wait(PATIENCE)
+        return "late"
+
+    worker.task("next")(lambda payload: payload)
+    with serving(worker, dispatcher):
+        stream = dispatcher.accept()
+        for type_ in ("async", "sync"):
+            task = assignment(type_, timeout=0.05)
+            stream.assign(task)
+            error = error_of(stream, task)
+            assert (error.type, error.retryable) == ("TIMEOUT", True)
+        following = assignment("next", 1)
+        stream.assign(following)
+        # The stuck thread does not count against the only slot.
+        assert outcome(stream, following) == 1
+        release.set()
+    assert len(stream.results()) == 3
+
+
+def test_progress_reaches_the_dispatcher(dispatcher: StubDispatcher) -> None:
+    worker = Worker()
+
+    @worker.task("t")
+    async def run(ctx: Context, payload: object) -> None:
+        for step in range(100):
+            ctx.progress(step / 100, f"step {step}")
+        await ctx.wait_cancelled()
+
+    with serving(worker, dispatcher):
+        stream = dispatcher.accept()
+        task = assignment("t")
+        stream.assign(task)
+        stream.wait_for(lambda: any(p.progress.message == "step 99" for p in stream.progress()))
+        assert len(stream.progress()) <= 2
+        stream.stop(task, wire.STOP_REASON_CANCELLED)
+        stream.acknowledge(stream.result_of(task))
+
+
+def test_results_travel_in_batches(dispatcher: StubDispatcher) -> None:
+    worker = Worker(slots=1000)
+
+    @worker.task("t")
+    async def echo(payload: int) -> int:
+        return payload
+
+    with serving(worker, dispatcher):
+        stream = dispatcher.accept()
+        tasks = [assignment("t", n) for n in range(1000)]
+        stream.assign(*tasks)
+        stream.wait_for(lambda: len(stream.results()) == len(tasks))
+        stream.acknowledge(*stream.results())
+        frames = [frame for frame in stream.frames if frame.results]
+    assert {(r.task_id, orjson.loads(r.result)) for r in stream.results()} == {
+        (t.task_id, n) for n, t in enumerate(tasks)
+    }
+    assert len(frames) < 200
+
+
+def test_shutdown_hands_back_what_does_not_finish(dispatcher: StubDispatcher) -> None:
+    worker = Worker(grace=0.1)
+    release = threading.Event()
+
+    @worker.task("sync")
+    def stuck(payload: object) -> None:
+        release.wait(PATIENCE)
+
+    @worker.task("async")
+    async def forever(payload: object) -> None:
+        await asyncio.Event().wait()
+
+    with serving(worker, dispatcher):
+        stream = dispatcher.accept()
+        tasks = [assignment("sync"), assignment("async")]
+        stream.assign(*tasks)
+        marker = assignment("unknown")
+        stream.assign(marker)
+        assert error_of(stream, marker).type == "NO_HANDLER"
+        worker.stop()
+        stream.wait_for(lambda: any(frame.goodbye for frame in stream.frames))
+        assert set(stream.released()) == {(task.task_id, 1) for task in tasks}
+    release.set()
+    assert any(frame.drain for frame in stream.frames)
+
+
+@contextmanager
+def demo_process(stub: StubDispatcher) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {**os.environ, "TASKYARD_DISPATCHERS": stub.address}
+    process = subprocess.Popen([sys.executable, "-m", "taskyard.demo"], env=environment)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_sigterm_finishes_what_runs_and_exits_cleanly(dispatcher: StubDispatcher) -> None:
+    with demo_process(dispatcher) as process:
+        stream = dispatcher.accept()
+        task, marker = assignment("demo.block", {"seconds": 0.5}), assignment("demo.word_count", {"path": __file__})
+        stream.assign(task, marker)
+        outcome(stream, marker)  # both were taken; this one runs in a thread
+        process.send_signal(signal.SIGTERM)
+        stream.wait_for(lambda: any(frame.drain for frame in stream.frames))
+        result = stream.result_of(task)
+        assert not any(frame.goodbye for frame in stream.frames)
+        stream.acknowledge(result)
+        stream.wait_for(lambda: any(frame.goodbye for frame in stream.frames))
+        assert process.wait(PATIENCE) == 0
+
+
+def test_a_second_signal_ends_the_process_at_once(dispatcher: StubDispatcher) -> None:
+    with demo_process(dispatcher) as process:
+        stream = dispatcher.accept()
+        stream.assign(assignment("demo.sleep", {"seconds": 1000}))
+        process.send_signal(signal.SIGTERM)
+        stream.wait_for(lambda: any(frame.drain for frame in stream.frames))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("type_", "payload", "error"),
+    [
+        ("demo.sleep", {"seconds": -1}, "seconds: "),
+        ("demo.sleep", {"seconds": True}, "seconds: "),
+        ("demo.sleep", [], "payload: "),
+        ("demo.word_count", {"path": 7}, "path: "),
+        ("demo.fail", {"message": "told to", "retryable": False}, "told to"),
+    ],
+)
+async def test_demo_handlers_name_the_bad_field(type_: str, payload: object, error: str) -> None:
+    from taskyard.demo import worker
+
+    handler = worker._handlers[type_]
+    task = assignment(type_, payload)
+
+    async def call() -> None:
+        await handler.call(Context(task, lambda *_: None), payload)
+
+    with pytest.raises(NonRetryable, match=error):
+        await call()
+
+
+def test_the_demo_counts_words(tmp_path: Any) -> None:
+    from taskyard.demo import word_count
+
+    path = tmp_path / "text"
+    path.write_bytes(b"to be or not to be \xff\n")
+    counted = word_count({"path": str(path)})
+    assert (counted["words"], counted["distinct"]) == (7, 5)
+    assert counted["counts"]["to"] == 2
+
+
+def test_processes_run_crash_and_stop_alone(dispatcher: StubDispatcher) -> None:
+    with serving(process_handlers.worker, dispatcher):
+        stream = dispatcher.accept()
+        square, die, again = assignment("process.square", 7), assignment("process.die"), assignment("process.square", 8)
+        stream.assign(square, die, again)
+        first = outcome(stream, square)
+        assert (first["square"], first["pid"] != os.getpid()) == (49, True)
+        crashed = error_of(stream, die)
+        assert (crashed.type, crashed.retryable) == ("PROCESS_CRASHED", True)
+        second = outcome(stream, again)
+        assert second["square"] == 64
+        assert second["pid"] != first["pid"]
+
+        failing = assignment("process.fail")
+        stream.assign(failing)
+        error = error_of(stream, failing)
+        assert (error.type, error.retryable) == ("KeyError", False)
+
+        waiting = assignment("process.until_cancelled")
+        stream.assign(waiting)
+        stream.wait_for(lambda: any(p.progress.message == "waiting" for p in stream.progress()))
+        stream.stop(waiting, wire.STOP_REASON_CANCELLED)
+        assert stream.result_of(waiting).cancelled
+        stream.acknowledge(stream.result_of(waiting))
+
+        forever, after = assignment("process.forever", timeout=0.2), assignment("process.square", 2)
+        stream.assign(forever, after)
+        assert error_of(stream, forever).type == "TIMEOUT"
+        assert outcome(stream, after)["square"] == 4
+
+
+def test_registration_refuses_what_cannot_work() -> None:
+    worker = Worker()
+    worker.task("t")(lambda payload: payload)
+    with pytest.raises(ValueError, match="has a handler already"):
+        worker.task("t")(lambda payload: payload)
+    with pytest.raises(TypeError, match="module level"):
+        worker.task("p", process=True)(lambda payload: payload)
+    with pytest.raises(TypeError, match="takes"):
+        worker.task("none")(lambda: None)
+
+
+def test_settings_come_from_arguments_then_environment() -> None:
+    environment = {"TASKYARD_DISPATCHERS": "a:1, b:2", "TASKYARD_WORKER_SLOTS": "5", "TASKYARD_WORKER_NAME": "n"}
+    settings = resolve(environment=environment)
+    assert (settings.dispatchers, settings.slots, settings.name) == (("a:1", "b:2"), 5, "n")
+    assert resolve(environment=environment, slots=9).slots == 9
+    with pytest.raises(ValueError, match="TASKYARD_WORKER_SLOTS"):
+        resolve(environment={"TASKYARD_WORKER_SLOTS": "many"})
+    with pytest.raises(ValueError, match="key=value"):
+        parse_labels("ssd")
+
+
+def test_a_stale_result_is_logged(dispatcher: StubDispatcher, caplog: pytest.LogCaptureFixture) -> None:
+    worker = Worker()
+    worker.task("t")(lambda payload: payload)
+    with caplog.at_level(logging.WARNING, "taskyard.worker"), serving(worker, dispatcher):
+        stream = dispatcher.accept()
+        task, last = assignment("t"), assignment("t")
+        stream.assign(task)
+        stream.acknowledge(stream.result_of(task), verdict=wire.VERDICT_STALE)
+        stream.assign(last)
+        outcome(stream, last)
+    assert any(task.task_id in record.getMessage() for record in caplog.records)
