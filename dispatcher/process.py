@@ -19,7 +19,7 @@ from dispatcher.claiming import Claiming
 from dispatcher.completion import Completion
 from dispatcher.departure import Departure
 from dispatcher.dispatching import Dispatching
-from dispatcher.duties import Rota
+from dispatcher.duties import Keeping, rota
 from dispatcher.lanes import LaneBoard
 from dispatcher.leadership import Candidate, ElectionTiming, Elector
 from dispatcher.loss import Loss
@@ -41,6 +41,7 @@ from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.outbox import Outbox
 from scheduler.storage.postgres.sessions import Sessions
 from scheduler.storage.redis.connection import connect
+from scheduler.storage.redis.epoch import LaneEpoch
 from scheduler.storage.redis.hint_stream import HintStream
 from scheduler.storage.redis.hints import CancelRequested, Hints, LanesFilled
 from scheduler.storage.redis.keys import Keys
@@ -102,6 +103,8 @@ class Dispatcher:
             settings.postgres_url, application=self.id, connections=settings.postgres_connections
         )
         stack.push_async_callback(self._database.close)
+        self._duty_database = await Database.open(settings.postgres_url, application=f"{self.id}-duties", connections=4)
+        stack.push_async_callback(self._duty_database.close)
         self._redis = connect(settings.redis_url)
         stack.push_async_callback(self._redis.aclose)
         self._keys = Keys(settings.redis_prefix)
@@ -180,19 +183,18 @@ class Dispatcher:
             Candidate(dispatcher_id=self.id, pid=os.getpid(), pod=settings.pod_name, address=self._advertised),
             timing=ElectionTiming(ttl=settings.leader_ttl),
         )
-        self._rota = Rota.of(
-            dispatcher=self.id,
-            database=self._database,
-            redis=self._redis,
-            keys=self._keys,
+        self._rota = rota(
+            self.id,
+            database=self._duty_database,
             etcd=self._etcd,
+            lanes=lanes,
+            epoch=LaneEpoch(self._redis, self._keys),
             loss=loss,
             publication=self._publication,
-            announcements=self._announcements,
+            announce=self._announcements.finished,
             telemetry=self._telemetry,
             clock=clock,
-            retention=settings.retention,
-            dead_letter_retention=settings.dead_letter_retention,
+            keeping=Keeping(settings.retention, settings.dead_letter_retention),
         )
 
     def _open_lanes(self, board: LaneBoard) -> None:

@@ -1,0 +1,1 @@
+"""The wire contract: generated messages, and what they are in the domain."""
