@@ -53,5 +53,16 @@ class StoreSettings(BaseSettings):
         return init_settings, env_settings, *yaml
 
 
+class SchedulerSettings(StoreSettings):
+    """What a scheduler can be told. Times are in seconds."""
+
+    rest_address: str = Field("0.0.0.0:8080", description="host:port of the REST API, /metrics, /livez and /readyz")
+    grpc_address: str = Field("0.0.0.0:7070", description="host:port of the gRPC API")
+    max_backlog: int = Field(
+        1_000_000, ge=1, description="submits to a queue are refused while this many tasks wait in it, unless it says"
+    )
+    drain_timeout: float = Field(10.0, ge=0, description="how long a stopping scheduler finishes calls under way")
+
+
 def _path(text: str) -> Path | None:
     return Path(text) if text else None

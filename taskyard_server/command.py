@@ -12,6 +12,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command("scheduler", context_settings=roles.PASS_ALL, add_help_option=False)(roles.scheduler)
 app.command("dispatcher", context_settings=roles.PASS_ALL, add_help_option=False)(roles.dispatcher)
 app.command("migrate")(roles.migrate)
 app.command("dev")(dev)

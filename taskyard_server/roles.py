@@ -14,6 +14,14 @@ PASS_ALL = {"allow_extra_args": True, "ignore_unknown_options": True}
 """The role's own settings parse the flags, `--help` among them."""
 
 
+def scheduler(context: typer.Context) -> None:
+    """Run a scheduler: the gRPC and REST API."""
+    from scheduler.process import run
+    from scheduler.settings import SchedulerSettings
+
+    run(_settings(SchedulerSettings, context))
+
+
 def dispatcher(context: typer.Context) -> None:
     """Run a dispatcher: worker sessions, claims, outcomes, and the leader's duties when elected."""
     from dispatcher.process import run

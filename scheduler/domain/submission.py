@@ -95,7 +95,7 @@ def check_json(field: str, document: bytes, check: JsonCheck, most: int) -> byte
     """The document if it is UTF-8 JSON of at most `most` bytes and not too deep."""
     if len(document) > most:
         raise Violation(field, f"{len(document)} bytes, at most {most} are allowed")
-    if _too_deep(document):
+    if too_deep(document, limits.JSON_DEPTH):
         raise Violation(field, f"nested deeper than {limits.JSON_DEPTH} levels")
     try:
         check(document)
@@ -108,23 +108,28 @@ def _json(payload: bytes, check: JsonCheck) -> bytes:
     return check_json("payload", payload, check, limits.PAYLOAD_BYTES) if payload else b"null"
 
 
-def _too_deep(document: bytes) -> bool:
+def too_deep(document: bytes, levels: int) -> bool:
+    """Whether the JSON document nests deeper; what is not JSON is looked at all the same, in linear time."""
     # Brackets are counted before any parser runs, since parsers recurse. Most documents hold too few to be too deep.
-    if document.count(b"[") + document.count(b"{") <= limits.JSON_DEPTH:
+    if document.count(b"[") + document.count(b"{") <= levels:
         return False
     depth = 0
     for token in _BRACKETS.finditer(document):
         if token[0] in (b"[", b"{"):
             depth += 1
-            if depth > limits.JSON_DEPTH:
+            if depth > levels:
                 return True
         elif token[0] in (b"]", b"}"):
             depth -= 1
     return False
 
 
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
-"""Strings are matched whole, so that brackets inside them do not count."""
+_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+"""Strings are matched whole, so that brackets inside them do not count.
+
+One that never ends is taken to the end of the document: were it tried from each of its quotes, a hostile document
+would take quadratic time.
+"""
 
 
 def _type(value: str) -> str:

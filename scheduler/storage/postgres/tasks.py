@@ -4,6 +4,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
+
+import asyncpg
 
 from scheduler.domain.task import Attempt, Task, TaskState
 from scheduler.domain.transitions import Snapshot
@@ -26,6 +29,14 @@ class TaskFilter:
     error_type: str | None = None
 
 
+class Decidable(NamedTuple):
+    """What a decision about a task looks at, and what is told of it."""
+
+    snapshot: Snapshot
+    lane: str
+    traceparent: str | None
+
+
 class StoredTasks:
     """The task table, seen by those who ask about tasks. Every method raises StoreUnavailable."""
 
@@ -42,10 +53,10 @@ class StoredTasks:
         found = await self._database.fetch(load("get_tasks"), ids)
         return {task.id: task for task in map(rows.task, found)}
 
-    async def snapshot(self, task_id: str) -> Snapshot | None:
+    async def decidable(self, task_id: str) -> Decidable | None:
         """What a decision about the task looks at, or None if there is none."""
         found = await self._database.fetch(load("task_snapshot"), task_id)
-        return rows.snapshot(found[0]) if found else None
+        return _decidable(found[0]) if found else None
 
     async def states(self, ids: Sequence[str]) -> dict[str, TaskState]:
         """States of those of the tasks that exist, by id."""
@@ -77,10 +88,10 @@ class StoredTasks:
             found = await connection.fetch(load("find_failed"), *_failed(wanted), limit)
         return [str(row[0]) for row in found]
 
-    async def lock_failed(self, connection: Connection, wanted: TaskFilter, limit: int) -> list[Snapshot]:
+    async def lock_failed(self, connection: Connection, wanted: TaskFilter, limit: int) -> list[Decidable]:
         """FAILED tasks that fit, oldest first, held until the connection's transaction ends."""
         await _plan_for_values(connection)
-        return [rows.snapshot(row) for row in await connection.fetch(load("lock_failed"), *_failed(wanted), limit)]
+        return [_decidable(row) for row in await connection.fetch(load("lock_failed"), *_failed(wanted), limit)]
 
     async def purge(self, connection: Connection, ids: Sequence[str]) -> None:
         """Delete the tasks with their attempts and idempotency keys."""
@@ -95,6 +106,10 @@ def _within_weight(weighed: list[tuple[uuid.UUID, int]]) -> list[uuid.UUID]:
         for n, ((task_id, _), total) in enumerate(zip(weighed, sums, strict=True))
         if n == 0 or total <= _PAGE_BYTES
     ]
+
+
+def _decidable(row: asyncpg.Record) -> Decidable:
+    return Decidable(rows.snapshot(row), row["lane"], row["traceparent"])
 
 
 def _failed(wanted: TaskFilter) -> tuple[str | None, ...]:

@@ -1,0 +1,1 @@
+"""What clients may ask for: one implementation, spoken to over gRPC and REST."""

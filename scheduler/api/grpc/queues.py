@@ -1,0 +1,45 @@
+"""QueueService."""
+
+from typing_extensions import override
+
+from scheduler.api.queues import Queues
+from scheduler.storage.postgres.queues import Queue
+from scheduler.wire import convert, specs, times
+from scheduler.wire.gen import queue_service_pb2, queue_service_pb2_grpc
+
+
+class QueueService(queue_service_pb2_grpc.QueueServiceServicer):
+    """Reads requests, asks the API, writes answers."""
+
+    def __init__(self, queues: Queues) -> None:
+        self._queues = queues
+
+    @override
+    async def ListQueues(
+        self, request: queue_service_pb2.ListQueuesRequest, context: object
+    ) -> queue_service_pb2.ListQueuesResponse:
+        found = await self._queues.list(request.namespace)
+        return queue_service_pb2.ListQueuesResponse(queues=[_queue(queue) for queue in found])
+
+    @override
+    async def UpdateQueue(
+        self, request: queue_service_pb2.UpdateQueueRequest, context: object
+    ) -> queue_service_pb2.Queue:
+        retry = specs.policy(request.retry) if request.HasField("retry") else None
+        limit = request.max_backlog if request.HasField("max_backlog") else None
+        return _queue(await self._queues.update(request.namespace, request.name, retry, limit))
+
+
+def _queue(value: Queue) -> queue_service_pb2.Queue:
+    return queue_service_pb2.Queue(
+        namespace=value.namespace,
+        name=value.name,
+        scheduled=value.scheduled,
+        blocked=value.blocked,
+        queued=value.queued,
+        running=value.running,
+        failed=value.failed,
+        oldest_age=None if value.oldest_age is None else times.duration(value.oldest_age),
+        retry=convert.retry(value.retry),
+        max_backlog=value.max_backlog,
+    )

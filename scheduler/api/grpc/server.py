@@ -1,0 +1,79 @@
+"""The gRPC server: our services, health and reflection."""
+
+import asyncio
+
+import grpc
+from grpc_health.v1 import health
+from grpc_reflection.v1alpha import reflection
+
+from scheduler.api.grpc.cluster import ClusterService
+from scheduler.api.grpc.queues import QueueService
+from scheduler.api.grpc.refusals import Refusals
+from scheduler.api.grpc.tasks import TaskService
+from scheduler.api.services import Services
+from scheduler.telemetry import GrpcHealth
+from scheduler.wire.gen import (
+    cluster_service_pb2,
+    cluster_service_pb2_grpc,
+    queue_service_pb2,
+    queue_service_pb2_grpc,
+    task_service_pb2,
+    task_service_pb2_grpc,
+)
+
+_RECEIVE_BYTES = 6 * 1024 * 1024
+_HEALTH_SECONDS = 1.0
+_SERVICES = tuple(
+    file.services_by_name[name].full_name
+    for file, name in (
+        (task_service_pb2.DESCRIPTOR, "TaskService"),
+        (queue_service_pb2.DESCRIPTOR, "QueueService"),
+        (cluster_service_pb2.DESCRIPTOR, "ClusterService"),
+    )
+)
+_OPTIONS = (
+    ("grpc.max_receive_message_length", _RECEIVE_BYTES),
+    ("grpc.max_send_message_length", -1),
+    # A second process on the same port must fail, not take half of the calls.
+    ("grpc.so_reuseport", 0),
+    # Clients may look every 5 s whether an idle connection is alive.
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+)
+
+
+class GrpcServer:
+    """Serves until stopped. Make it inside a running event loop."""
+
+    def __init__(self, services: Services) -> None:
+        self._readiness = services.readiness
+        self._health = GrpcHealth(_SERVICES)
+        self._server = grpc.aio.server(interceptors=[Refusals()], options=_OPTIONS)
+        task_service_pb2_grpc.add_TaskServiceServicer_to_server(
+            TaskService(services.desk, services.tasks), self._server
+        )
+        queue_service_pb2_grpc.add_QueueServiceServicer_to_server(QueueService(services.queues), self._server)
+        cluster_service_pb2_grpc.add_ClusterServiceServicer_to_server(ClusterService(services.cluster), self._server)
+        names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+
+    async def start(self, address: str) -> str:
+        """Listen on host:port and return it, with the port that a 0 became; raises OSError if it cannot be had."""
+        await self._health.register(self._server)
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {address}") from error
+        await self._server.start()
+        return f"{address.rpartition(':')[0]}:{port}"
+
+    async def tell_health(self) -> None:
+        """Keep grpc.health.v1 true, until cancelled."""
+        while True:
+            await self._health.serving(await self._readiness.obstacle() is None)
+            await asyncio.sleep(_HEALTH_SECONDS)
+
+    async def stop(self, grace: float) -> None:
+        """Say NOT_SERVING, take no more calls, and give those under way `grace` seconds."""
+        await self._health.drain()
+        await self._server.stop(grace)

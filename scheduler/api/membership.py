@@ -1,0 +1,49 @@
+"""Who is alive, as the dispatchers write it to etcd."""
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from scheduler.api.cluster import DispatcherRecord, LeaderRecord
+from scheduler.storage.etcd import Etcd, EtcdError, KeyValue
+from scheduler.storage.unavailable import StoreUnavailable
+
+
+class EtcdMembership:
+    """Reads the dispatchers' own keys and those of the candidates. Every method raises StoreUnavailable."""
+
+    def __init__(self, etcd: Etcd) -> None:
+        self._etcd = etcd
+
+    async def leader(self) -> LeaderRecord | None:
+        """The candidate that came first leads; its key's create revision is the term."""
+        first = min(await self._list(self._etcd.keys.election), key=lambda item: item.create_revision, default=None)
+        if first is None:
+            return None
+        fields = orjson.loads(first.value)
+        return LeaderRecord(
+            id=str(fields["dispatcher_id"]), term=first.create_revision, pid=int(fields["pid"]), pod=str(fields["pod"])
+        )
+
+    async def dispatchers(self) -> list[DispatcherRecord]:
+        """All dispatchers that are alive, by id."""
+        return [_dispatcher(orjson.loads(item.value)) for item in await self._list(self._etcd.keys.dispatchers)]
+
+    async def _list(self, prefix: str) -> tuple[KeyValue, ...]:
+        try:
+            return (await self._etcd.kv.get_prefix(prefix)).items
+        except EtcdError as error:
+            raise StoreUnavailable("etcd", str(error)) from error
+
+
+def _dispatcher(fields: dict[str, Any]) -> DispatcherRecord:
+    return DispatcherRecord(
+        id=str(fields["dispatcher_id"]),
+        pid=int(fields["pid"]),
+        pod=str(fields["pod"]),
+        session_address=str(fields["session_address"]),
+        http_address=str(fields["http_address"]),
+        version=str(fields["version"]),
+        started_at=datetime.fromisoformat(str(fields["started_at"])),
+    )

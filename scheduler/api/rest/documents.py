@@ -1,0 +1,138 @@
+"""Reading JSON bodies such that payloads stay the bytes they were sent as.
+
+Parsed and written again, a number such as 12345678901234567890123 or 1.10 would come back as another one.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from scheduler.domain import limits
+from scheduler.domain.violations import Violation
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+@dataclass(frozen=True, slots=True)
+class RawJson:
+    """A JSON value as its bytes, checked for syntax; text that was not UTF-8 is in it as it came."""
+
+    document: bytes
+
+
+class Malformed(Exception):
+    """The body is not a JSON object."""
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise json.JSONDecodeError(f"{name} is not JSON", name, 0)
+
+
+_scan = json.JSONDecoder(parse_constant=_no_constant).raw_decode
+
+_Value = Callable[[str, int, str], tuple[Any, int]]
+"""Reads a value of a text from a place on, for the field of that path; returns it and the place after it."""
+
+
+def task(body: bytes) -> dict[str, Any]:
+    """The fields of a task, its payload raw; raises Malformed, and Violation naming the field."""
+    return _document(body, {"payload": _raw})
+
+
+def batch(body: bytes) -> dict[str, Any]:
+    """The fields of a batch, the payloads of its tasks raw; raises Malformed, and Violation naming the field."""
+    return _document(body, {"tasks": _tasks})
+
+
+def plain(body: bytes) -> dict[str, Any]:
+    """The fields of any other request; raises Malformed, and Violation naming the field."""
+    return _document(body, {})
+
+
+def _document(body: bytes, readers: dict[str, _Value]) -> dict[str, Any]:
+    # Bytes that are not UTF-8 become surrogates, which the checks of the field that they are in refuse.
+    text = body.decode("utf-8", "surrogateescape")
+    start = _skip(text, 0)
+    if text[start : start + 1] != "{":
+        raise Malformed("the body must be a JSON object")
+    fields, end = _object(text, start, "", readers)
+    if _skip(text, end) != len(text):
+        raise Malformed(f"more than one JSON value, the second at character {_skip(text, end)}")
+    return fields
+
+
+def _object(text: str, start: int, path: str, readers: dict[str, _Value]) -> tuple[dict[str, Any], int]:
+    fields: dict[str, Any] = {}
+    at = _skip(text, start + 1)
+    if text[at : at + 1] == "}":
+        return fields, at + 1
+    while True:
+        name, at = _name(text, at)
+        field = path + name
+        if name in fields:
+            raise Violation(field, "is given twice")
+        at = _skip(text, _expect(text, at, ":"))
+        fields[name], at = readers.get(name, _any)(text, at, field)
+        at = _skip(text, at)
+        if text[at : at + 1] == "}":
+            return fields, at + 1
+        at = _skip(text, _expect(text, at, ","))
+
+
+def _tasks(text: str, start: int, path: str) -> tuple[list[Any], int]:
+    if text[start : start + 1] != "[":
+        raise Violation(path, "must be a list of tasks")
+    tasks: list[Any] = []
+    at = _skip(text, start + 1)
+    if text[at : at + 1] == "]":
+        return tasks, at + 1
+    while True:
+        item, at = _task(text, at, f"{path}[{len(tasks)}]")
+        tasks.append(item)
+        at = _skip(text, at)
+        if text[at : at + 1] == "]":
+            return tasks, at + 1
+        at = _skip(text, _expect(text, at, ","))
+
+
+def _task(text: str, start: int, path: str) -> tuple[Any, int]:
+    if text[start : start + 1] == "{":
+        return _object(text, start, f"{path}.", {"payload": _raw})
+    return _any(text, start, path)
+
+
+def _any(text: str, start: int, path: str) -> tuple[Any, int]:
+    try:
+        return _scan(text, start)
+    except json.JSONDecodeError as error:
+        raise Malformed(f"{path}: not JSON: {error}") from error
+    except RecursionError as error:
+        raise Violation(path, f"nested deeper than {limits.JSON_DEPTH} levels") from error
+    except ValueError as error:
+        # Python refuses to read integers of thousands of digits.
+        raise Violation(path, f"not readable: {error}") from error
+
+
+def _raw(text: str, start: int, path: str) -> tuple[RawJson, int]:
+    _, end = _any(text, start, path)
+    return RawJson(text[start:end].encode("utf-8", "surrogateescape")), end
+
+
+def _name(text: str, at: int) -> tuple[str, int]:
+    if text[at : at + 1] == '"':
+        return _any(text, at, "a field's name")
+    raise Malformed(f"not JSON: a field's name is missing at character {at}")
+
+
+def _skip(text: str, at: int) -> int:
+    # Every pattern that may be empty matches.
+    return _SPACE.match(text, at).end()  # type: ignore[union-attr]
+
+
+def _expect(text: str, at: int, mark: str) -> int:
+    at = _skip(text, at)
+    if text[at : at + 1] != mark:
+        raise Malformed(f"not JSON: {mark!r} is missing at character {at}")
+    return at + 1

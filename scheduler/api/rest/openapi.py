@@ -1,0 +1,54 @@
+"""The OpenAPI description: FastAPI's own, with the bodies that are read by hand."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from scheduler.api.rest import models, problems
+
+_REF = "#/components/schemas/{model}"
+_BODIES: tuple[type[BaseModel], ...] = (models.TaskSpec, models.Batch, models.DeadLetters, models.QueueSettings)
+
+_REFUSALS = {
+    400: "A field breaks a rule; `violations` name it.",
+    404: "There is no such task.",
+    409: "The task's state, or the use of its idempotency key, does not allow it.",
+    413: "The body is too large.",
+    415: "The body is not application/json.",
+    429: "Too many tasks wait in the queue; Retry-After tells when to try again.",
+    503: "A store is away; trying again can help.",
+}
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route answers with."""
+    content = {problems.MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
+    return {status: {"description": _REFUSALS[status], "content": content} for status in (400, *statuses, 503)}
+
+
+def body(kind: type[BaseModel]) -> dict[str, Any]:
+    """The body of a route that reads it by hand."""
+    schema = {"$ref": _REF.format(model=kind.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def install(app: FastAPI) -> None:
+    """Make the app describe itself with the schemas that its routes refer to."""
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            description = describe()
+            kinds = [(kind, "validation") for kind in (*_BODIES, problems.Problem)]
+            _, schemas = models_json_schema(kinds, ref_template=_REF)  # type: ignore[arg-type]
+            found = description.setdefault("components", {}).setdefault("schemas", {})
+            # A policy that is sent may leave fields out, one that is answered has them all.
+            found |= schemas["$defs"]
+            found["Batch"]["properties"]["tasks"]["items"] = {"$ref": _REF.format(model="TaskSpec")}
+            found["TaskSpec"]["required"] = ["type"]
+            app.openapi_schema = description
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

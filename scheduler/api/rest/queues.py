@@ -1,0 +1,38 @@
+"""Routes under /v1/queues."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from scheduler.api.rest import answers, bodies, models, openapi, views
+from scheduler.api.services import Services
+
+
+def routes(services: Services) -> APIRouter:
+    """The routes on queues."""
+    router = APIRouter(tags=["queues"])
+    queues = services.queues
+
+    @router.get(
+        "/v1/queues",
+        summary="List queues with their counts",
+        responses={200: {"model": views.QueueList}, **openapi.refusals()},
+    )
+    async def list_queues(query: Annotated[models.NamespaceQuery, Query()]) -> Response:
+        found = await queues.list(query.namespace)
+        return answers.response({"queues": [answers.queue(queue) for queue in found]})
+
+    @router.patch(
+        "/v1/queues/{name}",
+        summary="Set a queue's defaults and limits",
+        openapi_extra=openapi.body(models.QueueSettings),
+        responses={200: {"model": views.Queue}, **openapi.refusals(413, 415)},
+    )
+    async def update_queue(
+        request: Request, name: Annotated[str, Path()], query: Annotated[models.QueueQuery, Query()]
+    ) -> Response:
+        given = await bodies.plain(request, models.QueueSettings)
+        retry = given.retry.to_domain() if given.retry else None
+        return answers.response(answers.queue(await queues.update(query.namespace, name, retry, given.max_backlog)))
+
+    return router

@@ -1,0 +1,163 @@
+"""Routes under /v1/tasks and /v1/dlq."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+
+from scheduler.api import filters
+from scheduler.api.failures import Failure
+from scheduler.api.identifiers import task_id
+from scheduler.api.rest import answers, bodies, models, openapi, values, views
+from scheduler.api.services import Services
+from scheduler.api.tasks import Bulk
+from scheduler.domain import limits, submission
+from scheduler.domain.violations import Violation, within
+from scheduler.storage.postgres.tasks import TaskFilter
+
+TaskId = Annotated[str, Path(description="The task's UUID.", alias="id")]
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", description="The same as the field idempotency_key.")
+]
+_SUBMIT_REFUSALS = openapi.refusals(409, 413, 415, 429)
+
+
+def routes(services: Services) -> APIRouter:
+    """The routes on tasks."""
+    router = APIRouter(tags=["tasks"])
+    _add_submits(router, services)
+    _add_reads(router, services)
+    _add_changes(router, services)
+    _add_dead_letters(router, services)
+    return router
+
+
+def _add_submits(router: APIRouter, services: Services) -> None:
+    desk = services.desk
+
+    @router.post(
+        "/v1/tasks",
+        summary="Submit a task",
+        status_code=201,
+        openapi_extra=openapi.body(models.TaskSpec),
+        responses={
+            200: {"model": views.Task, "description": "The idempotency key was known: this is the first task."},
+            201: {"model": views.Task, "description": "The task is durable."},
+            **_SUBMIT_REFUSALS,
+        },
+    )
+    async def submit_task(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
+        spec = await bodies.task(request, _utf8(idempotency_key))
+        outcome = (await desk.submit([spec]))[0]
+        if isinstance(outcome, Failure):
+            raise outcome
+        return answers.response(answers.task(outcome.task), 200 if outcome.deduplicated else 201)
+
+    @router.post(
+        "/v1/tasks:batch",
+        summary="Submit up to 1,000 tasks",
+        description="Each task has its own outcome; those that are accepted are stored in one transaction.",
+        openapi_extra=openapi.body(models.Batch),
+        responses={200: {"model": views.BatchResults}, **openapi.refusals(413, 415)},
+    )
+    async def submit_tasks(request: Request) -> Response:
+        items, ids_only = await bodies.batch(request)
+        outcomes = await (desk.submit_ids(items) if ids_only else desk.submit(items))
+        return answers.response({"results": [answers.result(outcome) for outcome in outcomes]})
+
+
+def _add_reads(router: APIRouter, services: Services) -> None:
+    tasks = services.tasks
+
+    @router.get(
+        "/v1/tasks",
+        summary="List tasks, newest first",
+        responses={200: {"model": views.TaskList}, **openapi.refusals()},
+    )
+    async def list_tasks(query: Annotated[models.ListQuery, Query()]) -> Response:
+        page = await tasks.page(query.to_domain(), query.page_size, query.page_token)
+        found = [answers.task(task) for task in page.tasks]
+        return answers.response({"tasks": found, "next_page_token": page.next_page_token})
+
+    @router.get(
+        "/v1/tasks/{id}",
+        summary="Get a task, or wait until it has ended",
+        responses={200: {"model": views.Task}, **openapi.refusals(404)},
+    )
+    async def get_task(id_: TaskId, query: Annotated[models.GetQuery, Query()]) -> Response:
+        wanted, wait = task_id(id_), _wait(query.wait)
+        return answers.response(answers.task(await (tasks.wait(wanted, wait) if wait else tasks.get(wanted))))
+
+    @router.get(
+        "/v1/tasks/{id}/attempts",
+        summary="List a task's runs, oldest first",
+        responses={200: {"model": views.AttemptList}, **openapi.refusals(404)},
+    )
+    async def list_attempts(id_: TaskId) -> Response:
+        found = await tasks.attempts(task_id(id_))
+        return answers.response({"attempts": [answers.attempt(attempt) for attempt in found]})
+
+
+def _add_changes(router: APIRouter, services: Services) -> None:
+    tasks = services.tasks
+
+    @router.post(
+        "/v1/tasks/{id}:cancel",
+        summary="Cancel a task",
+        description="A task that has not started is CANCELLED at once; a running one is asked to stop.",
+        responses={200: {"model": views.Task}, **openapi.refusals(404, 409)},
+    )
+    async def cancel_task(id_: TaskId) -> Response:
+        return answers.response(answers.task(await tasks.cancel(task_id(id_))))
+
+    @router.post(
+        "/v1/tasks/{id}:redrive",
+        summary="Queue a FAILED task again with fresh budgets",
+        responses={200: {"model": views.Task}, **openapi.refusals(404, 409)},
+    )
+    async def redrive_task(id_: TaskId) -> Response:
+        return answers.response(answers.task(await tasks.redrive(task_id(id_))))
+
+
+def _add_dead_letters(router: APIRouter, services: Services) -> None:
+    tasks = services.tasks
+    shared: dict[str, Any] = {
+        "openapi_extra": openapi.body(models.DeadLetters),
+        "responses": {200: {"model": views.BulkResult}, **openapi.refusals(413, 415)},
+    }
+
+    @router.post("/v1/dlq:redrive", summary="Queue FAILED tasks that fit a filter again", **shared)
+    async def redrive_tasks(request: Request) -> Response:
+        wanted = await bodies.plain(request, models.DeadLetters)
+        return _bulk(await tasks.redrive_many(_filter(wanted), wanted.limit or 0, dry_run=bool(wanted.dry_run)))
+
+    @router.post("/v1/dlq:purge", summary="Delete FAILED tasks that fit a filter", **shared)
+    async def purge_tasks(request: Request) -> Response:
+        wanted = await bodies.plain(request, models.DeadLetters)
+        return _bulk(await tasks.purge_many(_filter(wanted), wanted.limit or 0, dry_run=bool(wanted.dry_run)))
+
+
+def _bulk(bulk: Bulk) -> Response:
+    return answers.response(answers.bulk(bulk))
+
+
+def _filter(wanted: models.DeadLetters) -> TaskFilter:
+    with within("filter"):
+        return filters.dead_letters((wanted.filter or models.TaskFilter()).to_domain())
+
+
+def _wait(text: str) -> float:
+    if not text:
+        return 0.0
+    try:
+        length = values.seconds(text)
+    except ValueError as error:
+        raise Violation("wait", str(error)) from error
+    return submission.seconds("wait", length, limits.WAIT_SECONDS_MAX)
+
+
+def _utf8(header: str | None) -> str | None:
+    """The header as it was meant: HTTP libraries take its bytes for Latin-1."""
+    try:
+        return header.encode("latin-1").decode() if header else None
+    except UnicodeError as error:
+        raise Violation("Idempotency-Key", "is not UTF-8") from error

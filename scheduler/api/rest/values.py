@@ -1,0 +1,74 @@
+"""How times and durations are written in JSON."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+_DURATION = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,9})?s")
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def seconds(text: str) -> float:
+    """The seconds of a duration like "0.5s"; raises ValueError."""
+    if not _DURATION.fullmatch(text):
+        raise ValueError('must be a duration in seconds like "0.5s"')
+    return float(text[:-1])
+
+
+def duration(value: float | None) -> str | None:
+    """The duration as text; None stays None."""
+    if value is None:
+        return None
+    return f"{value:.9f}".rstrip("0").rstrip(".") + "s"
+
+
+def moment(text: str) -> datetime:
+    """The moment of an RFC 3339 text, to the microsecond; raises ValueError."""
+    if not _MOMENT.fullmatch(text):
+        raise ValueError('must be a time like "2026-01-31T12:00:00Z"')
+    # Python reads microseconds and no more.
+    return datetime.fromisoformat(re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", text.upper()))
+
+
+def rfc3339(value: datetime | None) -> str | None:
+    """The moment as text, in UTC; None stays None."""
+    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _read_duration(value: Any) -> Any:
+    return _read(value, seconds, 'must be a duration in seconds like "0.5s"')
+
+
+def _read_moment(value: Any) -> Any:
+    return _read(value, moment, 'must be a time like "2026-01-31T12:00:00Z"')
+
+
+def _read(value: Any, parse: Any, wanted: str) -> Any:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, str):
+            return parse(value)
+    except ValueError as error:
+        raise PydanticCustomError("format", "{wanted}", {"wanted": wanted}) from error
+    raise PydanticCustomError("format", "{wanted}", {"wanted": wanted})
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_read_duration),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,9})?s$", "examples": ["0.5s"]}),
+]
+"""Seconds, written as a string like "0.5s"."""
+
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_read_moment),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00Z"]}),
+]
+"""A time as in RFC 3339."""

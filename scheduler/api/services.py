@@ -1,0 +1,20 @@
+"""All that the transports serve, in one hand."""
+
+from dataclasses import dataclass
+
+from scheduler.api.cluster import Cluster
+from scheduler.api.queues import Queues
+from scheduler.api.readiness import Readiness
+from scheduler.api.submissions import SubmissionDesk
+from scheduler.api.tasks import Tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One object per resource."""
+
+    desk: SubmissionDesk
+    tasks: Tasks
+    queues: Queues
+    cluster: Cluster
+    readiness: Readiness

@@ -1,0 +1,246 @@
+"""Tasks: everything a client can ask about them after they were submitted."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from scheduler.api import failures, filters
+from scheduler.api.hints import Hints
+from scheduler.api.waits import Waits
+from scheduler.batcher import Batcher
+from scheduler.domain import transitions
+from scheduler.domain.task import Attempt, Task, TaskState
+from scheduler.domain.transitions import IllegalTransition
+from scheduler.publication import Publication
+from scheduler.storage.postgres.changes import Applied, Changes
+from scheduler.storage.postgres.database import Database, retried
+from scheduler.storage.postgres.outbox import Outbox
+from scheduler.storage.postgres.tasks import Decidable, StoredTasks, TaskFilter
+from scheduler.storage.unavailable import StoreUnavailable
+from scheduler.telemetry import Moved, Telemetry
+
+_log = logging.getLogger(__name__)
+
+_TRIES = 10
+_READ_TASKS = 100
+_NAMED_IDS = 100
+"""How many ids a bulk operation's answer names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some tasks, newest first; the token is empty on the last page."""
+
+    tasks: list[Task]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """How many tasks it concerned, and the first of their ids."""
+
+    count: int
+    ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Tasks as they are now, and ids that no task has."""
+
+    tasks: list[Task]
+    unknown_ids: list[str]
+
+
+class Tasks:
+    """Verbs on tasks. Every method raises Failure, or StoreUnavailable."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        stored: StoredTasks,
+        changes: Changes,
+        outbox: Outbox,
+        publication: Publication,
+        waits: Waits,
+        hints: Hints,
+        telemetry: Telemetry,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._database = database
+        self._stored = stored
+        self._changes = changes
+        self._outbox = outbox
+        self._publication = publication
+        self._waits = waits
+        self._hints = hints
+        self._telemetry = telemetry
+        self._draw = draw
+        self._reads = Batcher(self._read, size=_READ_TASKS, parallel=2)
+
+    async def get(self, task_id: str) -> Task:
+        """The task as it is now."""
+        task: Task | None = (await self._reads.add([task_id]))[0]
+        if task is None:
+            raise failures.no_task(task_id)
+        return task
+
+    async def page(self, wanted: TaskFilter, size: int, token: str) -> Page:
+        """A page of tasks; `token` is the page before's, or empty."""
+        size = filters.page_size(size)
+        tasks, last = await self._stored.page(wanted, size, filters.after(wanted, token))
+        return Page(tasks, filters.page_token(wanted, last) if last else "")
+
+    async def attempts(self, task_id: str) -> list[Attempt]:
+        """The task's runs, oldest first."""
+        found = await self._stored.attempts(task_id)
+        if not found:
+            await self.get(task_id)
+        return found
+
+    async def wait(self, task_id: str, seconds: float) -> Task:
+        """The task once it is terminal, or as it is when the time is up."""
+        with self._waits.watching([task_id]) as watcher:
+            task = await self.get(task_id)
+            if task.state.terminal or not seconds:
+                return task
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    _, ended = (await watcher.next())[0]
+                    if ended is None:
+                        raise failures.no_task(task_id)
+                    return ended
+        return await self.get(task_id)
+
+    async def watch(self, ids: Sequence[str]) -> AsyncIterator[Seen]:
+        """Each task as it is now, and once more when it has become terminal; ends when all are."""
+        with self._waits.watching(ids) as watcher:
+            wanted = list(dict.fromkeys(ids))
+            waited: set[str] = set()
+            for start in range(0, len(wanted), _READ_TASKS):
+                some = wanted[start : start + _READ_TASKS]
+                found = await self._stored.get_many(some)
+                waited |= {task.id for task in found.values() if not task.state.terminal}
+                yield Seen([found[i] for i in some if i in found], [i for i in some if i not in found])
+            while waited:
+                ended = [(task_id, task) for task_id, task in await watcher.next() if task_id in waited]
+                waited -= {task_id for task_id, _ in ended}
+                yield Seen([task for _, task in ended if task], [task_id for task_id, task in ended if task is None])
+
+    async def cancel(self, task_id: str) -> Task:
+        """Cancel a task that waits, ask one that runs to stop; the answer tells which happened.
+
+        Fails where it has ended in another way; cancelling a CANCELLED task again changes nothing.
+        """
+        for _ in range(_TRIES):
+            task = await self._decidable(task_id)
+            state = task.snapshot.state
+            if state is TaskState.CANCELLED:
+                return await self.get(task_id)
+            if state.terminal:
+                raise failures.wrong_state(task_id, state, "it has ended and cannot be cancelled")
+            if await (self._ask_to_stop(task_id) if state is TaskState.RUNNING else self._cancel_waiting(task)):
+                return await self.get(task_id)
+        raise _restless(task_id)
+
+    async def redrive(self, task_id: str) -> Task:
+        """Queue a FAILED task again with fresh budgets."""
+        for _ in range(_TRIES):
+            task = await self._decidable(task_id)
+            try:
+                decided = transitions.decide(task.snapshot, transitions.Redriven(), self._draw)
+            except IllegalTransition:
+                state = task.snapshot.state
+                raise failures.wrong_state(task_id, state, "only a FAILED task can be redriven") from None
+            applied = await self._changes.apply([decided])
+            if applied.ids:
+                await self._redriven([task], applied)
+                return await self.get(task_id)
+        raise _restless(task_id)
+
+    async def redrive_many(self, wanted: TaskFilter, limit: int, *, dry_run: bool) -> Bulk:
+        """Queue FAILED tasks that fit again, oldest first; a dry run only counts."""
+        limit = filters.bulk_limit(limit)
+        if dry_run:
+            return _bulk(await self._stored.find_failed(wanted, limit))
+
+        async def once() -> tuple[list[Decidable], Applied]:
+            async with self._database.transaction() as connection:
+                failed = await self._stored.lock_failed(connection, wanted, limit)
+                decided = [transitions.decide(task.snapshot, transitions.Redriven(), self._draw) for task in failed]
+                return failed, await self._changes.apply(decided, connection)
+
+        failed, applied = await retried(once)
+        await self._redriven(failed, applied)
+        return _bulk([task.snapshot.id for task in failed if task.snapshot.id in applied.ids])
+
+    async def purge_many(self, wanted: TaskFilter, limit: int, *, dry_run: bool) -> Bulk:
+        """Delete FAILED tasks that fit, oldest first; a dry run only counts."""
+        limit = filters.bulk_limit(limit)
+        if dry_run:
+            return _bulk(await self._stored.find_failed(wanted, limit))
+
+        async def once() -> list[str]:
+            async with self._database.transaction() as connection:
+                ids = [task.snapshot.id for task in await self._stored.lock_failed(connection, wanted, limit)]
+                await self._stored.purge(connection, ids)
+                return ids
+
+        return _bulk(await retried(once))
+
+    async def _read(self, ids: list[str]) -> list[Task | None]:
+        found = await self._stored.get_many(list(set(ids)))
+        return [found.get(task_id) for task_id in ids]
+
+    async def _decidable(self, task_id: str) -> Decidable:
+        task = await self._stored.decidable(task_id)
+        if task is None:
+            raise failures.no_task(task_id)
+        return task
+
+    async def _cancel_waiting(self, task: Decidable) -> bool:
+        decided = transitions.decide(task.snapshot, transitions.Cancelled(), self._draw)
+        if not (await self._changes.apply([decided])).ids:
+            return False
+        self._telemetry.moved(decided.source, decided.target, [_moved(task)])
+        try:
+            await self._hints.tasks_finished([task.snapshot.id])
+        except StoreUnavailable as error:
+            _log.warning("who waits for a cancelled task will learn it later: %s", error)
+        return True
+
+    async def _ask_to_stop(self, task_id: str) -> bool:
+        if not await self._changes.request_cancel([task_id]):
+            return False
+        try:
+            await self._hints.cancel_requested([task_id])
+        except StoreUnavailable as error:
+            # The flag is set: the task cannot be retried or requeued any more, it just stops no sooner.
+            _log.warning("a running task was not told of its cancel: %s", error)
+        return True
+
+    async def _redriven(self, tasks: Sequence[Decidable], applied: Applied) -> None:
+        moved = [_moved(task) for task in tasks if task.snapshot.id in applied.ids]
+        if applied.outbox_id is None or not moved:
+            return
+        self._telemetry.moved(TaskState.FAILED, TaskState.QUEUED, moved)
+        try:
+            self._publication.publish_soon(applied.outbox_id, await self._outbox.entries(list(applied.ids)))
+        except StoreUnavailable as error:
+            _log.warning("redriven tasks stay in the outbox for now: %s", error)
+
+
+def _moved(task: Decidable) -> Moved:
+    return Moved(task.snapshot.id, task.snapshot.attempt, task.lane, task.traceparent)
+
+
+def _bulk(ids: list[str]) -> Bulk:
+    return Bulk(len(ids), ids[:_NAMED_IDS])
+
+
+def _restless(task_id: str) -> failures.Failure:
+    message = f"task {task_id} keeps changing its state, try again"
+    return failures.Failure(failures.Reason.UNAVAILABLE, message, retry_after=0.1)
