@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -593,6 +594,25 @@ def test_processes_run_crash_and_stop_alone(dispatcher: StubDispatcher) -> None:
         stream.assign(forever, after)
         assert error_of(stream, forever).type == "TIMEOUT"
         assert outcome(stream, after)["square"] == 4
+
+
+def test_the_status_page_tells_of_session_and_attempts(dispatcher: StubDispatcher) -> None:
+    worker = Worker(http_address="127.0.0.1:0", slots=3)
+    worker.task("t")(lambda payload: payload)
+    with serving(worker, dispatcher):
+        stream = dispatcher.accept()
+        task = assignment("t")
+        stream.assign(task)
+        outcome(stream, task)
+        assert worker.status_port is not None
+        base = f"http://127.0.0.1:{worker.status_port}"
+        for probe in ("livez", "readyz"):
+            with urllib.request.urlopen(f"{base}/{probe}") as reply:
+                assert reply.status == 200
+        with urllib.request.urlopen(f"{base}/metrics") as reply:
+            metrics = reply.read().decode()
+    assert 'taskyard_worker_attempts_total{outcome="succeeded"} 1\n' in metrics
+    assert "taskyard_worker_slots 3\n" in metrics
 
 
 def test_registration_refuses_what_cannot_work() -> None:

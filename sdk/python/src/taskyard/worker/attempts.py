@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Protocol
@@ -34,6 +35,8 @@ _CAUSES = {
     wire.STOP_REASON_TIMEOUT: StopCause.TIMEOUT,
 }
 
+_OUTCOMES = {"result": "succeeded", "error": "failed", "cancelled": "cancelled", None: "none"}
+
 
 class Outgoing(Protocol):
     """The session as attempts see it. Callable from any thread."""
@@ -61,6 +64,7 @@ class Attempts:
         self._held: dict[Key, Attempt] = {}
         self.runners: dict[Mode, Runner] = {}
         self.outcomes: Counter[str] = Counter()
+        self._counting = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -103,7 +107,7 @@ class Attempts:
                 continue
             if cause is StopCause.LOST:
                 self._take(attempt)
-                self.outcomes["lost"] += 1
+                self._count("lost")
             self._tell(attempt, cause)
 
     def shut_down(self) -> None:
@@ -142,7 +146,7 @@ class Attempts:
         if attempt.context.stop_cause is StopCause.TIMEOUT:
             self._report_timeout(attempt)
         elif self._take(attempt):
-            self.outcomes[result.WhichOneof("outcome") or "none"] += 1
+            self._count(_OUTCOMES[result.WhichOneof("outcome")])
             self._outgoing.finish(result)
 
     def fail(self, attempt: Attempt, error: BaseException) -> None:
@@ -160,7 +164,7 @@ class Attempts:
 
     def _report_timeout(self, attempt: Attempt) -> None:
         if self._take(attempt):
-            self.outcomes["timeout"] += 1
+            self._count("timed_out")
             nanos = attempt.run_nanos
             message = f"the attempt ran out of time after {nanos / 1e9:.3f} s"
             error = TaskError(type=TIMEOUT, message=message, retryable=True)
@@ -169,8 +173,12 @@ class Attempts:
 
     def _release(self, attempt: Attempt) -> None:
         if self._take(attempt):
-            self.outcomes["released"] += 1
+            self._count("released")
             self._outgoing.release(attempt.key)
+
+    def _count(self, outcome: str) -> None:
+        with self._counting:
+            self.outcomes[outcome] += 1
 
     def _take(self, attempt: Attempt) -> bool:
         """Whether the attempt was still to be reported; it no longer is."""

@@ -13,6 +13,7 @@ from taskyard.worker.rotation import Rotation
 from taskyard.worker.session import HelloRefused, Session
 from taskyard.worker.session_state import Key, SessionState
 from taskyard.worker.settings import Settings
+from taskyard.worker.status_page import Status, StatusPage
 from taskyard.worker.thread_runner import ThreadRunner
 
 logger = logging.getLogger("taskyard.worker")
@@ -39,12 +40,15 @@ class Service:
         self.state = SessionState(identity)
         self.session = Session(self.state, Rotation(settings.dispatchers), self)
         self.attempts = Attempts(loop, handlers, self.session)
+        self._page = self._make_page(settings.http_address)
         self._stop = asyncio.Event()
         self._refusal: HelloRefused | None = None
 
     async def serve(self, *, grace: float, processes: int) -> None:
         """Work until `stop`, then shut down. Raises `HelloRefused` if no session can be opened."""
         self._make_runners(processes)
+        if self._page is not None:
+            self._page.start()
         self.session.start()
         logger.info("worker %s started", self._settings.name)
         try:
@@ -69,6 +73,26 @@ class Service:
             pool = ProcessRunner(processes, self.attempts, self.session.report_progress)
             pool.warm()
             runners[Mode.PROCESS] = pool
+
+    def _make_page(self, address: str) -> StatusPage | None:
+        return StatusPage(address, self._loop, self._status) if address else None
+
+    @property
+    def status_port(self) -> int | None:
+        """The port of /livez, /readyz and /metrics, if they are served."""
+        return None if self._page is None else self._page.port
+
+    def _status(self) -> Status:
+        return Status(
+            connected=self.session.connected,
+            draining=self.state.draining,
+            slots=self._settings.slots,
+            running=len(self.state.running),
+            unacknowledged=len(self.state.unacked),
+            connects=self.session.connects,
+            stale=self.state.stale,
+            outcomes=dict(self.attempts.outcomes),
+        )
 
     # The session's listener
 
@@ -102,4 +126,6 @@ class Service:
         if self._refusal is None and not await asyncio.to_thread(session.wait_settled, FLUSH_TIME):
             logger.warning("ending with %d results unacknowledged", len(self.state.unacked))
         await asyncio.to_thread(session.close)
+        if self._page is not None:
+            await asyncio.to_thread(self._page.close)
         logger.info("worker stopped")

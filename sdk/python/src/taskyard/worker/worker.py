@@ -40,6 +40,7 @@ class Worker:
     - `queues`: the queues served; empty means all.
     - `grace`: seconds that running attempts get to finish after SIGTERM; then they are handed back.
     - `version`: the application's own version, shown to operators.
+    - `http_address`: host:port for /livez, /readyz and /metrics; default none.
     """
 
     def __init__(
@@ -79,6 +80,11 @@ class Worker:
     def connected(self) -> bool:
         """Whether a dispatcher holds its session right now."""
         return self._service is not None and self._service.session.connected
+
+    @property
+    def status_port(self) -> int | None:
+        """The port of /livez, /readyz and /metrics while it serves them."""
+        return None if self._service is None else self._service.status_port
 
     def task(
         self,
