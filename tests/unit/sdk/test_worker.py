@@ -596,6 +596,51 @@ def test_processes_run_crash_and_stop_alone(dispatcher: StubDispatcher) -> None:
         assert outcome(stream, after)["square"] == 4
 
 
+def test_a_killed_worker_leaves_no_process_behind(dispatcher: StubDispatcher) -> None:
+    code = "from tests.unit.sdk.process_handlers import worker; worker.run()"
+    environment = {**os.environ, "TASKYARD_DISPATCHERS": dispatcher.address}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE) as process:
+        stream = dispatcher.accept()
+        stream.assign(assignment("process.until_cancelled"))
+        stream.wait_for(lambda: bool(stream.progress()))
+        process.kill()
+        assert process.stdout is not None
+        # Its end comes once the last process that inherited it is gone.
+        assert process.stdout.read() == b""
+
+
+def test_a_stop_said_twice_interrupts_once(dispatcher: StubDispatcher) -> None:
+    worker = Worker()
+    interruptions: list[StopCause | None] = []
+    cleaning, clean = threading.Event(), threading.Event()
+
+    @worker.task("t")
+    async def run(ctx: Context, payload: object) -> None:
+        ctx.progress(0.5)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            interruptions.append(ctx.stop_cause)
+            cleaning.set()
+            await asyncio.to_thread(clean.wait, PATIENCE)
+
+    worker.task("marker")(lambda payload: payload)
+    with serving(worker, dispatcher):
+        stream = dispatcher.accept()
+        task, marker = assignment("t"), assignment("marker")
+        stream.assign(task)
+        stream.wait_for(lambda: bool(stream.progress()))
+        stream.stop(task, wire.STOP_REASON_CANCELLED)
+        assert cleaning.wait(PATIENCE)
+        stream.stop(task, wire.STOP_REASON_CANCELLED)
+        stream.assign(marker)
+        outcome(stream, marker)
+        clean.set()
+        assert stream.result_of(task).cancelled
+        stream.acknowledge(stream.result_of(task))
+    assert interruptions == [StopCause.CANCELLED]
+
+
 def test_the_status_page_tells_of_session_and_attempts(dispatcher: StubDispatcher) -> None:
     worker = Worker(http_address="127.0.0.1:0", slots=3)
     worker.task("t")(lambda payload: payload)

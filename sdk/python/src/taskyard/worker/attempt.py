@@ -13,7 +13,6 @@ class Attempt:
     """What a runner needs to run it, and the marks that decide who reports it."""
 
     __slots__ = (
-        "begun",
         "context",
         "done",
         "handler",
@@ -32,16 +31,19 @@ class Attempt:
         self.payload: bytes = assignment.payload
         self.sealed = assignment.SerializeToString() if handler.mode is Mode.PROCESS else b""
         """The assignment as it travels on to a process of its own."""
-        self.started = time.perf_counter_ns()
-        self.begun = False
-        """Its handler has been called, or is about to be."""
+        self.started = 0
+        """When its handler began, in perf_counter's nanoseconds; 0: not yet."""
         self.done = False
         """Reported, released or lost: nothing of it is wanted any more."""
         self.timer: asyncio.TimerHandle | None = None
         self.run: object = None
         """The runner's own hold on it: a task, a child process."""
 
+    def begin(self) -> None:
+        """Note that its handler begins."""
+        self.started = time.perf_counter_ns()
+
     @property
     def run_nanos(self) -> int:
-        """Nanoseconds since it came, or since its handler began."""
-        return time.perf_counter_ns() - self.started
+        """Nanoseconds since its handler began; 0 before that."""
+        return time.perf_counter_ns() - self.started if self.started else 0

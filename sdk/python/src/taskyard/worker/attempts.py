@@ -126,12 +126,17 @@ class Attempts:
             runner.close()
 
     def _tell(self, attempt: Attempt, cause: StopCause) -> None:
+        known = attempt.context.stop_cause
+        if known is not None and cause <= known:
+            return  # told already: a second cancellation would interrupt the cleaning up
         attempt.context._stop(cause)
         self.runners[attempt.handler.mode].stop(attempt)
 
     def _time_out(self, attempt: Attempt) -> None:
-        if attempt.done:
+        if attempt.done or attempt.context.stop_cause is StopCause.TIMEOUT:
             return
+        if attempt.timer is not None:
+            attempt.timer.cancel()
         self._tell(attempt, StopCause.TIMEOUT)
         if self.runners[attempt.handler.mode].unwinds:
             # Its next attempt should not overlap with its cleaning up, but does not wait for ever.

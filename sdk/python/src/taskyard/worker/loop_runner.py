@@ -30,7 +30,7 @@ class LoopRunner:
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
             task.cancel()
-            if not attempt.begun:
+            if not attempt.started:
                 # A task cancelled before its first step never gets to report anything itself.
                 self._ledger.fail(attempt, asyncio.CancelledError())
 
@@ -40,7 +40,7 @@ class LoopRunner:
             task.cancel()
 
     async def _perform(self, attempt: Attempt) -> None:
-        attempt.begun = True
+        attempt.begin()
         try:
             payload = decode(attempt.payload)
             if attempt.context.traceparent:

@@ -5,7 +5,6 @@ import contextlib
 import multiprocessing
 import os
 import threading
-import time
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 
@@ -107,9 +106,9 @@ class Minder(threading.Thread):
         self._child.join()
 
     def _perform(self, attempt: Attempt) -> None:
-        attempt.started = time.perf_counter_ns()
         try:
             attempt.context.raise_if_cancelled()
+            attempt.begin()
             with attempt_span(attempt.context):
                 outcome = self._run_in_child(attempt)
         except (Exception, asyncio.CancelledError) as error:  # e.g. a function that can't be pickled

@@ -83,6 +83,7 @@ class ThreadRunner:
     def _perform(self, attempt: Attempt) -> None:
         try:
             attempt.context.raise_if_cancelled()
+            attempt.begin()
             payload = decode(attempt.payload)
             if attempt.context.traceparent:
                 with attempt_span(attempt.context):
