@@ -82,9 +82,14 @@ async def test_reads_are_repeated_and_changes_are_not(client: Client, stub: Stub
     assert (await handle.get()).id == handle.id
     assert stub.calls == calls + 2
     stub.failures.append(failure(Code.UNAVAILABLE, "UNAVAILABLE"))
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as caught:
         await client.redrive(handle.id)
+    assert caught.value.outcome_unknown
     assert stub.calls == calls + 3
+    stub.failures.append(failure(Code.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"))
+    with pytest.raises(DeadlineExceeded) as late:
+        await handle.get()
+    assert not late.value.outcome_unknown
 
 
 async def test_a_silent_scheduler(address: str, stub: StubScheduler) -> None:

@@ -53,6 +53,8 @@ async def test_payload_from_file_and_input_stays_as_written(
     assert (await taskyard("task", "submit", "demo.echo", f"@{tmp_path}/payload.json")).exit_code == 0
     assert (await taskyard("task", "submit", "demo.echo", "-", input=document)).exit_code == 0
     assert [task.payload for task in stub.tasks.values()] == [document, document]
+    assert "123456789012345678901234567890" in (await taskyard("task", "get", "task-1", "-o", "json")).stdout
+    assert "123456789012345678901234567890" in (await taskyard("task", "get", "task-1")).stdout
 
 
 @pytest.mark.parametrize(

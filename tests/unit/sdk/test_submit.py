@@ -108,12 +108,23 @@ async def test_the_current_trace_goes_along(client: Client, stub: StubScheduler)
 
 @pytest.mark.parametrize(
     ("payload", "complaint"),
-    [({1, 2}, "set"), (float, "type"), ("\ud800", "surrogates"), (2**64, "64-bit")],
+    [
+        ({1, 2}, "set"),
+        (float, "type"),
+        ("\ud800", "surrogates"),
+        ([2**64, {1}], "set"),
+        ([2**64, float("nan")], "Out of range float"),
+    ],
 )
 async def test_what_is_not_json_is_refused(client: Client, payload: Any, complaint: str) -> None:
     with pytest.raises(TypeError, match=f"^payload: is not JSON: .*{complaint}") as caught:
         await client.submit("demo.echo", payload)
     assert isinstance(caught.value, NotJson)
+
+
+async def test_large_integers_keep_every_digit(client: Client) -> None:
+    payload = {"n": [2**64, -(10**30), 1.5, 9223372036854775807]}
+    assert (await (await client.submit("demo.echo", payload)).get()).payload == payload
 
 
 async def test_10_000_deep_json_is_refused(client: Client) -> None:

@@ -9,7 +9,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_before_delay, wait_
 
 from taskyard import _status
 from taskyard._channel import Scheduler, Schedulers
-from taskyard.errors import TaskyardError, Unavailable
+from taskyard.errors import DeadlineExceeded, TaskyardError, Unavailable
 
 T = TypeVar("T")
 
@@ -51,6 +51,14 @@ class Calls:
             reraise=True,
         )
         return await retrying(self._once, send, deadline)
+
+    async def ask(self, send: Send[T]) -> T:
+        """The answer to a call that changes nothing, and so leaves nothing unknown when it fails."""
+        try:
+            return await self.call(send)
+        except (Unavailable, DeadlineExceeded) as error:
+            error.outcome_unknown = False
+            raise
 
     async def _once(self, send: Send[T], deadline: float) -> T:
         scheduler = self.schedulers.current()

@@ -117,7 +117,7 @@ class Client:
     async def get(self, id: str) -> Task:
         """The task as it is now; raises NotFound."""
         request = task_service_pb2.GetTaskRequest(id=id)
-        return _messages.task(await self._calls.call(lambda at, limit: at.tasks.GetTask(request, timeout=limit)))
+        return _messages.task(await self._calls.ask(lambda at, limit: at.tasks.GetTask(request, timeout=limit)))
 
     def handle(self, id: str) -> TaskHandle:
         """A handle on a task submitted earlier or elsewhere; asks nothing of the server."""
@@ -158,7 +158,7 @@ class Client:
     async def _page(self, request: task_service_pb2.ListTasksRequest) -> task_service_pb2.ListTasksResponse:
         while True:
             try:
-                return await self._calls.call(lambda at, limit: at.tasks.ListTasks(request, timeout=limit))
+                return await self._calls.ask(lambda at, limit: at.tasks.ListTasks(request, timeout=limit))
             except ServerError as error:
                 # Pages are counted in tasks, messages limited in bytes: a few tasks fit always.
                 if error.reason != TOO_LARGE or request.page_size == 1:
@@ -211,27 +211,25 @@ class Client:
     async def attempts(self, id: str) -> tuple[Attempt, ...]:
         """The task's runs, oldest first."""
         request = task_service_pb2.ListAttemptsRequest(task_id=id)
-        answer = await self._calls.call(lambda at, limit: at.tasks.ListAttempts(request, timeout=limit))
+        answer = await self._calls.ask(lambda at, limit: at.tasks.ListAttempts(request, timeout=limit))
         return tuple(map(_messages.attempt, answer.attempts))
 
     async def queues(self) -> tuple[Queue, ...]:
         """The namespace's queues."""
         request = queue_service_pb2.ListQueuesRequest(namespace=self.namespace)
-        answer = await self._calls.call(lambda at, limit: at.queues.ListQueues(request, timeout=limit))
+        answer = await self._calls.ask(lambda at, limit: at.queues.ListQueues(request, timeout=limit))
         return tuple(map(_messages.queue, answer.queues))
 
     async def workers(self) -> tuple[WorkerInfo, ...]:
         """The namespace's connected workers."""
         request = cluster_service_pb2.ListWorkersRequest(namespace=self.namespace)
-        answer = await self._calls.call(lambda at, limit: at.cluster.ListWorkers(request, timeout=limit))
+        answer = await self._calls.ask(lambda at, limit: at.cluster.ListWorkers(request, timeout=limit))
         return tuple(map(_messages.worker, answer.workers))
 
     async def cluster(self) -> Cluster:
         """The cluster's version, leader and dispatchers."""
         request = cluster_service_pb2.GetClusterRequest()
-        return _messages.cluster(
-            await self._calls.call(lambda at, limit: at.cluster.GetCluster(request, timeout=limit))
-        )
+        return _messages.cluster(await self._calls.ask(lambda at, limit: at.cluster.GetCluster(request, timeout=limit)))
 
     def _spec(self, request: TaskRequest, traceparent: str) -> TaskSpec:
         spec = _specs.task_spec(request, self.namespace, traceparent)

@@ -8,7 +8,7 @@ import typer
 
 from taskyard.cli.command import command, refusal
 from taskyard.cli.exit_code import ExitCode
-from taskyard.cli.task import error_line
+from taskyard.cli.task import document, error_line
 from taskyard.cli.terminal import Terminal
 from taskyard.models import Affected, TaskFilter, TaskState
 
@@ -28,7 +28,7 @@ def list_letters(
     """List dead letters, newest first."""
     tasks = list(islice(terminal.client.list(_failed(queue, type, error_type), page_size=min(limit, 1000)), limit))
     if terminal.json:
-        terminal.document({"tasks": tasks})
+        terminal.document({"tasks": list(map(document, tasks))})
         return
     terminal.table(
         ("ID", "TYPE", "QUEUE", "FAILURES", "CRASHES", "FAILED AT", "ERROR"),

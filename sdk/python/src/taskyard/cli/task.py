@@ -2,10 +2,12 @@
 
 from dataclasses import asdict
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Any
 
+import orjson
 import typer
 
+from taskyard import _json
 from taskyard.cli.command import command
 from taskyard.cli.exit_code import ExitCode
 from taskyard.cli.moment import parse_duration, parse_time
@@ -72,7 +74,7 @@ def submit(
     if wait:
         _show_end(terminal, terminal.client.wait(handle.id, longest))
     elif terminal.json:
-        terminal.document(asdict(handle.get()) | {"deduplicated": handle.deduplicated})
+        terminal.document(document(handle.get()) | {"deduplicated": handle.deduplicated})
     else:
         typer.echo(handle.id)
         if handle.deduplicated:
@@ -116,7 +118,7 @@ def list_tasks(
     wanted = TaskFilter(queue=queue, type=type, state=state, error_type=error_type)
     tasks = list(islice(terminal.client.list(wanted, page_size=min(limit, 1000)), limit))
     if terminal.json:
-        terminal.document({"tasks": tasks})
+        terminal.document({"tasks": list(map(document, tasks))})
         return
     terminal.table(
         ("ID", "TYPE", "QUEUE", "STATE", "ATTEMPT", "CREATED", "WORKER"),
@@ -168,6 +170,12 @@ def attempts(terminal: Terminal, id: Id) -> None:
     )
 
 
+def document(task: Task) -> dict[str, Any]:
+    """The task's fields; payload and result as JSON that keeps every digit."""
+    values = {name: orjson.Fragment(_json.encode(getattr(task, name), name)) for name in ("payload", "result")}
+    return asdict(task) | values
+
+
 def error_line(error: TaskError | None) -> str:
     """An error's type and message, or nothing."""
     return f"{error.type}: {error.message}" if error else ""
@@ -175,9 +183,9 @@ def error_line(error: TaskError | None) -> str:
 
 def _show(terminal: Terminal, task: Task) -> None:
     if terminal.json:
-        terminal.document(task)
+        terminal.document(document(task))
     else:
-        terminal.details(task)
+        terminal.details(document(task) | {name: None for name in ("payload", "result") if getattr(task, name) is None})
 
 
 def _show_end(terminal: Terminal, task: Task) -> None:
@@ -187,9 +195,9 @@ def _show_end(terminal: Terminal, task: Task) -> None:
 
 def _ended_well(terminal: Terminal, task: Task) -> bool:
     if terminal.json:
-        terminal.document(task, one_line=True)
+        terminal.document(document(task), one_line=True)
     elif task.state is TaskState.SUCCEEDED:
-        terminal.document(task.result, one_line=True)
+        typer.echo(_json.encode(task.result))
     if task.state is not TaskState.SUCCEEDED:
         terminal.note(f"error: {text(str(TaskUnsuccessful(task)))}")
     return task.state is TaskState.SUCCEEDED

@@ -1,8 +1,7 @@
 """What commands show: tables for people, JSON for programs."""
 
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -45,13 +44,12 @@ class Terminal:
         for row in cells:
             typer.echo("  ".join(map(str.ljust, row, widths)).rstrip())
 
-    def details(self, value: Any) -> None:
-        """Print the fields of a dataclass that are set, one a line."""
-        given = {field.name: getattr(value, field.name) for field in fields(value)}
-        shown = {name: text(content) for name, content in given.items() if content not in (None, "", (), False)}
+    def details(self, document: Mapping[str, Any]) -> None:
+        """Print those fields of a document that are set, one a line."""
+        shown = {name: text(value) for name, value in document.items() if value not in (None, "", (), False)}
         width = max(map(len, shown), default=0)
-        for name, content in shown.items():
-            typer.echo(f"{name.ljust(width)}  {content}")
+        for name, line in shown.items():
+            typer.echo(f"{name.ljust(width)}  {line}")
 
     def note(self, message: str) -> None:
         """Tell the user something that isn't part of the result."""
