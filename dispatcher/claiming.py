@@ -154,7 +154,7 @@ class Claiming:
         self._send(claimed, {offer.session.id: offer.session for offer in offers}, began)
         self._telemetry.committed("claim", len(claimed), self._clock.monotonic() - began)
         won = {task.task_id for task in claimed}
-        lost = [offer.entry for offer in offers if offer.entry.task_id not in won]
+        lost = [offer for offer in offers if offer.entry.task_id not in won]
         self._background.start(self._acker.add([o.entry for o in offers if o.entry.task_id in won]))
         if lost:
             self._background.start(self._dispose(lost))
@@ -174,15 +174,19 @@ class Claiming:
             claims += [Claim(t.task_id, t.attempt, t.lane, session.runner, t.waited, t.traceparent) for t in tasks]
         self._telemetry.claimed(claims, took)
 
-    async def _dispose(self, entries: Sequence[Entry]) -> None:
-        """Entries that were not claimed: dead ones are deleted, the others offered to whoever can take them."""
+    async def _dispose(self, offers: Sequence[Offer]) -> None:
+        """Offers that were not claimed: dead entries are deleted, the others go back for whoever can take them."""
         try:
-            waiting = await self._claims.still_queued([(entry.task_id, entry.attempt) for entry in entries])
+            waiting = await self._claims.still_queued([(o.entry.task_id, o.entry.attempt) for o in offers])
         except StoreUnavailable as error:
-            _log.info("%d entries stay pending: %s", len(entries), error)
+            _log.info("%d entries stay pending: %s", len(offers), error)
             return
-        await self._acker.add([entry for entry in entries if entry.task_id not in waiting])
-        await self._give_back([entry for entry in entries if entry.task_id in waiting])
+        await self._acker.add([offer.entry for offer in offers if offer.entry.task_id not in waiting])
+        refused = [offer for offer in offers if offer.entry.task_id in waiting]
+        for session in {offer.session for offer in refused}:
+            # Nothing was wrong with the task, so the session's generation is over.
+            session.supersede()
+        await self._give_back([offer.entry for offer in refused])
 
     async def _give_back(self, entries: Sequence[Entry]) -> None:
         try:

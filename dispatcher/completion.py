@@ -31,6 +31,9 @@ _UNKNOWN_LANE = "unknown/unknown/unknown/0/"
 """Shown for a task that this dispatcher never held."""
 
 
+_REFUSALS = {wire.VERDICT_STALE: "stale", wire.VERDICT_DUPLICATE: "duplicate"}
+
+
 class Report(NamedTuple):
     """What a worker says became of an attempt."""
 
@@ -88,7 +91,8 @@ class Completion:
         )
         if refused:
             self._forget(session, refused)
-            self._telemetry.refused("stale or duplicate", len(refused))
+            for verdict, reason in _REFUSALS.items():
+                self._telemetry.refused(reason, sum(given == verdict for _, given in verdicts_given))
 
     async def end(self, session: Session, held: Running, event: Event) -> None:
         """End an attempt from here, e.g. one that has overrun its timeout."""

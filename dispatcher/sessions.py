@@ -70,6 +70,7 @@ class Session:
         self.connected = True
         self.running: dict[str, Running] = {}
         self.reserved = 0
+        self.reporting: set[asyncio.Task[None]] = set()
         self.last_frame = 0.0
         self.said_goodbye = False
         self._outgoing = Outgoing()
@@ -108,6 +109,11 @@ class Session:
         """Ask the worker to say hello to another dispatcher."""
         self._outgoing.go_away = True
         self._wake.set()
+
+    def supersede(self) -> None:
+        """Its generation is over: it gets no more tasks here, and a worker that is still there must say hello again."""
+        self.connected = False
+        self.go_away()
 
     async def frames(self) -> list[DispatcherFrame]:
         """All that waits to be sent, as soon as there is something."""

@@ -138,10 +138,13 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
     async def _read(self, session: WorkerSession, incoming: AsyncIterator[wire.WorkerFrame]) -> None:
         async for frame in incoming:
             session.last_frame = self._clock.monotonic()
+            self._frame(session, frame)
             if frame.goodbye:
+                # What came before must not be overtaken: an attempt that was handed back has not crashed.
+                if session.reporting:
+                    await asyncio.wait(session.reporting)
                 session.said_goodbye = True
                 return
-            self._frame(session, frame)
 
     def _frame(self, session: WorkerSession, frame: wire.WorkerFrame) -> None:
         if frame.HasField("heartbeat"):
@@ -150,7 +153,9 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         reports += [Report(ref.task_id, ref.attempt, Released(), 0.0) for ref in frame.released]
         reports = [report for report in reports if _is_task_id(report.task_id)]
         if reports:
-            self._background.start(self._completion.report(session, reports))
+            reporting = self._background.start(self._completion.report(session, reports))
+            session.reporting.add(reporting)
+            reporting.add_done_callback(session.reporting.discard)
         if frame.progress:
             self._progress.add(session, frame.progress)
         if frame.drain and not session.draining:

@@ -46,6 +46,7 @@ class Upkeep:
     async def run_once(self) -> None:
         """Compare once; raises StoreUnavailable."""
         await self._queues.refresh()
+        await self._renounce()
         await self._resend()
         for session in self._roster:
             for held in list(session.running.values()):
@@ -55,6 +56,15 @@ class Upkeep:
         """Pass cancels on to the workers that run the tasks."""
         for session, held in self._roster.holders(task_ids):
             self._stop(session, held, wire.STOP_REASON_CANCELLED)
+
+    async def _renounce(self) -> None:
+        """A session that was given up, or adopted elsewhere, while its stream is still open here."""
+        mine = {session.id: session for session in self._roster if session.connected}
+        current = await self._sessions.generations(list(mine))
+        for session in mine.values():
+            if current.get(session.id, session.generation) != session.generation:
+                session.supersede()
+                self._roster.changed()
 
     async def _resend(self) -> None:
         """A claim whose answer was lost left tasks RUNNING that were never sent."""

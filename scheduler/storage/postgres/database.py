@@ -66,6 +66,7 @@ class Database:
             command_timeout=15,
             timeout=5,
             max_inactive_connection_lifetime=300,
+            reset=_keep,
             server_settings={"application_name": application, **_SESSION},
         )
         return cls(await pool)
@@ -99,6 +100,10 @@ class Database:
     async def ping(self) -> None:
         """Raise StoreUnavailable unless Postgres answers."""
         await self.fetch("SELECT 1")
+
+
+async def _keep(_: object) -> None:
+    """Nothing here changes a connection's session, so the pool's reset would only be a round trip for nothing."""
 
 
 async def retried(operation: Callable[[], Awaitable[Result]]) -> Result:

@@ -107,6 +107,14 @@ class Sessions:
             found = await self._database.fetch(load("session_running"), session)
         return [Held(Claimed(str(r[0]), r[1], str(r[2]), *r[3:11]), r[11]) for r in (tuple(row) for row in found)]
 
+    async def generations(self, sessions: Sequence[str]) -> dict[str, int]:
+        """The current generation of each of the sessions; 0 for one that was given up."""
+        found = await self._database.fetch(
+            "SELECT id, CASE WHEN live THEN generation ELSE 0 END FROM taskyard.session WHERE id = ANY ($1::uuid[])",
+            sessions,
+        )
+        return {str(row[0]): row[1] for row in found}
+
     async def running(self, sessions: Sequence[str], age: float) -> list[RunningRef]:
         """What these sessions run, as far as it started at least `age` seconds ago."""
         found = await self._database.fetch(load("sessions_running"), sessions, age)
