@@ -12,9 +12,10 @@ _log = logging.getLogger(__name__)
 
 PAGE = 1000
 """Ids of one step along the primary key, and most rows of one transaction."""
-SPELL = 10.0
+SPELL = 2.0
 """Seconds after which a run pauses."""
-PAUSE = 1.0
+PAUSE = 2.0
+"""Seconds between runs of one walk: half of the time is left to others."""
 INTERVAL = 60.0
 
 _BEGINNING = "00000000-0000-0000-0000-000000000000"

@@ -7,6 +7,7 @@ import pytest
 from dispatcher.duties import audit as auditing
 from dispatcher.duties.audit import Audit
 from dispatcher.duties.rebuild import Rebuild
+from scheduler.storage.postgres.leader import TermOver
 from scheduler.storage.redis import LaneStore, StaleTerm
 from tests.integration.duties.conftest import Stores, trusted
 
@@ -110,6 +111,18 @@ async def test_a_deleted_lane_is_filled_again(stores: Stores) -> None:
     assert await stores.published() == await stores.ids("QUEUED")
     depths = await stores.lanes.depths(["default/a/t/5/", "default/b/t/5/"])
     assert [depth.length for depth in depths.values()] == [7000, 50]
+
+
+async def test_a_leader_whose_term_is_over_fills_no_lane(stores: Stores) -> None:
+    await stores.add(10)
+    await settled(stores)
+    stale = await stores.lead(10)
+    await rebuild(stores).run_once(stale)
+    await stores.redis.delete(stores.keys.lane("default/q/t/5/"))
+    await stores.lead(11)
+    with pytest.raises(TermOver):
+        await audit(stores).run_once(stale)
+    assert await stores.published() == set()
 
 
 async def test_what_was_queued_just_now_is_not_missed(stores: Stores) -> None:

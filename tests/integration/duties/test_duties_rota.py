@@ -1,0 +1,194 @@
+"""The rota: all duties for one term, and nothing under a term that is over."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from dispatcher.duties import Keeping, Rota, rota
+from dispatcher.duties.duty import Duty
+from dispatcher.duties.expiry import Expiry
+from dispatcher.duties.outbox import OutboxDuty
+from dispatcher.duties.promotion import Promotion
+from dispatcher.duties.rebuild import Rebuild
+from dispatcher.duties.retention import Retention
+from dispatcher.leadership import Candidate, Elector, Term, TermOver
+from scheduler.storage.postgres import leader
+from scheduler.storage.postgres.history import History
+from scheduler.storage.postgres.outbox import Outbox
+from tests.integration.duties.conftest import Stores, trusted
+
+PAST = "now() - interval '1 s'"
+KEEPING = Keeping(60.0, 60.0)
+
+
+class NoLoss:
+    """No session is expected to be lost."""
+
+    async def lose_within(self, connection: object, session: str, generation: int, reason: str) -> None:
+        raise AssertionError(f"{session} given up")
+
+
+def all_duties(stores: Stores, name: str) -> Rota:
+    return rota(
+        name,
+        database=stores.database,
+        etcd=stores.etcd,
+        lanes=stores.lanes,
+        epoch=stores.epoch,
+        loss=NoLoss(),
+        publication=stores.publication,
+        announce=lambda _: None,
+        telemetry=stores.telemetry,
+        clock=stores.clock,
+        keeping=KEEPING,
+    )
+
+
+@asynccontextmanager
+async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.ensure_future(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until_queued(stores: Stores, count: int) -> None:
+    async with asyncio.timeout(20):
+        while await stores.count("QUEUED") != count:
+            continue
+
+
+async def until_full(stores: Stores) -> float:
+    """Seconds until all tasks are in the lanes."""
+    began = time.monotonic()
+    async with asyncio.timeout(60):
+        while await stores.fence.lane_epoch() != await stores.epoch.current() or await stores.epoch.current() is None:
+            continue
+    return time.monotonic() - began
+
+
+def duties(stores: Stores) -> list[Duty]:
+    return [
+        Promotion(stores.passage, stores.waiting, stores.publication),
+        Expiry(stores.passage, stores.waiting, lambda _: None),
+        OutboxDuty(stores.fenced, Outbox(stores.database), stores.lanes),
+        Rebuild(
+            fenced=stores.fenced,
+            fence=stores.fence,
+            epoch=stores.epoch,
+            queued=stores.queued,
+            lanes=stores.lanes,
+            clock=stores.clock,
+        ),
+        Retention(stores.fenced, History(stores.database), stores.clock, KEEPING),
+    ]
+
+
+async def add_work(stores: Stores) -> None:
+    """Something for each duty to do."""
+    await stores.add(5, "SCHEDULED", run_at=PAST)
+    await stores.add(5, expires_at=PAST)
+    await stores.database.fetch(
+        "INSERT INTO taskyard.outbox (task_ids, created_at)"
+        " SELECT array_agg(id), now() - interval '1 min' FROM taskyard.task WHERE state = 'QUEUED'"
+    )
+    await stores.database.fetch(
+        "INSERT INTO taskyard.task (id, namespace, queue, type, state, payload, finished_at)"
+        " VALUES ('01900000-0000-7000-8000-000000000000', 'default', 'q', 't', 'CANCELLED', 'null',"
+        " now() - interval '1 h')"
+    )
+
+
+async def everything(stores: Stores) -> list[object]:
+    return [
+        await stores.database.fetch(f"SELECT * FROM taskyard.{table} ORDER BY 1")
+        for table in ("task", "outbox", "attempt", "session", "leader")
+    ]
+
+
+@pytest.mark.parametrize("number", range(5))
+async def test_a_stale_term_changes_nothing(stores: Stores, number: int) -> None:
+    stale = await stores.lead(10)
+    await stores.lead(11)
+    await add_work(stores)
+    before = await everything(stores)
+    with pytest.raises(leader.TermOver):
+        await duties(stores)[number].run_once(stale)
+    await stores.publication.close()
+    assert await everything(stores) == before
+    assert await stores.redis.dbsize() == 0
+
+
+@pytest.mark.parametrize("number", range(5))
+async def test_the_same_work_is_done_under_the_current_term(stores: Stores, number: int) -> None:
+    term = await stores.lead(11)
+    await add_work(stores)
+    before = await everything(stores)
+    await duties(stores)[number].run_once(term)
+    await stores.publication.close()
+    assert await everything(stores) != before
+
+
+async def test_all_duties_run_until_the_leader_is_cancelled(stores: Stores) -> None:
+    await stores.add(2500, "SCHEDULED", run_at=PAST)
+    async with background(all_duties(stores, "d").run(trusted(3))) as work:
+        await until_queued(stores, 2500)
+        await until_full(stores)
+        assert not work.done()
+    assert work.cancelled()
+    assert await stores.value("SELECT term FROM taskyard.leader") == 3
+
+
+async def test_a_leader_that_was_overtaken_stops(stores: Stores) -> None:
+    async with background(all_duties(stores, "old").run(trusted(3))) as old:
+        await until_full(stores)
+        async with background(all_duties(stores, "new").run(trusted(4))) as new:
+            async with asyncio.timeout(20):
+                while not old.done():
+                    await stores.add(1, "SCHEDULED", run_at=PAST)
+            assert isinstance(old.exception(), TermOver)
+            await until_queued(stores, await stores.value("SELECT count(*) FROM taskyard.task"))
+            assert not new.done()
+    assert await stores.value("SELECT term FROM taskyard.leader") == 4
+
+
+async def test_a_leader_that_comes_too_late_does_not_begin(stores: Stores) -> None:
+    await stores.lead(9)
+    with pytest.raises(TermOver):
+        await all_duties(stores, "late").run(trusted(8))
+
+
+async def test_an_elected_dispatcher_does_the_duties(stores: Stores) -> None:
+    await stores.add(10, "SCHEDULED", run_at=PAST)
+    elector = Elector(stores.etcd, Candidate(dispatcher_id="d", pid=1, pod="p", address="a:1"))
+    async with background(elector.run(all_duties(stores, "d").run)):
+        await until_queued(stores, 10)
+        term = elector.term
+        assert isinstance(term, Term)
+        assert await stores.value("SELECT term FROM taskyard.leader") == term.number
+        await elector.resign()
+
+
+async def test_a_hundred_thousand_tasks_are_back_within_ten_seconds(stores: Stores) -> None:
+    for lane in range(20):
+        await stores.add(5000, queue=f"q{lane % 4}", priority=lane % 5)
+    async with background(all_duties(stores, "d").run(trusted(3))):
+        await until_full(stores)
+        await stores.redis.flushall()
+        began = time.monotonic()
+        async with asyncio.timeout(10):
+            while not await stores.lanes.names():
+                continue
+        first = time.monotonic() - began
+        await until_full(stores)
+        took = time.monotonic() - began
+    assert len(await stores.published()) == 100_000
+    assert first < 2, f"first after {first:.1f} s"
+    assert took < 10, f"all after {took:.1f} s"
+    print(f"first after {first:.2f} s, all after {took:.2f} s")
