@@ -12,14 +12,14 @@ RUNNING, the only place where `attempt` rises) is decided by the dispatcher's as
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from scheduler.domain import limits, retry
 from scheduler.domain.task import Outcome, RetryPolicy, TaskError, TaskState
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """What a decision looks at. `session` is the owner of the attempt while RUNNING."""
 
     id: str
@@ -28,7 +28,7 @@ class Snapshot:
     failures: int = 0
     crashes: int = 0
     cancel_requested: bool = False
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    retry: RetryPolicy = RetryPolicy()
     session: str | None = None
 
 
@@ -77,8 +77,7 @@ class Redriven:
 Event = Succeeded | Failed | Stopped | Released | Lost | Due | Cancelled | Expired | Redriven
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(NamedTuple):
     """One conditional update: applies where the task is still (`source`, `attempt`, `session`).
 
     A `session` of None matches any. `delay` in seconds from now sets run_at; None leaves it. `failures` and `crashes`
