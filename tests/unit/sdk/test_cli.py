@@ -170,19 +170,23 @@ async def test_as_a_process(address: str, tmp_path: Path) -> None:
     assert stderr.startswith("error: can't reach 127.0.0.1:1")
 
 
-async def test_worker_run(tmp_path: Path) -> None:
+async def test_flags_win_over_what_a_workers_code_says(tmp_path: Path) -> None:
     (tmp_path / "jobs.py").write_text(
-        "import os\n"
-        "class Fake:\n"
+        "from taskyard.worker import Worker\n"
+        "class Shown(Worker):\n"
         "    def run(self):\n"
-        "        names = ('DISPATCHERS', 'WORKER_NAME', 'WORKER_LABELS', 'WORKER_SLOTS')\n"
-        "        print([os.environ['TASKYARD_' + name] for name in names])\n"
-        "worker = Fake()\n"
+        "        settings = self._settle()\n"
+        "        print(settings.dispatchers, settings.name, dict(settings.labels), settings.slots)\n"
+        "worker = Shown('c:3', labels={'io': 'hdd', 'gpu': 'no'}, slots=9)\n"
+        "@worker.task('x')\n"
+        "def x(payload): ...\n"
     )
     options = ("--dispatchers", "a:1,b:2", "--name", "w", "--label", "io=ssd", "--label", "zone=eu", "--slots", "3")
     assert await run_process("worker", "run", "jobs:worker", *options, cwd=tmp_path) == (
-        0, "['a:1,b:2', 'w', 'io=ssd,zone=eu', '3']\n", "",
-    )  # fmt: skip
+        0,
+        "('a:1', 'b:2') w {'io': 'ssd', 'gpu': 'no', 'zone': 'eu'} 3\n",
+        "",
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
 """`taskyard worker …`: see the connected workers, run one."""
 
 import importlib
-import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +11,9 @@ from taskyard.cli.command import command, refusal, reported
 from taskyard.cli.exit_code import ExitCode
 from taskyard.cli.terminal import Terminal
 from taskyard.errors import FieldViolation, InvalidArgument
+
+if TYPE_CHECKING:
+    from taskyard.worker import Worker
 
 group = typer.Typer(no_args_is_help=True, help="See the connected workers; run one.")
 
@@ -49,33 +50,29 @@ def run(
     target: Annotated[str, typer.Argument(metavar="MODULE:ATTRIBUTE", help="Where the Worker object is.")],
     dispatchers: Annotated[
         str | None,
-        typer.Option(envvar="TASKYARD_DISPATCHERS", help="host:port of dispatchers, separated by commas."),
+        typer.Option(help="host:port of dispatchers, separated by commas."),
     ] = None,
-    name: Annotated[str | None, typer.Option(envvar="TASKYARD_WORKER_NAME", help="Shown to people.")] = None,
+    name: Annotated[str | None, typer.Option(help="Shown to people.")] = None,
     label: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A label; may be repeated.")] = None,
-    slots: Annotated[
-        int | None, typer.Option(envvar="TASKYARD_WORKER_SLOTS", min=1, help="Tasks to run at once.")
-    ] = None,
+    slots: Annotated[int | None, typer.Option(min=1, help="Tasks to run at once.")] = None,
 ) -> None:
-    """Run a worker until it is told to stop. Modules are also looked for in the current directory."""
+    """Run a worker until it is told to stop. Modules are also looked for in the current directory.
+
+    Flags win over what the code says, and that over TASKYARD_DISPATCHERS, TASKYARD_WORKER_NAME, _LABELS and _SLOTS.
+    """
     with reported():
-        options = {
-            "TASKYARD_DISPATCHERS": dispatchers,
-            "TASKYARD_WORKER_NAME": name,
-            "TASKYARD_WORKER_LABELS": ",".join(map(_label, label)) if label else None,
-            "TASKYARD_WORKER_SLOTS": None if slots is None else str(slots),
-        }
-        os.environ.update({variable: value for variable, value in options.items() if value is not None})
+        labels = dict(map(_label, label or []))
         sys.path.insert(0, str(Path.cwd()))
-        start = _load(target)
-        _run(start)
+        worker = _load(target)
+        worker.override(dispatchers=dispatchers, name=name, labels=labels, slots=slots)
+        _run(worker)
 
 
-def _run(start: Callable[[], object]) -> None:
+def _run(worker: "Worker") -> None:
     from taskyard.worker import HelloRefused
 
     try:
-        start()
+        worker.run()
     except HelloRefused as error:
         raise refusal(str(error), ExitCode.REFUSED) from error
     except ValueError as error:
@@ -83,14 +80,16 @@ def _run(start: Callable[[], object]) -> None:
         raise refusal(str(error), ExitCode.INVALID) from error
 
 
-def _label(pair: str) -> str:
-    key, equals, _ = pair.partition("=")
-    if not key or not equals or "," in pair:
-        raise _invalid("label", f"{pair!r} is not KEY=VALUE without commas")
-    return pair
+def _label(pair: str) -> tuple[str, str]:
+    key, equals, value = pair.partition("=")
+    if not key or not equals:
+        raise _invalid("label", f"{pair!r} is not KEY=VALUE")
+    return key, value
 
 
-def _load(target: str) -> Callable[[], object]:
+def _load(target: str) -> "Worker":
+    from taskyard.worker import Worker
+
     module_name, colon, attribute = target.partition(":")
     if not module_name or not colon or not attribute:
         raise _invalid("target", f"{target!r} is not MODULE:ATTRIBUTE")
@@ -105,10 +104,9 @@ def _load(target: str) -> Callable[[], object]:
         if not hasattr(found, part):
             raise _invalid("target", f"{module_name!r} has no {attribute!r}")
         found = getattr(found, part)
-    start = getattr(found, "run", None)
-    if isinstance(found, type) or not callable(start):
+    if not isinstance(found, Worker):
         raise _invalid("target", f"{target!r} is not a Worker but {found!r}")
-    return cast("Callable[[], object]", start)
+    return found
 
 
 def _invalid(field: str, description: str) -> InvalidArgument:

@@ -24,6 +24,7 @@ class Settings:
     slots: int
     pod: str
     node: str
+    namespace: str
     http_address: str
     """host:port of /livez, /readyz and /metrics; empty: none."""
 
@@ -34,6 +35,7 @@ def resolve(
     name: str | None = None,
     labels: Mapping[str, str] | None = None,
     slots: int | None = None,
+    namespace: str | None = None,
     http_address: str | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Settings:
@@ -56,6 +58,7 @@ def resolve(
         slots=slots,
         pod=environment.get("TASKYARD_POD_NAME", ""),
         node=environment.get("TASKYARD_NODE_NAME", ""),
+        namespace=namespace or environment.get("TASKYARD_NAMESPACE") or "default",
         http_address=http_address,
     )
     _check(settings)

@@ -30,8 +30,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Worker:
     """Runs handlers for task types.
 
-    What is not given here comes from the environment when the worker starts (TASKYARD_DISPATCHERS,
-    TASKYARD_WORKER_NAME, TASKYARD_WORKER_LABELS, TASKYARD_WORKER_SLOTS, TASKYARD_WORKER_HTTP_ADDRESS).
+    What is not given here comes from the environment when the worker starts (TASKYARD_DISPATCHERS, TASKYARD_NAMESPACE,
+    TASKYARD_WORKER_NAME, TASKYARD_WORKER_LABELS, TASKYARD_WORKER_SLOTS, TASKYARD_WORKER_HTTP_ADDRESS). Flags of
+    `taskyard worker run` win over both.
 
     - `dispatchers`: "host:port,host:port" or a sequence of addresses; default localhost:7071.
     - `labels`: what tasks select workers by, e.g. {"io": "ssd", "memory_gb": "16"}.
@@ -51,7 +52,7 @@ class Worker:
         slots: int | None = None,
         processes: int | None = None,
         queues: Sequence[str] = (),
-        namespace: str = "default",
+        namespace: str | None = None,
         name: str | None = None,
         version: str = "",
         grace: float = DEFAULT_GRACE,
@@ -70,6 +71,20 @@ class Worker:
         self._handlers: dict[str, Handler] = {}
         self._service: Service | None = None
         self._stop_asked = False
+
+    def override(
+        self,
+        *,
+        dispatchers: str | None = None,
+        name: str | None = None,
+        labels: dict[str, str] | None = None,
+        slots: int | None = None,
+    ) -> None:
+        """Replace what the code gave by what the command line says; labels are merged. None leaves a setting."""
+        self._dispatchers = self._dispatchers if dispatchers is None else dispatchers
+        self._name = self._name if name is None else name
+        self._labels = {**(self._labels or {}), **(labels or {})}
+        self._slots = self._slots if slots is None else slots
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -148,13 +163,14 @@ class Worker:
             name=self._name,
             labels=self._labels,
             slots=self._slots,
+            namespace=self._namespace,
             http_address=self._http_address,
         )
 
     def _identity(self, settings: Settings) -> wire.Hello:
         return wire.Hello(
             session_id=str(uuid4()),
-            namespace=self._namespace,
+            namespace=settings.namespace,
             worker=settings.name,
             types=self._handlers,
             queues=self._queues,
