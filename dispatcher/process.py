@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import grpc
@@ -33,6 +34,7 @@ from dispatcher.stream import SessionStreams
 from dispatcher.upkeep import Upkeep
 from scheduler.background import Background
 from scheduler.clock import SystemClock
+from scheduler.observation import Observation, Ping, reachable
 from scheduler.publication import Publication
 from scheduler.storage.etcd import Etcd
 from scheduler.storage.postgres.changes import Changes
@@ -46,7 +48,7 @@ from scheduler.storage.redis.hint_stream import HintStream
 from scheduler.storage.redis.hints import CancelRequested, Hints, LanesFilled
 from scheduler.storage.redis.keys import Keys
 from scheduler.storage.redis.lanes import LaneStore
-from scheduler.telemetry import GrpcHealth, LeaderReading, ProbeServer, SlotsReading, Telemetry
+from scheduler.telemetry import GrpcHealth, LeaderReading, OutboxReading, ProbeServer, SlotsReading, Telemetry
 from scheduler.version import VERSION
 from scheduler.wire.gen import worker_service_pb2_grpc
 
@@ -229,6 +231,8 @@ class Dispatcher:
             self._dispatching.listen(hints),
             self._upkeep.run(),
             self._progress.run(),
+            self._stores_seen.run(),
+            self._outbox_seen.run(),
             self._elector.run(self._rota.run),
         ):
             self._background.start(_must_go_on(loop, self._stop))
@@ -278,6 +282,22 @@ class Dispatcher:
         gauges.sessions = lambda: len(self._roster)
         gauges.slots = self._slots
         gauges.leader = self._leadership
+        gauges.outbox = lambda: self._outbox_seen.last
+        gauges.stores = lambda: self._stores_seen.last
+        pings: dict[str, Ping] = {
+            "postgres": self._database.ping,
+            "redis": LaneEpoch(self._redis, self._keys).current,
+            "etcd": partial(self._etcd.kv.get, self._etcd.keys.config),
+        }
+        self._stores_seen: Observation[dict[str, bool]] = Observation(partial(reachable, pings), {}, self._clock)
+        nothing = OutboxReading(0, 0.0)
+        self._outbox_seen: Observation[OutboxReading] = Observation(self._backlog, nothing, self._clock)
+
+    async def _backlog(self) -> OutboxReading:
+        """The leader tells, so that a sum over all dispatchers is right."""
+        if not self._elector.is_leader:
+            return OutboxReading(0, 0.0)
+        return OutboxReading(*await Outbox(self._database).backlog())
 
     def _slots(self) -> SlotsReading:
         sessions = list(self._roster)

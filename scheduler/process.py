@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -23,23 +24,27 @@ from scheduler.api.submissions import SubmissionDesk
 from scheduler.api.tasks import Tasks
 from scheduler.api.waits import Waits
 from scheduler.background import Background
+from scheduler.clock import SystemClock
+from scheduler.domain.task import TaskState
 from scheduler.intake import Intake
+from scheduler.observation import Observation, Ping, reachable
 from scheduler.publication import Publication
 from scheduler.settings import SchedulerSettings
 from scheduler.storage.etcd import Etcd
 from scheduler.storage.postgres.changes import Changes
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.outbox import Outbox
-from scheduler.storage.postgres.queues import StoredQueues
+from scheduler.storage.postgres.queues import Queue, StoredQueues
 from scheduler.storage.postgres.submissions import Submissions
 from scheduler.storage.postgres.tasks import StoredTasks
 from scheduler.storage.postgres.workers import LiveWorkers
 from scheduler.storage.redis.connection import connect
+from scheduler.storage.redis.epoch import LaneEpoch
 from scheduler.storage.redis.hint_stream import HintStream
 from scheduler.storage.redis.hints import Hints, TasksFinished
 from scheduler.storage.redis.keys import Keys
 from scheduler.storage.redis.lanes import LaneStore
-from scheduler.telemetry import Telemetry, probe_routes
+from scheduler.telemetry import QueueReading, Telemetry, probe_routes
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +95,7 @@ class Scheduler:
             await self._stores.aclose()
             raise
         self._background.start(self._must_go_on(self._telemetry.lag.run()))
-        self._background.start(self._must_go_on(self._admission.run()))
+        self._background.start(self._must_go_on(self.admission.run()))
         self._background.start(self._must_go_on(self._waits.run()))
         self._background.start(self._must_go_on(self._listen()))
         self._background.start(self._must_go_on(self._grpc.tell_health()))
@@ -126,11 +131,11 @@ class Scheduler:
         self._hint_stream = HintStream(self._redis, keys, TasksFinished)
         self._publication = Publication(LaneStore(self._redis, keys), outbox)
         self._intake = Intake(Submissions(database), self._publication)
-        self._admission = Admission(stored_queues, self._settings.max_backlog)
+        self.admission = Admission(stored_queues, self._settings.max_backlog)
         self._waits = Waits(stored)
         self._readiness = Readiness(database.ping)
         self._services = Services(
-            desk=SubmissionDesk(self._intake, self._admission, stored, self._telemetry),
+            desk=SubmissionDesk(self._intake, self.admission, stored, self._telemetry),
             tasks=Tasks(
                 database=database,
                 stored=stored,
@@ -145,6 +150,25 @@ class Scheduler:
             cluster=Cluster(EtcdMembership(self._etcd), LiveWorkers(database)),
             readiness=self._readiness,
         )
+        self._show_gauges(stored_queues, LaneEpoch(self._redis, keys))
+
+    def _show_gauges(self, queues: StoredQueues, epoch: LaneEpoch) -> None:
+        clock = SystemClock()
+
+        async def depths() -> list[QueueReading]:
+            return [_depth(queue) for queue in await queues.all()]
+
+        pings: dict[str, Ping] = {
+            "postgres": self._database.ping,
+            "redis": epoch.current,
+            "etcd": partial(self._etcd.kv.get, self._etcd.keys.config),
+        }
+        seen: Observation[list[QueueReading]] = Observation(depths, [], clock)
+        stores: Observation[dict[str, bool]] = Observation(partial(reachable, pings), {}, clock)
+        gauges = self._telemetry.gauges
+        gauges.queues = lambda: seen.last
+        gauges.stores = lambda: stores.last
+        self._observations = (seen, stores)
 
     async def _serve(self) -> None:
         settings, services = self._settings, self._services
@@ -169,3 +193,14 @@ class Scheduler:
         except Exception:
             _log.exception("a loop of the scheduler failed")
             self._failed()
+
+
+def _depth(queue: Queue) -> QueueReading:
+    depth = {
+        TaskState.SCHEDULED: queue.scheduled,
+        TaskState.BLOCKED: queue.blocked,
+        TaskState.QUEUED: queue.queued,
+        TaskState.RUNNING: queue.running,
+        TaskState.FAILED: queue.failed,
+    }
+    return QueueReading(queue.namespace, queue.name, depth, queue.oldest_age or 0.0)

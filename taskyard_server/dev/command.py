@@ -55,7 +55,7 @@ def dev(
     schedulers: SchedulersOption = 1,
     dispatchers: DispatchersOption = 3,
     workers: WorkersOption = 2,
-    slots: SlotsOption = 16,
+    slots: SlotsOption = 100,
     worker_label: LabelsOption = None,
     rest_port: RestPortOption = 8080,
     grpc_port: GrpcPortOption = 7070,

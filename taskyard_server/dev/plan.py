@@ -53,7 +53,7 @@ class ClusterOptions:
     redis_url: str | None = None
     etcd_endpoints: str | None = None
     worker_labels: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
-    slots: int = 16
+    slots: int = 100
 
 
 @dataclass(frozen=True)
