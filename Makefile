@@ -34,6 +34,10 @@ generate: $(READY) ## Write the code generated from proto/ (OUT=dir writes below
 	$(BIN)/python proto/generate.py $(SERVER_GEN) scheduler.wire.gen $(if $(OUT),--below $(OUT))
 	$(BIN)/python proto/generate.py $(SDK_GEN) taskyard._gen $(if $(OUT),--below $(OUT))
 
+.PHONY: demo
+demo: $(READY) ## Count words on a cluster while a worker and the leader are killed; PASS or FAIL
+	$(BIN)/python -m examples.word_count $(ARGS)
+
 .PHONY: test
 test: $(READY) ## Run the whole test suite on real stores (ARGS=... goes to pytest)
 	$(BIN)/pytest $(ARGS)
