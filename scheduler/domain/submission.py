@@ -153,9 +153,11 @@ def _selector(text: str) -> str:
 
 
 def _key(value: str) -> str:
+    # First, since text that is not printable need not have an encoding.
+    _printable("idempotency_key", value)
     if len(value.encode()) > limits.KEY_BYTES:
         raise Violation("idempotency_key", f"longer than {limits.KEY_BYTES} bytes")
-    return _printable("idempotency_key", value)
+    return value
 
 
 def _traceparent(value: str) -> str:

@@ -71,6 +71,8 @@ def _object(text: str, start: int, path: str, readers: dict[str, _Value]) -> tup
     while True:
         name, at = _name(text, at)
         field = path + name
+        if not name.isprintable():
+            raise Violation(ascii(field)[1:-1], "is not a field of this request")
         if name in fields:
             raise Violation(field, "is given twice")
         at = _skip(text, _expect(text, at, ":"))

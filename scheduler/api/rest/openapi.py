@@ -40,15 +40,23 @@ def install(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            description = describe()
-            kinds = [(kind, "validation") for kind in (*_BODIES, problems.Problem)]
-            _, schemas = models_json_schema(kinds, ref_template=_REF)  # type: ignore[arg-type]
-            found = description.setdefault("components", {}).setdefault("schemas", {})
-            # A policy that is sent may leave fields out, one that is answered has them all.
-            found |= schemas["$defs"]
-            found["Batch"]["properties"]["tasks"]["items"] = {"$ref": _REF.format(model="TaskSpec")}
-            found["TaskSpec"]["required"] = ["type"]
-            app.openapi_schema = description
+            app.openapi_schema = _completed(describe())
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _completed(description: dict[str, Any]) -> dict[str, Any]:
+    kinds = [(kind, "validation") for kind in (*_BODIES, problems.Problem)]
+    _, bodies = models_json_schema(kinds, ref_template=_REF)  # type: ignore[arg-type]
+    schemas = description["components"]["schemas"]
+    schemas |= bodies["$defs"]
+    schemas["Batch"]["properties"]["tasks"]["items"] = {"$ref": _REF.format(model="TaskSpec")}
+    schemas["TaskSpec"]["required"] = ["type"]
+    # FastAPI's own answer to parameters that are not valid, which nobody gets here.
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for operations in description["paths"].values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+    return description

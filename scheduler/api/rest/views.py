@@ -12,7 +12,7 @@ from scheduler.api.rest.values import Duration
 from scheduler.domain.task import Outcome, TaskState
 
 
-class RetryPolicy(BaseModel):
+class StoredRetryPolicy(BaseModel):
     """How failures are retried; null where the queue's default applies."""
 
     max_attempts: int | None
@@ -56,7 +56,7 @@ class Task(BaseModel):
     run_at: datetime
     expires_at: datetime | None
     timeout: Duration | None
-    retry: RetryPolicy
+    retry: StoredRetryPolicy
     depends_on: list[str]
     result: Any = Field(description="Set when SUCCEEDED.")
     error: TaskError | None
@@ -151,7 +151,7 @@ class Queue(BaseModel):
     running: int
     failed: int
     oldest_age: Duration | None = Field(description="How long the oldest QUEUED task has been ready to run.")
-    retry: RetryPolicy
+    retry: StoredRetryPolicy
     max_backlog: int = Field(description="0 means the cluster's limit.")
 
 

@@ -30,7 +30,7 @@ WITH lane_counts AS MATERIALIZED (
 )
 SELECT namespace, name, coalesce(t.scheduled, 0)::bigint AS scheduled, coalesce(t.queued, 0)::bigint AS queued,
        coalesce(t.running, 0)::bigint AS running, coalesce(t.failed, 0)::bigint AS failed,
-       greatest(extract(epoch FROM now() - t.oldest), 0)::float8 AS oldest_age,
+       CASE WHEN t.oldest IS NOT NULL THEN greatest(extract(epoch FROM now() - t.oldest), 0)::float8 END AS oldest_age,
        q.retry, coalesce(q.max_backlog, 0) AS max_backlog
 FROM taskyard.queue q
 FULL JOIN totals t USING (namespace, name)

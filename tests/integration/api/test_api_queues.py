@@ -1,0 +1,111 @@
+"""Queues: counts, settings and the limit on what waits."""
+
+import asyncio
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+
+from scheduler.api.admission import Admission
+from scheduler.domain.task import TaskSpec
+from scheduler.storage.postgres.queues import StoredQueues
+from scheduler.wire.gen import queue_service_pb2, task_pb2, task_service_pb2
+from tests.integration.api.conftest import Api, refused
+from tests.integration.api.stage import Stage
+
+
+async def queues(api: Api, namespace: str) -> dict[str, queue_service_pb2.Queue]:
+    answer = await api.queues.ListQueues(queue_service_pb2.ListQueuesRequest(namespace=namespace))
+    return {queue.name: queue for queue in answer.queues}
+
+
+async def test_queues_count_their_tasks_by_state(api: Api, namespace: str, stage: Stage) -> None:
+    ids = await api.submit_many(namespace, 6, queue="a")
+    await api.submit_many(namespace, 2, queue="a", type="demo.fail", priority=9)
+    await api.submit(namespace, queue="a", delay=Duration(seconds=60))
+    await api.submit(namespace, queue="b", delay=Duration(seconds=60))
+    await stage.run(ids[:3])
+    await stage.fail(ids[0])
+    await stage.succeed(ids[1])
+    await stage.database.fetch(
+        "UPDATE taskyard.task SET run_at = now() - interval '1 hour' WHERE id = $1::uuid", ids[4]
+    )
+    found = await queues(api, namespace)
+    a, b = found["a"], found["b"]
+    assert (a.scheduled, a.blocked, a.queued, a.running, a.failed) == (1, 0, 5, 1, 1)
+    assert 3600 <= a.oldest_age.ToTimedelta().total_seconds() < 3700
+    assert (b.scheduled, b.queued) == (1, 0)
+    assert not b.HasField("oldest_age")
+    over_rest = (await api.http.get("/v1/queues", params={"namespace": namespace})).json()["queues"]
+    assert [queue["name"] for queue in over_rest] == ["a", "b"]
+    assert (over_rest[0]["queued"], over_rest[1]["oldest_age"]) == (5, None)
+
+
+async def test_counts_read_no_ended_task(api: Api, namespace: str, stage: Stage) -> None:
+    plan = await stage.database.fetch(
+        "EXPLAIN SELECT lane, count(*) FROM taskyard.task WHERE state = 'QUEUED' GROUP BY lane"
+    )
+    assert any("task_queued" in row[0] for row in plan)
+
+
+async def test_settings_are_set_one_by_one(api: Api, namespace: str) -> None:
+    first = await api.queues.UpdateQueue(
+        queue_service_pb2.UpdateQueueRequest(
+            namespace=namespace, name="q", retry=task_pb2.RetryPolicy(max_attempts=9), max_backlog=7
+        )
+    )
+    assert (first.retry.max_attempts, first.max_backlog) == (9, 7)
+    assert not first.retry.HasField("jitter")
+    second = await api.http.patch(
+        "/v1/queues/q", params={"namespace": namespace}, json={"retry": {"initial_backoff": "0.5s"}}
+    )
+    document = second.json()
+    assert (document["max_backlog"], document["retry"]["initial_backoff"]) == (7, "0.5s")
+    assert document["retry"]["max_attempts"] is None
+    assert (await queues(api, namespace))["q"].max_backlog == 7
+
+
+async def test_a_queue_is_known_once_it_was_used(api: Api, namespace: str, stage: Stage) -> None:
+    task = await api.submit(namespace, queue="used")
+    await api.tasks.CancelTask(task_service_pb2.CancelTaskRequest(id=task.id))
+    # No task of it is counted any more; the scheduler registers it within a second or so.
+    async with asyncio.timeout(10):
+        while "used" not in await queues(api, namespace):
+            await api.http.get("/livez")
+
+
+async def test_submits_to_a_full_queue_are_refused(api: Api, namespace: str) -> None:
+    update = queue_service_pb2.UpdateQueueRequest(namespace=namespace, name="small", max_backlog=3)
+    await api.queues.UpdateQueue(update)
+    await api.scheduler.admission.refresh()
+    await api.submit_many(namespace, 2, queue="small")
+    spec = task_pb2.TaskSpec(namespace=namespace, queue="small", type="demo.echo")
+    answer = await api.tasks.SubmitTasks(task_service_pb2.SubmitTasksRequest(tasks=[spec, spec]))
+    assert [result.WhichOneof("outcome") for result in answer.results] == ["task", "error"]
+    error = answer.results[1].error
+    assert (error.reason, error.retry_after.seconds > 0) == ("BACKLOG_FULL", True)
+
+    refusal = await refused(api.tasks.SubmitTask(task_service_pb2.SubmitTaskRequest(task=spec)))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "BACKLOG_FULL")
+    assert refusal.retry_after
+    assert refusal.metadata == {"namespace": namespace, "queue": "small", "limit": "3"}
+    over_rest = await api.http.post("/v1/tasks", json={"namespace": namespace, "queue": "small", "type": "demo.echo"})
+    assert (over_rest.status_code, over_rest.json()["reason"]) == (429, "BACKLOG_FULL")
+    assert int(over_rest.headers["retry-after"]) >= 1
+
+    waiting = (await api.tasks.ListTasks(_listing(namespace))).tasks
+    await api.tasks.CancelTask(task_service_pb2.CancelTaskRequest(id=waiting[0].id))
+    await api.scheduler.admission.refresh()
+    await api.submit(namespace, queue="small")
+
+
+async def test_the_cluster_limit_holds_where_a_queue_has_none(api: Api, namespace: str, stage: Stage) -> None:
+    admission = Admission(StoredQueues(stage.database), limit=2)
+    spec = TaskSpec("demo.echo", b"null", namespace=namespace)
+    assert [admission.refusal(spec) is None for _ in range(3)] == [True, True, False]
+    # None of them was stored, as a count finds out.
+    await admission.refresh()
+    assert [admission.refusal(spec) is None for _ in range(3)] == [True, True, False]
+
+
+def _listing(namespace: str) -> task_service_pb2.ListTasksRequest:
+    return task_service_pb2.ListTasksRequest(filter=task_service_pb2.TaskFilter(namespace=namespace))
