@@ -20,8 +20,9 @@ from taskyard_server.dev.child import ChildCluster
 from taskyard_server.dev.process import ProcessError
 
 BELOW = Path(__file__).parents[2] / ".demo"
-WORKERS = 4
-CLUSTER = ("--schedulers", "1", "--dispatchers", "3", "--workers", str(WORKERS))
+CLUSTER = ("--schedulers", "1", "--dispatchers", "3", "--workers", "4")
+# Few, so that there is a queue from which a killed worker's slots would have been filled.
+SLOTS = ("--slots", "8")
 LABEL = ("--worker-label", f"{SSD_WORKER.removeprefix('worker-')}:io=ssd")
 LIMIT_SECONDS = 180.0
 
@@ -42,7 +43,7 @@ async def demo(directory: Path, plan: Plan) -> Report:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     print(f"Starting a cluster in {directory} …", flush=True)
     began = time.monotonic()
-    async with ChildCluster(directory, *CLUSTER, *LABEL) as cluster:
+    async with ChildCluster(directory, *CLUSTER, *SLOTS, *LABEL) as cluster:
         print(f"Ready after {time.monotonic() - began:.1f} s: {cluster.rest}", flush=True)
         outcome = await run(cluster, plan)
     counted = added_up(list(outcome.tasks.values()))

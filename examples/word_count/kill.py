@@ -8,12 +8,17 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from taskyard import Client, WorkerInfo
+import psutil
+
+from examples.word_count.plan import QUEUE
+from taskyard import Client, TaskFilter, TaskState, WorkerInfo
 
 LOOK_EVERY_SECONDS = 0.02
-SETTLE_SECONDS = 0.1
+SETTLE_SECONDS = 1.0
+RUNNING = TaskFilter(queue=QUEUE, state=TaskState.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,8 @@ async def kill_worker(client: Client, over: Callable[[], bool]) -> WorkerKill | 
         if victim is None or not victim.running:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
             continue
-        os.kill(victim.pid, signal.SIGSTOP)
-        held = await _held(client, victim)
+        await _stop(victim.pid)
+        held = await _surely_held(client, victim)
         if held:
             os.kill(victim.pid, signal.SIGKILL)
             return WorkerKill(victim.name, victim.pid, victim.session_id, held)
@@ -58,10 +63,27 @@ async def kill_worker(client: Client, over: Callable[[], bool]) -> WorkerKill | 
     return None
 
 
-async def _held(client: Client, stopped: WorkerInfo) -> int:
-    # Results that it had sent already are still being recorded.
-    await asyncio.sleep(SETTLE_SECONDS)
-    return next((worker.running for worker in await client.workers() if worker.session_id == stopped.session_id), 0)
+async def _stop(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    process = psutil.Process(pid)
+    while process.status() != psutil.STATUS_STOPPED:  # noqa: ASYNC110 - nobody tells when
+        await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+
+async def _surely_held(client: Client, stopped: WorkerInfo) -> int:
+    """How many tasks the worker holds once none can be one whose result is on its way already.
+
+    That is so when it was given one after it stopped: slots are free for new tasks only as results are recorded. Or,
+    when no more tasks come, after a while.
+    """
+    since = datetime.now(UTC)
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        held = [task async for task in client.list(RUNNING, page_size=1000) if task.worker == stopped.name]
+        came = any(task.started_at is not None and task.started_at > since for task in held)
+        if came or time.monotonic() > deadline:
+            return len(held)
+        await asyncio.sleep(LOOK_EVERY_SECONDS)
 
 
 async def kill_leader(rest: str) -> LeaderKill:
