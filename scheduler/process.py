@@ -50,23 +50,31 @@ _log = logging.getLogger(__name__)
 
 
 def run(settings: SchedulerSettings) -> None:
-    """Run a scheduler until SIGTERM or SIGINT."""
-    uvloop.run(_run(settings))
+    """Run a scheduler until SIGTERM or SIGINT; raises SystemExit where it had to end by itself."""
+    if not uvloop.run(_run(settings)):
+        raise SystemExit(1)
 
 
-async def _run(settings: SchedulerSettings) -> None:
-    stop = asyncio.Event()
+async def _run(settings: SchedulerSettings) -> bool:
+    """Whether it ended because it was told to."""
+    stop, failed = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def fail() -> None:
+        failed.set()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     telemetry = Telemetry.for_role("scheduler", pod=settings.pod_name, id=f"{settings.pod_name}-{os.getpid()}")
     async with AsyncExitStack() as stack:
         stack.push_async_callback(telemetry.close)
-        scheduler = Scheduler(settings, telemetry, stop.set)
+        scheduler = Scheduler(settings, telemetry, fail)
         await scheduler.start()
         stack.push_async_callback(scheduler.close)
         _log.info("scheduler ready", extra={"rest": scheduler.rest_address, "grpc": scheduler.grpc_address})
         await stop.wait()
+    return not failed.is_set()
 
 
 class Scheduler:

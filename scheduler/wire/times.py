@@ -1,5 +1,6 @@
 """Times and durations between messages and Python."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -32,10 +33,11 @@ def moment(field: str, message: Timestamp) -> datetime:
 @lru_cache(maxsize=4096)
 def duration(seconds: float) -> Duration:
     """The seconds as a message, which must not be changed."""
-    whole, nanos = divmod(round(seconds * _NANOS), _NANOS)
-    if whole < 0 < nanos:
-        whole, nanos = whole + 1, nanos - _NANOS
-    return Duration(seconds=whole, nanos=nanos)
+    # Both parts have the sign of the whole.
+    whole = math.trunc(seconds)
+    nanos = round((seconds - whole) * _NANOS)
+    carried = math.trunc(nanos / _NANOS)
+    return Duration(seconds=whole + carried, nanos=nanos - carried * _NANOS)
 
 
 def seconds(field: str, message: Duration) -> float:

@@ -5,7 +5,12 @@ import asyncio
 import grpc
 import pytest
 
+from scheduler.storage.redis.connection import connect
+from scheduler.storage.redis.hint_stream import HintStream
+from scheduler.storage.redis.hints import CancelRequested, Reconnected, TasksFinished
+from scheduler.storage.redis.keys import Keys
 from scheduler.wire.gen import task_pb2, task_service_pb2
+from taskyard_server.dev.valkey import Valkey
 from tests.integration.api.conftest import Api, refused
 from tests.integration.api.stage import Stage
 
@@ -50,6 +55,19 @@ async def test_a_running_task_is_asked_to_stop(api: Api, namespace: str, stage: 
     answer = await api.tasks.CancelTask(cancel(task.id))
     assert (answer.state, answer.cancel_requested) == (task_pb2.TASK_STATE_RUNNING, True)
     assert (await api.http.post(f"/v1/tasks/{task.id}:cancel")).json()["cancel_requested"] is True
+
+
+async def test_cancels_are_hinted(api: Api, namespace: str, stage: Stage, valkey_server: Valkey) -> None:
+    waiting, running = await api.submit(namespace), await api.submit(namespace)
+    await stage.run([running.id])
+    redis = connect(f"{valkey_server.url}/9")
+    async with HintStream(redis, Keys(), TasksFinished, CancelRequested) as stream:
+        assert await anext(stream) == Reconnected()
+        await api.tasks.CancelTask(cancel(waiting.id))
+        await api.tasks.CancelTask(cancel(running.id))
+        assert await anext(stream) == TasksFinished.of([waiting.id])
+        assert await anext(stream) == CancelRequested((running.id,))
+    await redis.aclose()
 
 
 async def test_an_ended_task_cannot_be_cancelled(api: Api, namespace: str, stage: Stage) -> None:

@@ -6,8 +6,12 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from scheduler.storage.redis.connection import connect
+from scheduler.storage.redis.hints import Hints
+from scheduler.storage.redis.keys import Keys
 from scheduler.wire.gen import task_pb2, task_service_pb2
-from tests.integration.api.conftest import Api, refused
+from taskyard_server.dev.valkey import Valkey
+from tests.integration.api.conftest import Api, refused, serve, settings
 from tests.integration.api.stage import Stage
 
 
@@ -134,6 +138,29 @@ async def test_waits_end_when_the_task_does(api: Api, namespace: str, stage: Sta
     await stage.succeed(task.id, b"7")
     assert (await over_grpc).result == b"7"
     assert (await over_rest).json()["state"] == "SUCCEEDED"
+
+
+async def test_hints_end_a_wait_without_a_look_at_all_tasks(
+    api: Api, namespace: str, stage: Stage, valkey_server: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scheduler.api.waits._PERIOD_SECONDS", 3600.0)
+    redis_url = f"{valkey_server.url}/9"
+    redis = connect(redis_url)
+    hints = Hints(redis, Keys("hinted"))
+    task = await api.submit(namespace)
+    await stage.run([task.id])
+    configured = settings(api.postgres_url, redis_url, "127.0.0.1:1").model_copy(update={"redis_prefix": "hinted"})
+    async for hinted in serve(configured):
+        waiting = asyncio.ensure_future(hinted.tasks.WaitTask(wait(task.id)))
+        # A hint about a task that goes on is nothing to anybody.
+        await hints.tasks_finished([task.id])
+        await stage.succeed(task.id, b"7")
+        while not waiting.done():
+            # The scheduler may not have subscribed, or not have begun to wait, when the first ones come.
+            await hints.tasks_finished([task.id])
+            await asyncio.wait({waiting}, timeout=0.05)
+        assert (await waiting).result == b"7"
+    await redis.aclose()
 
 
 async def test_a_wait_for_a_task_that_is_purged_ends(api: Api, namespace: str, stage: Stage) -> None:

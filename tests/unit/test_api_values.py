@@ -1,0 +1,94 @@
+"""How values cross the wire: JSON documents, times, durations, page tokens."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.api import filters
+from scheduler.api.rest import documents, values
+from scheduler.domain.violations import Violation
+from scheduler.storage.postgres.tasks import TaskFilter
+from scheduler.wire import times
+
+SPACE = st.sampled_from(["", " ", "\n\t "])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+NAMES = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=8)
+MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(9000, 1, 1), timezones=st.just(UTC))
+
+
+@given(st.dictionaries(NAMES, JSON, max_size=6), st.sampled_from([None, 1]), SPACE)
+def test_a_document_is_read_as_any_reader_would(fields: dict[str, Any], indent: int | None, space: str) -> None:
+    body = (space + json.dumps(fields, indent=indent) + space).encode()
+    assert documents.plain(body) == fields
+
+
+@given(JSON, JSON)
+def test_payloads_are_cut_out_as_they_are(first: Any, second: Any) -> None:
+    texts = [json.dumps(value, indent=2) for value in (first, second)]
+    tasks = ['{ "payload": ' + text + ' , "type":"t"}' for text in texts]
+    read = documents.batch(('{"tasks" : [ ' + " , ".join(tasks) + " ] }").encode())["tasks"]
+    assert [task["payload"].document for task in read] == [text.encode() for text in texts]
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_document_or_refused(body: bytes) -> None:
+    try:
+        found = documents.task(body)
+    except (documents.Malformed, Violation):
+        return
+    assert set(found) == set(json.loads(body.decode("utf-8", "surrogateescape")))
+
+
+@given(st.floats(0, 1e9))
+def test_durations_are_read_back_to_the_nanosecond(seconds: float) -> None:
+    text = values.duration(seconds)
+    assert text is not None
+    assert values.seconds(text) == pytest.approx(seconds, abs=1e-9)
+    assert times.seconds("f", times.duration(seconds)) == pytest.approx(seconds, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.5, "0.5s"), (60.0, "60s"), (0.0, "0s"), (100.0, "100s"), (None, None)]
+)
+def test_durations_are_short(seconds: float | None, text: str | None) -> None:
+    assert values.duration(seconds) == text
+
+
+@given(st.floats(-1e9, 1e9))
+def test_negative_durations_have_one_sign(seconds: float) -> None:
+    assert times.seconds("f", times.duration(seconds)) == pytest.approx(seconds, abs=1e-9)
+
+
+@given(MOMENTS)
+def test_moments_are_read_back(moment: datetime) -> None:
+    text = values.rfc3339(moment)
+    assert text is not None
+    assert values.moment(text) == moment
+    assert times.moment("f", times.timestamp(moment)) == moment
+
+
+def test_moments_of_other_zones_and_with_nanoseconds_are_read() -> None:
+    expected = datetime(2026, 1, 31, 11, 0, 0, 123456, tzinfo=UTC)
+    assert values.moment("2026-01-31T12:00:00.123456789+01:00") == expected
+    assert values.moment("2026-01-31t11:00:00.123456z") == expected
+    assert values.moment("2026-01-31T11:00:00Z") == expected - timedelta(microseconds=123456)
+
+
+@given(st.uuids(), st.text(max_size=40))
+def test_a_page_token_belongs_to_its_filter(last: Any, noise: str) -> None:
+    wanted, other = TaskFilter(queue="a"), TaskFilter(queue="b")
+    token = filters.page_token(wanted, str(last))
+    assert filters.after(wanted, token) == str(last)
+    assert filters.after(wanted, "") is None
+    for bad, of in ((token, other), (token[:-4], wanted), (token + "AAAA", wanted), (noise or "x", wanted)):
+        with pytest.raises(Violation) as caught:
+            filters.after(of, bad)
+        assert caught.value.field == "page_token"
