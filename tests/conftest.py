@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import asyncpg
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -17,6 +18,10 @@ from taskyard_server.dev.etcd import Etcd
 from taskyard_server.dev.postgres import Postgres
 from taskyard_server.dev.store import Store
 from taskyard_server.dev.valkey import Valkey
+
+# A busy machine is no reason for a property to fail.
+hypothesis.settings.register_profile("taskyard", deadline=None)
+hypothesis.settings.load_profile("taskyard")
 
 AnyStore = TypeVar("AnyStore", bound=Store)
 

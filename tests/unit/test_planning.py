@@ -1,0 +1,54 @@
+"""How reads are divided over lanes."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dispatcher.planning import plan_reads
+from scheduler.domain.lanes import Lane, parse
+
+lanes = st.builds(
+    Lane,
+    namespace=st.just("default"),
+    queue=st.sampled_from(["a", "b"]),
+    type=st.sampled_from(["x", "y", "z"]),
+    priority=st.integers(0, 10),
+    selector=st.sampled_from(["", "io=ssd"]),
+)
+
+
+@given(st.lists(lanes, min_size=1, max_size=40, unique=True), st.integers(1, 500), st.integers(0, 100))
+def test_quotas_add_up_to_the_budget_and_none_is_negative(waiting: list[Lane], budget: int, turn: int) -> None:
+    plan = plan_reads(waiting, budget, {}, turn)
+    assert sum(quota.count for quota in plan.quotas) == budget
+    assert all(quota.count >= 0 for quota in plan.quotas)
+    assert sorted(quota.lane for quota in plan.quotas) == sorted(lane.name for lane in waiting)
+
+
+@given(st.sets(st.integers(0, 10), min_size=2), st.integers(1, 7))
+def test_over_many_rounds_every_priority_gets_its_share(priorities: set[int], budget: int) -> None:
+    waiting = [Lane("default", "q", "x", priority, "") for priority in priorities]
+    rounds, given_out, credits = 3000, Counter[int](), dict[int, float]()
+    for turn in range(rounds):
+        plan = plan_reads(waiting, budget, credits, turn)
+        credits = plan.credits
+        given_out.update({parse(quota.lane).priority: quota.count for quota in plan.quotas})
+    total = sum(1.5**priority for priority in priorities)
+    for priority in priorities:
+        share = rounds * budget * 1.5**priority / total
+        assert abs(given_out[priority] - share) <= max(2.0, 0.02 * share)
+
+
+def test_credits_stay_bounded() -> None:
+    waiting = [Lane("default", "q", "x", priority, "") for priority in range(11)]
+    credits: dict[int, float] = {}
+    for turn in range(5000):
+        credits = plan_reads(waiting, 1 + turn % 13, credits, turn).credits
+    assert all(-2 < credit < 2 for credit in credits.values())
+
+
+def test_higher_priorities_come_first_and_equal_ones_take_turns() -> None:
+    low, first, second = (Lane("default", "q", t, p, "") for t, p in (("x", 0), ("x", 9), ("y", 9)))
+    orders = {tuple(q.lane for q in plan_reads([low, first, second], 1, {}, turn).quotas) for turn in range(4)}
+    assert orders == {(first.name, second.name, low.name), (second.name, first.name, low.name)}
