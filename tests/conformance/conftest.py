@@ -10,18 +10,17 @@ from tests.conftest import DatabaseMaker
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def migrated(fresh_database: DatabaseMaker) -> AsyncIterator[DatabaseMaker]:
-    """Makes databases with the schema in them."""
+async def migrated(fresh_database: DatabaseMaker) -> AsyncIterator[str]:
+    """The name of a database with the schema and nothing in it, to copy."""
     async with fresh_database("template1") as template:
         migrate(template)
-        name = template.rpartition("/")[2]
-        yield lambda _="": fresh_database(name)
+        yield template.rpartition("/")[2]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def database(migrated: DatabaseMaker) -> AsyncIterator[Database]:
+async def database(fresh_database: DatabaseMaker, migrated: str) -> AsyncIterator[Database]:
     """An empty database."""
-    async with migrated("") as url:
+    async with fresh_database(migrated) as url:
         opened = await Database.open(url)
         yield opened
         await opened.close()
