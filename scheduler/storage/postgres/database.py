@@ -32,6 +32,10 @@ _AWAY = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InternalClientError,
     asyncpg.ReadOnlySQLTransactionError,
+    # There, but not migrated yet.
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.UndefinedTableError,
 )
 _CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _CONFLICT_TRIES = 5
@@ -98,8 +102,8 @@ class Database:
         return await retried(once)
 
     async def ping(self) -> None:
-        """Raise StoreUnavailable unless Postgres answers."""
-        await self.fetch("SELECT 1")
+        """Raise StoreUnavailable unless Postgres answers and has the tables."""
+        await self.fetch("SELECT 1 FROM taskyard.leader")
 
 
 async def _keep(_: object) -> None:
