@@ -38,6 +38,10 @@ generate: $(READY) ## Write the code generated from proto/ (OUT=dir writes below
 demo: $(READY) ## Count words on a cluster while a worker and the leader are killed; PASS or FAIL
 	$(BIN)/python -m examples.word_count $(ARGS)
 
+.PHONY: bench
+bench: $(READY) ## Measure throughput and latency on a cluster of this machine's own (ARGS=...)
+	$(BIN)/python -m bench $(ARGS)
+
 .PHONY: test
 test: $(READY) ## Run the whole test suite on real stores (ARGS=... goes to pytest)
 	$(BIN)/pytest $(ARGS)

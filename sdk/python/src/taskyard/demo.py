@@ -30,6 +30,12 @@ async def echo(payload: object) -> object:
     return payload
 
 
+@worker.task("demo.clock")
+async def clock(_payload: object) -> int:
+    """Return the machine's time when the handler began, in nanoseconds since 1970."""
+    return time.time_ns()
+
+
 @worker.task("demo.sleep")
 async def sleep(payload: object) -> float:
     """Sleep `seconds` without holding the event loop; can be cancelled."""
