@@ -73,7 +73,8 @@ class Dispatching:
                 while await self._claiming.from_postgres(await self._claims.lanes()):
                     pass
             else:
-                while await self._claiming.from_lanes():
+                # Looked at after each read: claims fail in the background, and each failure frees slots to read for.
+                while await self._claiming.from_lanes() and not self._claiming.interrupted:
                     pass
         except StoreUnavailable as error:
             if error.store == "redis" and not self._redis_away:
@@ -131,7 +132,8 @@ class Dispatching:
             await self._clock.sleep(RECLAIM_INTERVAL)
             try:
                 free = self._board.free_slots()
-                if free and not self._redis_away:
+                # While Postgres is away nothing could be claimed, and reading makes entries wait anew.
+                if free and not self._redis_away and not self._claiming.interrupted:
                     entries = await self._lanes.reclaim(
                         self._consumer, self._board.served(), int(RECLAIM_IDLE * 1000), free
                     )
