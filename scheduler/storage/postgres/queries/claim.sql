@@ -1,6 +1,7 @@
 -- QUEUED -> RUNNING for a batch. $1 task ids, $2 attempts (as their lane entries say), $3 sessions;
 -- $4 session ids and $5 their generations, which must still hold: a session that said hello elsewhere, or was given up,
 -- gets nothing more from here.
+-- state || '': by primary key, please. Else the planner may take task_queued, and skip through its lanes for each id.
 WITH live AS MATERIALIZED (
     SELECT s.id
     FROM taskyard.session s
@@ -13,7 +14,7 @@ WITH live AS MATERIALIZED (
     FROM unnest($1::uuid[], $2::int[], $3::uuid[]) AS entry (id, attempt, session)
     JOIN live ON live.id = entry.session
     JOIN taskyard.task t ON t.id = entry.id
-    WHERE t.state = 'QUEUED' AND t.attempt = entry.attempt AND NOT t.cancel_requested
+    WHERE t.state || '' = 'QUEUED' AND t.attempt = entry.attempt AND NOT t.cancel_requested
         AND (t.expires_at IS NULL OR t.expires_at > now())
     -- In id order, so that two dispatchers with the same entries cannot deadlock.
     ORDER BY t.id
