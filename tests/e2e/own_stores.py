@@ -1,0 +1,78 @@
+"""Stores that belong to a test, which stops, freezes and wipes them; no supervisor brings them back."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from taskyard_server.dev.etcd import Etcd
+from taskyard_server.dev.postgres import Postgres
+from taskyard_server.dev.store import Store
+from taskyard_server.dev.valkey import Valkey
+from tests.e2e.eventually import eventually
+
+
+class OwnStores(NamedTuple):
+    """The three stores, running."""
+
+    postgres: Postgres
+    redis: Valkey
+    etcd: Etcd
+
+    @property
+    def options(self) -> list[str]:
+        """What tells a cluster to use them."""
+        return [
+            *("--postgres-url", self.postgres.url),
+            *("--redis-url", self.redis.url),
+            *("--etcd-endpoints", self.etcd.url),
+        ]
+
+
+@asynccontextmanager
+async def own_stores(directory: Path) -> AsyncIterator[OwnStores]:
+    """Starts one of each; whatever became of them, none is left at the end."""
+    stores = OwnStores(Postgres(directory / "postgres"), Valkey(directory / "redis"), Etcd(directory / "etcd"))
+    try:
+        await asyncio.gather(*(store.start() for store in stores))
+        await asyncio.gather(*(store.wait_ready() for store in stores))
+        yield stores
+    finally:
+        await asyncio.gather(*(store.stop() for store in stores))
+
+
+async def end(store: Store, number: signal.Signals) -> None:
+    """Sends a signal that ends the server, and waits until it has."""
+    store.process.send(number)
+
+    async def has_ended() -> bool:
+        return not store.running
+
+    await eventually(has_ended, within=10, every=0.01)
+
+
+async def start_again(store: Store) -> None:
+    """Starts it on its old data and waits until it answers."""
+    await store.start()
+    await store.wait_ready()
+
+
+@asynccontextmanager
+async def frozen(store: Store) -> AsyncIterator[None]:
+    """Inside, the server is stopped: it accepts connections, and never answers."""
+    pid = store.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def passed(moment: float) -> bool:
+    """Whether a moment (monotonic) lies behind; for outages that have to last."""
+    return time.monotonic() >= moment

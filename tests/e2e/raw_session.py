@@ -1,0 +1,61 @@
+"""A worker session by hand: frames over gRPC, without the SDK's good manners."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import grpc
+
+from scheduler.wire.gen import worker_service_pb2 as wire
+from scheduler.wire.gen.worker_service_pb2_grpc import WorkerServiceStub
+
+PATIENCE = 10.0
+
+
+class RawSession:
+    """An open stream whose hello has been welcomed."""
+
+    def __init__(self, outgoing: "asyncio.Queue[wire.WorkerFrame]", incoming: AsyncIterator[wire.DispatcherFrame]):
+        self._outgoing = outgoing
+        self._incoming = incoming
+        self.welcome = wire.Welcome()
+
+    async def next(self) -> wire.DispatcherFrame:
+        """The next frame from the dispatcher."""
+        async with asyncio.timeout(PATIENCE):
+            return await anext(self._incoming)
+
+    def send(self, frame: wire.WorkerFrame) -> None:
+        """Sends a frame."""
+        self._outgoing.put_nowait(frame)
+
+    async def verdict(self, result: wire.TaskResult) -> wire.Verdict.ValueType:
+        """Reports a result and waits for the dispatcher's word on it."""
+        self.send(wire.WorkerFrame(results=[result]))
+        while True:
+            for ack in (await self.next()).acks:
+                if (ack.task_id, ack.attempt) == (result.task_id, result.attempt):
+                    return ack.verdict
+
+
+@asynccontextmanager
+async def raw_session(
+    address: str, session_id: str, *, types: Sequence[str], running: Sequence[tuple[str, int]] = ()
+) -> AsyncIterator[RawSession]:
+    """Says hello at a dispatcher as a draining worker: it brings results and takes no tasks."""
+    held = [wire.AttemptRef(task_id=task, attempt=attempt) for task, attempt in running]
+    hello = wire.Hello(session_id=session_id, worker="by-hand", types=types, slots=1, running=held, draining=True)
+    outgoing: asyncio.Queue[wire.WorkerFrame] = asyncio.Queue()
+    outgoing.put_nowait(wire.WorkerFrame(hello=hello))
+    async with grpc.aio.insecure_channel(address) as channel:
+        call = WorkerServiceStub(channel).Session(_frames(outgoing))
+        session = RawSession(outgoing, aiter(call))
+        session.welcome.CopyFrom((await session.next()).welcome)
+        yield session
+        session.send(wire.WorkerFrame(goodbye=True))
+        call.cancel()
+
+
+async def _frames(outgoing: "asyncio.Queue[wire.WorkerFrame]") -> AsyncIterator[wire.WorkerFrame]:
+    while True:
+        yield await outgoing.get()

@@ -1,0 +1,58 @@
+"""A worker is killed: what it ran runs again elsewhere, soon, and nothing it says later counts."""
+
+import signal
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from scheduler.wire.gen import worker_service_pb2 as wire
+from taskyard import AttemptOutcome, Task, TaskHandle, TaskState
+from tests.e2e.conftest import Figure
+from tests.e2e.dev_cluster import DevCluster, dev_cluster
+from tests.e2e.eventually import eventually
+from tests.e2e.raw_session import raw_session
+
+RUNS_AGAIN = 5.0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DevCluster]:
+    async with dev_cluster(tmp_path_factory.mktemp("worker") / "cluster", "--workers", "2") as running:
+        yield running
+
+
+async def running_attempt(handle: TaskHandle, attempt: int, within: float) -> Task:
+    async def runs() -> Task | None:
+        task = await handle.get()
+        return task if (task.state, task.attempt) == (TaskState.RUNNING, attempt) else None
+
+    return await eventually(runs, within=within)
+
+
+async def test_a_killed_workers_task_runs_again_and_its_late_result_is_stale(
+    cluster: DevCluster, figure: Figure
+) -> None:
+    await cluster.whole()
+    handle = await cluster.client.submit("demo.sleep", {"seconds": 8})
+    first = await running_attempt(handle, 1, within=5)
+    session = (await cluster.workers())[first.worker]["session_id"]
+
+    cluster.signal(first.worker, signal.SIGKILL)
+    killed = time.monotonic()
+    second = await running_attempt(handle, 2, within=RUNS_AGAIN)
+    figure("worker killed until its task ran again (s)", time.monotonic() - killed)
+    assert second.worker != first.worker
+    assert (second.crashes, second.failures) == (1, 0)
+
+    late = wire.TaskResult(task_id=handle.id, attempt=1, result=b'"too late"')
+    address = cluster.addresses("dispatcher-1")["session"]
+    async with raw_session(address, session, types=["demo.sleep"], running=[(handle.id, 1)]) as ghost:
+        assert await ghost.verdict(late) == wire.VERDICT_STALE
+
+    assert await handle.result(timeout=20) == 8
+    ended = await handle.get()
+    assert (ended.attempt, ended.worker) == (2, second.worker)
+    outcomes = [(run.attempt, run.outcome) for run in await cluster.client.attempts(handle.id)]
+    assert outcomes == [(1, AttemptOutcome.CRASHED), (2, AttemptOutcome.SUCCEEDED)]
