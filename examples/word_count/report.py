@@ -33,6 +33,12 @@ class Report:
         )
 
     @property
+    def run_again(self) -> int:
+        """How many of the lost tasks succeeded in another attempt."""
+        attempts = self.outcome.attempts
+        return sum(any(a.outcome is AttemptOutcome.SUCCEEDED for a in attempts[task_id]) for task_id in self.lost)
+
+    @property
     def outcome_rows(self) -> Counter[int]:
         """How many tasks have how many successful attempts."""
         return Counter(
@@ -86,8 +92,7 @@ class Report:
         yield "tasks", f"{total:,}, of which {plan.restricted:,} for io=ssd only"
         yield "duplicates refused", f"{outcome.deduplicated} of {plan.duplicates}"
         if (worker := outcome.worker_kill) is not None:
-            again = sum(outcome.tasks[task_id].state is TaskState.SUCCEEDED for task_id in self.lost)
-            yield "killed worker", f"{worker.name}: {len(self.lost)} attempts lost, {again} re-run"
+            yield "killed worker", f"{worker.name}: {len(self.lost)} attempts lost, {self.run_again} re-run"
         if (leader := outcome.leader_kill) is not None:
             terms = f"term {leader.term} -> {leader.next_term}"
             yield "killed leader", f"{leader.pod}: {leader.next_pod} leads after {leader.seconds:.1f} s ({terms})"
