@@ -29,6 +29,12 @@ class RawSession:
         """Sends a frame."""
         self._outgoing.put_nowait(frame)
 
+    async def assignment(self) -> wire.Assignment:
+        """The next task that is handed out."""
+        while True:
+            for assignment in (await self.next()).assignments:
+                return assignment
+
     async def verdict(self, result: wire.TaskResult) -> wire.Verdict.ValueType:
         """Reports a result and waits for the dispatcher's word on it."""
         self.send(wire.WorkerFrame(results=[result]))
@@ -40,11 +46,16 @@ class RawSession:
 
 @asynccontextmanager
 async def raw_session(
-    address: str, session_id: str, *, types: Sequence[str], running: Sequence[tuple[str, int]] = ()
+    address: str, session_id: str, *, types: Sequence[str], running: Sequence[tuple[str, int]] = (), slots: int = 0
 ) -> AsyncIterator[RawSession]:
-    """Says hello at a dispatcher as a draining worker: it brings results and takes no tasks."""
+    """Says hello at a dispatcher; without slots as a draining worker, which brings results and takes no tasks.
+
+    At the end the stream breaks, as it would with a worker that is lost.
+    """
     held = [wire.AttemptRef(task_id=task, attempt=attempt) for task, attempt in running]
-    hello = wire.Hello(session_id=session_id, worker="by-hand", types=types, slots=1, running=held, draining=True)
+    hello = wire.Hello(
+        session_id=session_id, worker="by-hand", types=types, slots=slots or 1, running=held, draining=not slots
+    )
     outgoing: asyncio.Queue[wire.WorkerFrame] = asyncio.Queue()
     outgoing.put_nowait(wire.WorkerFrame(hello=hello))
     async with grpc.aio.insecure_channel(address) as channel:
@@ -52,7 +63,6 @@ async def raw_session(
         session = RawSession(outgoing, aiter(call))
         session.welcome.CopyFrom((await session.next()).welcome)
         yield session
-        session.send(wire.WorkerFrame(goodbye=True))
         call.cancel()
 
 

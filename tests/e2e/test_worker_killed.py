@@ -37,13 +37,12 @@ async def test_a_killed_workers_task_runs_again_and_its_late_result_is_stale(
     await cluster.whole()
     handle = await cluster.client.submit("demo.sleep", {"seconds": 8})
     first = await running_attempt(handle, 1, within=5)
-    session = (await cluster.workers())[first.worker]["session_id"]
+    session = (await cluster.client.attempts(handle.id))[0].session_id
 
     cluster.signal(first.worker, signal.SIGKILL)
     killed = time.monotonic()
     second = await running_attempt(handle, 2, within=RUNS_AGAIN)
     figure("worker killed until its task ran again (s)", time.monotonic() - killed)
-    assert second.worker != first.worker
     assert (second.crashes, second.failures) == (1, 0)
 
     late = wire.TaskResult(task_id=handle.id, attempt=1, result=b'"too late"')
@@ -52,7 +51,8 @@ async def test_a_killed_workers_task_runs_again_and_its_late_result_is_stale(
         assert await ghost.verdict(late) == wire.VERDICT_STALE
 
     assert await handle.result(timeout=20) == 8
-    ended = await handle.get()
-    assert (ended.attempt, ended.worker) == (2, second.worker)
-    outcomes = [(run.attempt, run.outcome) for run in await cluster.client.attempts(handle.id)]
-    assert outcomes == [(1, AttemptOutcome.CRASHED), (2, AttemptOutcome.SUCCEEDED)]
+    assert (await handle.get()).attempt == 2
+    runs = await cluster.client.attempts(handle.id)
+    assert [run.outcome for run in runs] == [AttemptOutcome.CRASHED, AttemptOutcome.SUCCEEDED]
+    # Perhaps a worker of the same name, which the supervisor has started meanwhile, but not the same one.
+    assert runs[0].session_id == session != runs[1].session_id

@@ -1,0 +1,119 @@
+"""What a dispatcher makes of workers that break off, come back, and repeat themselves."""
+
+import asyncio
+import time
+import uuid
+
+from scheduler.wire.gen import worker_service_pb2 as wire
+from taskyard import AttemptOutcome, TaskHandle, TaskState
+from tests.e2e.conftest import Figure
+from tests.e2e.dev_cluster import DevCluster
+from tests.e2e.eventually import eventually
+from tests.e2e.raw_session import RawSession, raw_session
+
+GRACE = 3.0
+SILENCE = 10.0
+
+
+def success(assignment: wire.Assignment, result: bytes = b"1") -> wire.TaskResult:
+    return wire.TaskResult(task_id=assignment.task_id, attempt=assignment.attempt, result=result)
+
+
+def address(cluster: DevCluster, number: int = 1) -> str:
+    return cluster.addresses(f"dispatcher-{number}")["session"]
+
+
+async def submit(cluster: DevCluster) -> tuple[TaskHandle, str]:
+    """A task of a type that nobody else serves; returns it and its type."""
+    type_ = f"by-hand.{uuid.uuid4().hex[:8]}"
+    return await cluster.client.submit(type_, 1), type_
+
+
+async def is_quiet(session: RawSession, seconds: float = 1.5) -> bool:
+    """Whether nothing is assigned for a while."""
+    try:
+        async with asyncio.timeout(seconds):
+            await session.assignment()
+    except TimeoutError:
+        return True
+    return False
+
+
+async def test_a_worker_that_comes_back_keeps_what_it_runs(cluster: DevCluster) -> None:
+    """To the same dispatcher, then to another."""
+    handle, type_ = await submit(cluster)
+    worker = str(uuid.uuid4())
+    async with raw_session(address(cluster), worker, types=[type_], slots=1) as session:
+        assignment = await session.assignment()
+    held = [(assignment.task_id, assignment.attempt)]
+    for number in (1, 2):
+        async with raw_session(address(cluster, number), worker, types=[type_], slots=1, running=held) as session:
+            assert session.welcome.generation == number + 1
+            assert await is_quiet(session, GRACE + 1 if number == 1 else 0.5)
+            task = await handle.get()
+            assert (task.state, task.attempt, task.crashes) == (TaskState.RUNNING, 1, 0)
+    async with raw_session(address(cluster, 3), worker, types=[type_], slots=1, running=held) as session:
+        assert await session.verdict(success(assignment)) == wire.VERDICT_ACCEPTED
+        assert await session.verdict(success(assignment)) == wire.VERDICT_DUPLICATE
+        session.send(wire.WorkerFrame(goodbye=True))
+    assert await handle.result(timeout=5) == 1
+    assert await cluster.records.not_once([handle.id]) == []
+
+
+async def test_an_assignment_that_never_arrived_is_sent_again(cluster: DevCluster) -> None:
+    _, type_ = await submit(cluster)
+    worker = str(uuid.uuid4())
+    async with raw_session(address(cluster), worker, types=[type_], slots=1) as session:
+        first = await session.assignment()
+    async with raw_session(address(cluster, 2), worker, types=[type_], slots=1) as session:
+        second = await session.assignment()
+        assert second.resent
+        assert (second.task_id, second.attempt) == (first.task_id, first.attempt)
+        assert await session.verdict(success(second)) == wire.VERDICT_ACCEPTED
+        session.send(wire.WorkerFrame(goodbye=True))
+
+
+async def test_a_half_open_stream_gets_nothing_more(cluster: DevCluster) -> None:
+    """The worker has said hello elsewhere while its old stream still seems alive."""
+    handle, type_ = await submit(cluster)
+    worker = str(uuid.uuid4())
+    async with raw_session(address(cluster), worker, types=[type_], slots=2) as old:
+        first = await old.assignment()
+        held = [(first.task_id, first.attempt)]
+        async with raw_session(address(cluster, 2), worker, types=[type_], slots=2, running=held) as new:
+            more = [await cluster.client.submit(type_, number) for number in range(3)]
+            for _ in more:
+                assignment = await new.assignment()
+                assert await new.verdict(success(assignment)) == wire.VERDICT_ACCEPTED
+            assert await new.verdict(success(first)) == wire.VERDICT_ACCEPTED
+            new.send(wire.WorkerFrame(goodbye=True))
+            await asyncio.gather(*(task.result(timeout=10) for task in (handle, *more)))
+    assert await cluster.records.not_once([handle.id, *(task.id for task in more)]) == []
+
+
+async def test_a_success_that_comes_late_is_taken_while_nobody_else_has_the_task(cluster: DevCluster) -> None:
+    handle, type_ = await submit(cluster)
+    worker = str(uuid.uuid4())
+    async with raw_session(address(cluster), worker, types=[type_], slots=1) as session:
+        assignment = await session.assignment()
+    await eventually(lambda: is_queued(handle), within=GRACE + 2)
+    async with raw_session(address(cluster, 2), worker, types=[type_]) as session:
+        assert await session.verdict(success(assignment)) == wire.VERDICT_ACCEPTED
+    assert await handle.result(timeout=5) == 1
+    assert [run.outcome for run in await cluster.client.attempts(handle.id)] == [AttemptOutcome.SUCCEEDED]
+
+
+async def test_a_silent_worker_is_given_up(cluster: DevCluster, figure: Figure) -> None:
+    """Its connection stands, but no heartbeat comes."""
+    handle, type_ = await submit(cluster)
+    async with raw_session(address(cluster), str(uuid.uuid4()), types=[type_], slots=1) as session:
+        await session.assignment()
+        began = time.monotonic()
+        await eventually(lambda: is_queued(handle), within=SILENCE + GRACE + 2)
+        figure("silent worker until its task was queued again (s)", time.monotonic() - began)
+    assert (await handle.get()).crashes == 1
+    await cluster.client.cancel(handle.id)
+
+
+async def is_queued(handle: TaskHandle) -> bool:
+    return (await handle.get()).state is TaskState.QUEUED
