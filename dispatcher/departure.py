@@ -12,7 +12,7 @@ from scheduler.storage.unavailable import StoreUnavailable
 _log = logging.getLogger(__name__)
 
 STORE_PAUSE = 1.0
-"""Seconds between tries to end a session while Postgres is away."""
+"""Seconds between looks whether Postgres is back."""
 
 
 class Departure:
@@ -56,6 +56,12 @@ class Departure:
         self._presence.left(session)
         reason = "goodbye" if session.said_goodbye else "stream broken"
         while not await self._given_up(session, reason):
+            await self._until_postgres_answers()
+            # Meanwhile nobody could welcome the worker: its grace begins anew.
+            await self._clock.sleep(self._grace)
+
+    async def _until_postgres_answers(self) -> None:
+        while not await self._loss.possible():
             await self._clock.sleep(STORE_PAUSE)
 
     async def _given_up(self, session: Session, reason: str) -> bool:

@@ -13,6 +13,7 @@ from scheduler.publication import Publication
 from scheduler.storage.postgres.changes import Changes
 from scheduler.storage.postgres.database import Connection, Database, retried
 from scheduler.storage.postgres.sessions import Held, Sessions
+from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.telemetry import Ended, Runner, Telemetry
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,14 @@ class Loss:
         self._publication = publication
         self._announcements = announcements
         self._telemetry = telemetry
+
+    async def possible(self) -> bool:
+        """Whether Postgres answers."""
+        try:
+            await self._database.ping()
+        except StoreUnavailable:
+            return False
+        return True
 
     async def lose(self, session: str, generation: int, reason: str) -> bool:
         """Give the session up if that generation still lives; raises StoreUnavailable."""
