@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from taskyard import Client
 from tests.e2e.eventually import eventually
@@ -75,7 +76,8 @@ class DevCluster:
         await eventually(self._is_whole, within=RECOVERED)
 
     async def _is_whole(self) -> bool:
-        if self._entries().keys() != self._names:
+        entries = self._entries()
+        if entries.keys() != self._names or not all(_lives(entry["pid"]) for entry in entries.values()):
             return False
         cluster = await self.get("/v1/cluster")
         running = set(self.pids("dispatcher").values())
@@ -87,6 +89,13 @@ class DevCluster:
     def _entries(self) -> dict[str, Json]:
         document = json.loads((self.directory / "cluster.json").read_text())
         return {entry["name"]: entry for entry in document["processes"]}
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @asynccontextmanager

@@ -37,6 +37,10 @@ class Load:
         """Tasks that were acknowledged between two moments."""
         return [task for task, moment in self.accepted.items() if since <= moment <= until]
 
+    def first_after(self, since: float) -> float:
+        """The moment of the first acknowledgement after another moment."""
+        return min(moment for moment in self.accepted.values() if moment > since)
+
     async def submit(self, client: Client, number: int) -> None:
         """Submit one task and note what comes of it."""
         type_, payload = KINDS[number % len(KINDS)]

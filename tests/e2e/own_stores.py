@@ -1,13 +1,14 @@
 """Stores that belong to a test, which stops, freezes and wipes them; no supervisor brings them back."""
 
 import asyncio
-import os
 import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+import psutil
 
 from taskyard_server.dev.etcd import Etcd
 from taskyard_server.dev.postgres import Postgres
@@ -64,13 +65,16 @@ async def start_again(store: Store) -> None:
 @asynccontextmanager
 async def frozen(store: Store) -> AsyncIterator[None]:
     """Inside, the server is stopped: it accepts connections, and never answers."""
-    pid = store.pid
-    assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+    server = psutil.Process(store.pid)
+    # Postgres answers from children, each in a process group of its own.
+    processes = [server, *server.children(recursive=True)]
+    for process in processes:
+        process.suspend()
     try:
         yield
     finally:
-        os.kill(pid, signal.SIGCONT)
+        for process in processes:
+            process.resume()
 
 
 async def passed(moment: float) -> bool:

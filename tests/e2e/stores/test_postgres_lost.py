@@ -2,27 +2,31 @@
 
 import signal
 import time
+import uuid
 
 import grpc
 import pytest
 from redis.asyncio import Redis
 
+from scheduler.wire.gen import worker_service_pb2 as wire
 from scheduler.wire.gen.task_pb2 import TaskSpec
 from scheduler.wire.gen.task_service_pb2 import SubmitTaskRequest
 from scheduler.wire.gen.task_service_pb2_grpc import TaskServiceStub
-from taskyard import TaskHandle, TaskRequest, TaskState, Unavailable
+from taskyard import AttemptOutcome, TaskHandle, TaskRequest, TaskState, Unavailable
 from tests.e2e.conftest import Figure
 from tests.e2e.dev_cluster import DevCluster
 from tests.e2e.eventually import eventually
 from tests.e2e.late_worker import SELECTOR, late_worker
 from tests.e2e.load import steady_load
 from tests.e2e.long_tasks import LongTasks
-from tests.e2e.own_stores import OwnStores, end, passed, start_again
+from tests.e2e.own_stores import OwnStores, end, frozen, passed, start_again
+from tests.e2e.raw_session import raw_session
 
 OUTAGE = 8.0
 REFUSED_WITHIN = 2.0
 BACK_WITHIN = 3.0
 SETTLES = 40.0
+GRACE = 3.0
 MOST_IN_FLIGHT = 2 * 500
 """What the only worker's slots allow, twice: a batch that is being claimed and the next."""
 
@@ -138,6 +142,56 @@ async def test_a_worker_that_dies_while_postgres_is_away_is_noticed_afterwards(
     await eventually(runs_again, within=15)
     figure("Postgres back until the task of a worker killed meanwhile ran again (s)", time.monotonic() - back)
     await long.ended(within=20)
+
+
+async def test_a_worker_that_lost_its_stream_meanwhile_has_its_grace_afterwards(
+    cluster: DevCluster, stores: OwnStores
+) -> None:
+    """It could not say hello while Postgres was away, and keeps what it runs."""
+    await cluster.whole()
+    type_, worker = "by-hand.grace", str(uuid.uuid4())
+    handle = await cluster.client.submit(type_, 1)
+    address = cluster.addresses("dispatcher-1")["session"]
+    async with raw_session(address, worker, types=[type_], slots=1) as session:
+        assignment = await session.assignment()
+        await end(stores.postgres, signal.SIGQUIT)
+    broken = time.monotonic()
+    await eventually(lambda: passed(broken + GRACE + 3), within=GRACE + 4)
+    await start_again(stores.postgres)
+    back = time.monotonic()
+    # As late as a worker may come that tries every two seconds.
+    await eventually(lambda: passed(back + 2), within=3)
+    held = [(assignment.task_id, assignment.attempt)]
+    address = cluster.addresses("dispatcher-2")["session"]
+    async with raw_session(address, worker, types=[type_], slots=1, running=held) as session:
+        result = wire.TaskResult(task_id=assignment.task_id, attempt=1, result=b"1")
+        assert await session.verdict(result) == wire.VERDICT_ACCEPTED
+        session.send(wire.WorkerFrame(goodbye=True))
+        await handle.result(timeout=5)
+    task = await handle.get()
+    assert (task.attempt, task.crashes) == (1, 0)
+    assert [run.outcome for run in await cluster.client.attempts(handle.id)] == [AttemptOutcome.SUCCEEDED]
+
+
+async def test_a_postgres_that_hangs_costs_no_task_another_run(
+    cluster: DevCluster, stores: OwnStores, figure: Figure
+) -> None:
+    await cluster.whole()
+    async with steady_load(cluster.client) as load:
+        long = await LongTasks.start(cluster.client, count=20, seconds=5)
+        since = await cluster.records.now()
+        async with frozen(stores.postgres):
+            began = time.monotonic()
+            await eventually(lambda: passed(began + OUTAGE), within=OUTAGE + 1)
+        await long.ended(within=10)
+        back = time.monotonic()
+        await eventually(lambda: enough(load.between(back, time.monotonic()), 50), within=10)
+        until = await cluster.records.now()
+    await eventually(lambda: cluster.records.all_ended(load.ids), within=SETTLES)
+    pause = await cluster.records.longest_pause(load.ids, since, until)
+    figure(f"longest pause between endings while Postgres hung for {OUTAGE} s (s)", pause)
+    assert pause < OUTAGE + BACK_WITHIN
+    assert await cluster.records.not_once([*load.ids, *long.ids]) == []
 
 
 async def enough(found: list[str], count: int) -> bool:
