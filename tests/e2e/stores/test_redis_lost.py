@@ -15,7 +15,7 @@ from tests.e2e.own_stores import OwnStores, end, frozen, passed, start_again
 
 QUEUED = 50_000
 DOWN = 20.0
-FROZEN = 10.0
+FROZEN = 8.0
 SETTLES = 30.0
 
 

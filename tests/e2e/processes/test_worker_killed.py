@@ -2,25 +2,15 @@
 
 import signal
 import time
-from collections.abc import AsyncIterator
-
-import pytest
-import pytest_asyncio
 
 from scheduler.wire.gen import worker_service_pb2 as wire
 from taskyard import AttemptOutcome, Task, TaskHandle, TaskState
 from tests.e2e.conftest import Figure
-from tests.e2e.dev_cluster import DevCluster, dev_cluster
+from tests.e2e.dev_cluster import DevCluster
 from tests.e2e.eventually import eventually
 from tests.e2e.raw_session import raw_session
 
 RUNS_AGAIN = 5.0
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DevCluster]:
-    async with dev_cluster(tmp_path_factory.mktemp("worker") / "cluster", "--workers", "2") as running:
-        yield running
 
 
 async def running_attempt(handle: TaskHandle, attempt: int, within: float) -> Task:

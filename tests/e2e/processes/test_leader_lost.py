@@ -3,16 +3,14 @@
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.leader import LeaderFence, TermOver
 from taskyard import TaskHandle, TaskRequest
 from tests.e2e.conftest import Figure
-from tests.e2e.dev_cluster import DevCluster, Json, dev_cluster
+from tests.e2e.dev_cluster import DevCluster, Json
 from tests.e2e.eventually import eventually
 from tests.e2e.load import steady_load
 from tests.e2e.long_tasks import LongTasks
@@ -37,12 +35,6 @@ BEGIN
 END $$;
 CREATE OR REPLACE TRIGGER witness AFTER UPDATE ON taskyard.task FOR EACH ROW EXECUTE FUNCTION public.witness();
 """
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DevCluster]:
-    async with dev_cluster(tmp_path_factory.mktemp("leader") / "cluster", "--workers", "4", "--slots", "16") as running:
-        yield running
 
 
 async def current_leader(cluster: DevCluster) -> Json:
@@ -98,7 +90,8 @@ async def test_a_leader_that_is_asked_to_stop_hands_over_at_once(cluster: DevClu
     assert await cluster.records.not_once([*long.ids, *load.ids]) == []
 
 
-@pytest.mark.parametrize("stopped_for", [12, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stopped_for", [30])
 async def test_a_leader_that_slept_commits_nothing(cluster: DevCluster, figure: Figure, stopped_for: int) -> None:
     former = await current_leader(cluster)
     await cluster.records.execute(WITNESS)

@@ -2,28 +2,16 @@
 
 import signal
 import time
-from collections.abc import AsyncIterator
-
-import pytest
-import pytest_asyncio
 
 from taskyard import TaskState
 from tests.e2e.conftest import Figure
-from tests.e2e.dev_cluster import DevCluster, dev_cluster
+from tests.e2e.dev_cluster import DevCluster
 from tests.e2e.eventually import eventually
 from tests.e2e.load import steady_load
 from tests.e2e.long_tasks import LongTasks
 
 CARRIES_ON = 3.0
 SETTLES = 30.0
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DevCluster]:
-    async with dev_cluster(
-        tmp_path_factory.mktemp("dispatcher") / "cluster", "--workers", "4", "--slots", "16"
-    ) as running:
-        yield running
 
 
 async def follower_with_workers(cluster: DevCluster) -> str | None:

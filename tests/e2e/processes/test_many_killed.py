@@ -2,14 +2,10 @@
 
 import signal
 import time
-from collections.abc import AsyncIterator
-
-import pytest
-import pytest_asyncio
 
 from taskyard import TaskState
 from tests.e2e.conftest import Figure
-from tests.e2e.dev_cluster import DevCluster, dev_cluster
+from tests.e2e.dev_cluster import DevCluster
 from tests.e2e.eventually import eventually
 from tests.e2e.load import steady_load
 from tests.e2e.long_tasks import LongTasks
@@ -18,12 +14,6 @@ SETTLES = 30.0
 LEASE = 10.0
 RUNS_AGAIN = 2 * LEASE
 """A worker whose dispatcher died with it is missed once its registration has expired, and the leader is sure of it."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DevCluster]:
-    async with dev_cluster(tmp_path_factory.mktemp("many") / "cluster", "--workers", "4", "--slots", "16") as running:
-        yield running
 
 
 async def test_all_dispatchers_are_killed_at_once(cluster: DevCluster, figure: Figure) -> None:
