@@ -47,12 +47,14 @@ class Stage:
         return time.time()
 
     def processor_seconds(self) -> dict[str, float]:
-        """Processor time so far by process, the children of each included."""
-        pids = {process.name: process.pid for process in self.cluster.processes()}
-        pids[BENCH_CLIENT] = os.getpid()
+        """Processor time so far by role, children included. One dispatcher serves the worker, whichever it chose."""
+        pids = [(process.role, process.pid) for process in self.cluster.processes()]
         if self._worker.running and self._worker.pid is not None:
-            pids["worker"] = self._worker.pid
-        return {name: _processor_seconds(pid, with_children=name != BENCH_CLIENT) for name, pid in pids.items()}
+            pids.append(("worker", self._worker.pid))
+        seconds = {BENCH_CLIENT: _processor_seconds(os.getpid(), with_children=False)}
+        for role, pid in pids:
+            seconds[role] = seconds.get(role, 0.0) + _processor_seconds(pid, with_children=True)
+        return seconds
 
     async def _left(self, queue: str) -> int:
         found = [q for q in await self.client.queues() if q.name == queue]

@@ -73,9 +73,9 @@ class Throughput:
         rate = self._tasks / (meter.ended - meter.began)
         self._report(f"{name}: {rate:,.0f} tasks/s")
         self._figures.append(Figure(name, "tasks/s", (rate,)))
-        for process, seconds in used.items():
+        for role, seconds in used.items():
             cost = seconds * PER_TASKS / self._tasks
-            self._figures.append(Figure(f"{name}: {process}", "CPU s/100k", (cost,)))
+            self._figures.append(Figure(f"{name}: {role}", "CPU s/100k", (cost,)))
 
 
 class Meter:
@@ -88,7 +88,7 @@ class Meter:
         self.ended = 0.0
 
     def stop(self) -> Mapping[str, float]:
-        """Processor seconds by process; the wall clock stops too unless it has."""
+        """Processor seconds by role; the wall clock stops too unless it has."""
         self.ended = self.ended or time.time()
         after = self._stage.processor_seconds()
         return {name: seconds - self._before.get(name, 0.0) for name, seconds in after.items()}
