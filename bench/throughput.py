@@ -53,9 +53,9 @@ class Throughput:
         return last
 
     async def _drain(self, queue: str, last: str) -> None:
-        meter = Meter(self._stage)
         async with self._stage.worker() as worker:
-            # Not from the process's start: Python needs half a second to import.
+            # From its session on, not from the process's start: Python needs half a second to import.
+            meter = Meter(self._stage)
             if worker.connected_at is not None:
                 meter.began = worker.connected_at.timestamp()
             meter.ended = await self._stage.drained(queue, last)
