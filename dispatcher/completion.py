@@ -142,14 +142,17 @@ class Completion:
     async def _apply(self, endings: list[Ended]) -> list[bool]:
         began = self._clock.monotonic()
         applied = await self._changes.apply([ending.transition for ending in endings])
-        accepted = [ending.transition.id in applied.ids for ending in endings]
-        moved = [ending for ending, ok in zip(endings, accepted, strict=True) if ok]
+        moved = [
+            ending if transition is ending.transition else ending._replace(transition=transition)
+            for ending, transition in zip(endings, applied.moved, strict=True)
+            if transition is not None
+        ]
         self._publish(applied.outbox_id, moved)
-        self._announcements.finished([e.transition.id for e in moved if e.transition.target.terminal])
+        self._announcements.finished([ended.transition.id for ended in moved if ended.transition.target.terminal])
         took = self._clock.monotonic() - began
         self._telemetry.ended(moved, took)
         self._telemetry.committed("complete", len(endings), took)
-        return accepted
+        return [transition is not None for transition in applied.moved]
 
     def _publish(self, outbox_id: int | None, moved: Sequence[Ended]) -> None:
         if outbox_id is None:

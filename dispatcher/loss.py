@@ -71,7 +71,8 @@ class Loss:
         runner = Runner(session, "", "")
         ends = [
             Ended(transition, row.task.lane, runner, None, row.task.traceparent)
-            for transition, row in zip(transitions, held, strict=True)
+            for transition, row in zip(applied.moved, held, strict=True)
+            if transition is not None
         ]
         _log.info("session given up", extra={"session": session, "reason": reason, "tasks": len(held)})
         return [partial(self.announce, applied.outbox_id, ends)]

@@ -35,13 +35,13 @@ class Upkeep:
         self._clock = clock
 
     async def run(self) -> None:
-        """Check every INTERVAL."""
+        """Check at once, since queues' settings are read here, and then every INTERVAL."""
         while True:
-            await self._clock.sleep(INTERVAL)
             try:
                 await self.run_once()
             except StoreUnavailable as error:
                 _log.warning("upkeep waits: %s", error)
+            await self._clock.sleep(INTERVAL)
 
     async def run_once(self) -> None:
         """Compare once; raises StoreUnavailable."""

@@ -102,11 +102,15 @@ class Scheduler:
             await self._background.cancel()
             await self._stores.aclose()
             raise
-        self._background.start(self._must_go_on(self._telemetry.lag.run()))
-        self._background.start(self._must_go_on(self.admission.run()))
-        self._background.start(self._must_go_on(self._waits.run()))
-        self._background.start(self._must_go_on(self._listen()))
-        self._background.start(self._must_go_on(self._grpc.tell_health()))
+        for loop in (
+            self._telemetry.lag.run(),
+            self.admission.run(),
+            self._waits.run(),
+            self._listen(),
+            self._grpc.tell_health(),
+            *(observation.run() for observation in self._observations),
+        ):
+            self._background.start(self._must_go_on(loop))
 
     async def close(self) -> None:
         """Take no more requests, finish those under way within the drain timeout, and close the stores."""

@@ -173,6 +173,8 @@ def _again(task: Snapshot, outcome: Outcome, crashes: int) -> Transition:
         failures=task.failures,
         crashes=crashes,
         session=task.session,
+        # Ready from now on: what it waited before its lost attempt is not waiting for a worker.
+        delay=0.0,
         outcome=outcome,
     )
 

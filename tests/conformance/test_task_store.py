@@ -266,6 +266,45 @@ async def test_a_terminal_state_is_never_left_but_by_a_redrive(yard: Yard) -> No
     assert (await yard.changes.apply([due])).ids == set()
 
 
+async def test_a_cancel_asked_for_while_it_ran_ends_what_would_wait_again(yard: Yard) -> None:
+    tasks, session = await yard.submitted(*(new() for _ in range(3))), await yard.session()
+    for task in tasks:
+        await yard.claimed(task, session)
+    assert await yard.changes.request_cancel(tasks) == set(tasks)
+    events: list[Event] = [Failed(TaskError("X")), Released(), Succeeded(b"1")]
+    for task, event in zip(tasks, events, strict=True):
+        applied = await yard.end(task, session, event)
+        assert applied.outbox_id is None
+        state = (await yard.row(task))["state"]
+        assert [moved.target for moved in applied.moved if moved] == [state]
+        assert state == ("SUCCEEDED" if isinstance(event, Succeeded) else "CANCELLED")
+
+
+async def test_of_two_results_in_one_batch_only_what_changed_the_task_is_told_as_accepted(yard: Yard) -> None:
+    (task,), first, second = await yard.submitted(), await yard.session(), await yard.session()
+    await yard.claimed(task, first)
+    await yard.end(task, first, Lost())
+    await yard.claimed(task, second, attempt=1)
+
+    def success(session: str, attempt: int, result: bytes) -> Transition:
+        return decide(Snapshot(task, TaskState.RUNNING, attempt, session=session), Succeeded(result), random.random)
+
+    stale, stranger = success(first, 1, b"1"), success(first, 2, b"2")
+    mine, again = success(second, 2, b"3"), success(second, 2, b"4")
+    applied = await yard.changes.apply([stale, stranger, mine, again])
+    assert applied.moved == [None, None, mine, None]
+    assert (await yard.row(task))["result"] == b"3"
+
+
+async def test_a_task_redriven_past_its_expiry_can_run(yard: Yard) -> None:
+    (task,), session = await yard.submitted(), await yard.session()
+    await yard.claimed(task, session)
+    await yard.end(task, session, Failed(TaskError("X", retryable=False)))
+    await yard.database.fetch("UPDATE taskyard.task SET expires_at = now() WHERE id = $1", task)
+    await yard.changes.apply([decide(Snapshot(task, TaskState.FAILED, 1, 1), Redriven(), random.random)])
+    assert len(await yard.claimed(task, session, attempt=1)) == 1
+
+
 async def test_hello_counts_generations_and_revives(yard: Yard) -> None:
     session = await yard.session()
     assert await yard.session(id=session, dispatcher="d2") == session

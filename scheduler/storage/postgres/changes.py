@@ -1,9 +1,9 @@
 """Applying decisions: every state change but the claim goes through here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from scheduler.domain.task import Outcome
+from scheduler.domain.task import Outcome, TaskState
 from scheduler.domain.transitions import Transition
 from scheduler.storage.postgres import codec
 from scheduler.storage.postgres.database import Connection, Database, retried
@@ -11,10 +11,19 @@ from scheduler.storage.postgres.queries import load
 
 
 class Applied(NamedTuple):
-    """Ids of the tasks that moved, and the outbox row of those that are QUEUED now."""
+    """What became of each transition, in their order: None where the task had moved on, else the transition as it took
+    place, and the outbox row of the tasks that are QUEUED now.
 
-    ids: set[str]
+    It takes place otherwise than decided where somebody asked for a cancel meanwhile: what would wait again ends.
+    """
+
+    moved: list[Transition | None]
     outbox_id: int | None
+
+    @property
+    def ids(self) -> set[str]:
+        """The tasks that moved."""
+        return {transition.id for transition in self.moved if transition is not None}
 
 
 class Standing(NamedTuple):
@@ -36,7 +45,7 @@ class Changes:
         With a connection it is part of that transaction, else a transaction of its own.
         """
         if not transitions:
-            return Applied(set(), None)
+            return Applied([], None)
         if connection is not None:
             return await _apply(connection, transitions)
 
@@ -65,18 +74,34 @@ class Changes:
 
 
 async def _apply(connection: Connection, transitions: Sequence[Transition]) -> Applied:
+    # The first of two that a batch has for the same attempt counts.
+    firsts = {(t.id, t.attempt, t.session): t for t in reversed(transitions)}
+    decided = transitions if len(firsts) == len(transitions) else list(firsts.values())
     found = await connection.fetch(
         load("apply"),
-        [t.id for t in transitions],
-        [t.source for t in transitions],
-        [t.attempt for t in transitions],
-        [t.session for t in transitions],
-        [t.target for t in transitions],
-        [t.failures for t in transitions],
-        [t.crashes for t in transitions],
-        [t.delay for t in transitions],
-        [t.result for t in transitions],
-        [codec.dump_error(t.error) for t in transitions],
-        [t.outcome for t in transitions],
+        [t.id for t in decided],
+        [t.source for t in decided],
+        [t.attempt for t in decided],
+        [t.session for t in decided],
+        [t.target for t in decided],
+        [t.failures for t in decided],
+        [t.crashes for t in decided],
+        [t.delay for t in decided],
+        [t.result for t in decided],
+        [codec.dump_error(t.error) for t in decided],
+        [t.outcome for t in decided],
     )
-    return Applied({str(row[0]) for row in found}, found[0][1] if found else None)
+    states = {(str(row[0]), row[1], row[2] and str(row[2])): TaskState(row[3]) for row in found}
+    return Applied(list(_matched(transitions, states)), found[0][4] if found else None)
+
+
+def _matched(
+    transitions: Sequence[Transition], states: dict[tuple[str, int, str | None], TaskState]
+) -> Iterator[Transition | None]:
+    for transition in transitions:
+        # Told once: a second transition of the same attempt in one batch has changed nothing.
+        state = states.pop((transition.id, transition.attempt, transition.session), None)
+        if state is None or state is transition.target:
+            yield transition if state else None
+        else:
+            yield transition._replace(target=state)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
@@ -28,17 +28,24 @@ _AWAY = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.LockNotAvailableError,
     asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.InternalClientError,
     asyncpg.ReadOnlySQLTransactionError,
     # There, but not migrated yet.
     asyncpg.InvalidCatalogNameError,
     asyncpg.InvalidSchemaNameError,
     asyncpg.UndefinedTableError,
 )
+_BROKEN = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InternalClientError,
+)
 _CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-_CONFLICT_TRIES = 5
+_TRIES = 5
 
 _SESSION = {
     "statement_timeout": "10s",
@@ -84,7 +91,17 @@ class Database:
         """A connection outside a transaction; raises StoreUnavailable."""
         with _translated():
             async with self._pool.acquire(timeout=5) as connection:
-                yield connection
+                try:
+                    yield connection
+                except (*_AWAY, asyncio.CancelledError) as error:
+                    # Perhaps in the middle of an answer that will never be finished: nobody may get it again. One that
+                    # is closed already has left the pool, and says so.
+                    with suppress(asyncpg.InterfaceError):
+                        connection.terminate()
+                    if isinstance(error, _BROKEN):
+                        # The others of the pool are as dead, and would each fail somebody once the server is back.
+                        await self._pool.expire_connections()
+                    raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -112,7 +129,7 @@ async def _keep(_: object) -> None:
 
 async def retried(operation: Callable[[], Awaitable[Result]]) -> Result:
     """Run a whole transaction again where Postgres chose it as the victim of a deadlock or conflict."""
-    for _ in range(_CONFLICT_TRIES - 1):
+    for _ in range(_TRIES - 1):
         try:
             return await operation()
         except _CONFLICTS:

@@ -3,6 +3,7 @@
 from importlib.resources import as_file, files
 from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
 import yoyo
 
 
@@ -11,6 +12,8 @@ def migrate(url: str) -> list[str]:
 
     Several processes may call it at once: one applies, the others wait. Raises the driver's errors.
     """
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS taskyard")
     with as_file(files(__package__) / "migrations") as directory, yoyo.get_backend(_backend_url(url)) as backend:
         migrations = yoyo.read_migrations(str(directory))
         with backend.lock(timeout=60):
@@ -20,5 +23,7 @@ def migrate(url: str) -> list[str]:
 
 
 def _backend_url(url: str) -> str:
+    # The record of what was applied belongs into our schema too, whatever search path the user has.
     parts = urlsplit(url)
-    return urlunsplit(parts._replace(scheme="postgresql+psycopg"))
+    query = "&".join(filter(None, (parts.query, "options=-csearch_path%3Dtaskyard")))
+    return urlunsplit(parts._replace(scheme="postgresql+psycopg", query=query))

@@ -28,6 +28,13 @@ DECLARE
         submit.type, submit.payload, submit.queue, submit.priority, submit.selector)::text, 'UTF8'));
     first taskyard.idempotency;
 BEGIN
+    submit.idempotency_key := nullif(submit.idempotency_key, '');
+    IF octet_length(submit.idempotency_key) > 256 THEN
+        RAISE EXCEPTION 'idempotency_key: more than 256 bytes' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF length(submit.selector) > 1024 THEN
+        RAISE EXCEPTION 'selector: more than 1024 characters' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     IF submit.type !~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$' THEN
         RAISE EXCEPTION 'type: not a valid task type' USING ERRCODE = 'invalid_parameter_value';
     END IF;

@@ -1,0 +1,251 @@
+"""How the parts of a dispatcher hang together."""
+
+import asyncio
+import os
+import socket
+from functools import cached_property
+
+from dispatcher.adoption import Adoption
+from dispatcher.announcements import Announcements
+from dispatcher.claiming import Claiming
+from dispatcher.completion import Completion
+from dispatcher.departure import Departure
+from dispatcher.dispatching import Dispatching
+from dispatcher.duties import Keeping, Rota, rota
+from dispatcher.lanes import LaneBoard
+from dispatcher.leadership import Candidate, ElectionTiming, Elector
+from dispatcher.loss import Loss
+from dispatcher.membership import SessionRegistry
+from dispatcher.presence import Presence
+from dispatcher.progress import ProgressReports
+from dispatcher.queues import QueueDefaults
+from dispatcher.sessions import Roster
+from dispatcher.settings import DispatcherSettings
+from dispatcher.stores import Stores
+from dispatcher.stream import SessionStreams
+from dispatcher.upkeep import Upkeep
+from scheduler.clock import Clock
+from scheduler.publication import Publication
+from scheduler.storage.postgres.changes import Changes
+from scheduler.storage.postgres.claims import Claims
+from scheduler.storage.postgres.outbox import Outbox
+from scheduler.storage.postgres.sessions import Sessions
+from scheduler.storage.redis.epoch import LaneEpoch
+from scheduler.storage.redis.hint_stream import HintStream
+from scheduler.storage.redis.hints import CancelRequested, Hints, LanesFilled
+from scheduler.storage.redis.lanes import LaneStore
+from scheduler.telemetry import Telemetry
+
+
+class Assembly:
+    """Every part of one dispatcher, made when first asked for. `id` names this run of the process."""
+
+    def __init__(
+        self, id: str, settings: DispatcherSettings, stores: Stores, telemetry: Telemetry, clock: Clock
+    ) -> None:
+        self.id = id
+        self.settings = settings
+        self.stores = stores
+        self.telemetry = telemetry
+        self.clock = clock
+        self.roster = Roster()
+        self.woken = asyncio.Event()
+
+    @property
+    def advertised_address(self) -> str:
+        """host:port that workers reach; by this host's name where the session address is any of its own."""
+        host, _, port = (self.settings.advertised_address or self.settings.session_address).rpartition(":")
+        return f"{socket.gethostname() if host in ('', '0.0.0.0', '[::]') else host}:{port}"
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Sessions as Postgres knows them."""
+        return Sessions(self.stores.database)
+
+    @cached_property
+    def changes(self) -> Changes:
+        """Transitions in Postgres."""
+        return Changes(self.stores.database)
+
+    @cached_property
+    def claims(self) -> Claims:
+        """Claims in Postgres."""
+        return Claims(self.stores.database)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """What must still reach the lanes."""
+        return Outbox(self.stores.database)
+
+    @cached_property
+    def queues(self) -> QueueDefaults:
+        """Retry defaults of queues."""
+        return QueueDefaults(self.stores.database)
+
+    @cached_property
+    def lanes(self) -> LaneStore:
+        """The lanes in Redis."""
+        return LaneStore(self.stores.redis, self.stores.keys)
+
+    @cached_property
+    def epoch(self) -> LaneEpoch:
+        """Whether Redis still has what was published."""
+        return LaneEpoch(self.stores.redis, self.stores.keys)
+
+    @cached_property
+    def hints(self) -> HintStream:
+        """What others hint."""
+        return HintStream(self.stores.redis, self.stores.keys, LanesFilled, CancelRequested)
+
+    @cached_property
+    def publication(self) -> Publication:
+        """From the outbox to the lanes."""
+        return Publication(self.lanes, self.outbox)
+
+    @cached_property
+    def announcements(self) -> Announcements:
+        """Tells waiting clients."""
+        return Announcements(Hints(self.stores.redis, self.stores.keys))
+
+    @cached_property
+    def board(self) -> LaneBoard:
+        """Lanes and who serves them."""
+        return LaneBoard(self.roster)
+
+    @cached_property
+    def registry(self) -> SessionRegistry:
+        """Session leases in etcd."""
+        return SessionRegistry(self.stores.etcd, on_superseded=self._superseded)
+
+    @cached_property
+    def presence(self) -> Presence:
+        """Tells etcd which sessions are here."""
+        return Presence(self.registry)
+
+    @cached_property
+    def loss(self) -> Loss:
+        """Gives sessions up."""
+        return Loss(
+            database=self.stores.database,
+            sessions=self.sessions,
+            changes=self.changes,
+            publication=self.publication,
+            announcements=self.announcements,
+            telemetry=self.telemetry,
+        )
+
+    @cached_property
+    def departure(self) -> Departure:
+        """Ends of streams."""
+        return Departure(self.roster, self.loss, self.presence, self.clock, self.settings.stream_grace)
+
+    @cached_property
+    def completion(self) -> Completion:
+        """Outcomes."""
+        return Completion(
+            changes=self.changes,
+            publication=self.publication,
+            announcements=self.announcements,
+            queues=self.queues,
+            telemetry=self.telemetry,
+            clock=self.clock,
+            slots_freed=self.woken.set,
+        )
+
+    @cached_property
+    def claiming(self) -> Claiming:
+        """From lanes to sessions."""
+        return Claiming(
+            consumer=self.id,
+            board=self.board,
+            lanes=self.lanes,
+            claims=self.claims,
+            telemetry=self.telemetry,
+            clock=self.clock,
+            slots_freed=self.woken.set,
+        )
+
+    @cached_property
+    def upkeep(self) -> Upkeep:
+        """Level-triggered checks."""
+        return Upkeep(
+            roster=self.roster,
+            sessions=self.sessions,
+            completion=self.completion,
+            queues=self.queues,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def dispatching(self) -> Dispatching:
+        """The loop that keeps sessions busy."""
+        return Dispatching(
+            consumer=self.id,
+            claiming=self.claiming,
+            board=self.board,
+            lanes=self.lanes,
+            claims=self.claims,
+            database=self.stores.database,
+            upkeep=self.upkeep,
+            clock=self.clock,
+            woken=self.woken,
+        )
+
+    @cached_property
+    def progress(self) -> ProgressReports:
+        """Progress of handlers."""
+        return ProgressReports(self.changes, self.clock)
+
+    @cached_property
+    def streams(self) -> SessionStreams:
+        """Workers' streams."""
+        return SessionStreams(
+            dispatcher=self.id,
+            settings=self.settings,
+            roster=self.roster,
+            adoption=Adoption(self.id, self.sessions, self.clock),
+            completion=self.completion,
+            departure=self.departure,
+            presence=self.presence,
+            progress=self.progress,
+            sessions=self.sessions,
+            clock=self.clock,
+            arrived=self._arrived,
+        )
+
+    @cached_property
+    def elector(self) -> Elector:
+        """Stands for election."""
+        candidate = Candidate(
+            dispatcher_id=self.id, pid=os.getpid(), pod=self.settings.pod_name, address=self.advertised_address
+        )
+        return Elector(self.stores.etcd, candidate, timing=ElectionTiming(ttl=self.settings.leader_ttl))
+
+    @cached_property
+    def rota(self) -> Rota:
+        """The leader's duties."""
+        return rota(
+            self.id,
+            database=self.stores.duties,
+            etcd=self.stores.etcd,
+            lanes=self.lanes,
+            epoch=self.epoch,
+            loss=self.loss,
+            publication=self.publication,
+            announce=self.announcements.finished,
+            telemetry=self.telemetry,
+            clock=self.clock,
+            keeping=Keeping(self.settings.retention, self.settings.dead_letter_retention),
+        )
+
+    def _arrived(self) -> None:
+        """A new session may serve lanes that nobody here served before."""
+        self.board.wake_all()
+        self.woken.set()
+
+    def _superseded(self, session_id: str) -> None:
+        """Another dispatcher has adopted it: a stream that is left here is half-open."""
+        session = self.roster.get(session_id)
+        if session is not None:
+            session.connected = False
+            self.roster.remove(session)

@@ -1,0 +1,47 @@
+"""What a dispatcher's metrics show at a scrape."""
+
+from functools import partial
+
+from dispatcher.assembly import Assembly
+from scheduler.observation import Observation, Ping, reachable
+from scheduler.telemetry import LeaderReading, OutboxReading, SlotsReading
+
+_NO_ROWS = OutboxReading(0, 0.0)
+
+
+class Readings:
+    """Fills the gauges, from memory and from what is looked up now and then."""
+
+    def __init__(self, parts: Assembly) -> None:
+        self._parts = parts
+        pings: dict[str, Ping] = {
+            "postgres": parts.stores.database.ping,
+            "redis": parts.epoch.current,
+            "etcd": partial(parts.stores.etcd.kv.get, parts.stores.etcd.keys.config),
+        }
+        self.stores: Observation[dict[str, bool]] = Observation(partial(reachable, pings), {}, parts.clock)
+        self.outbox: Observation[OutboxReading] = Observation(self._backlog, _NO_ROWS, parts.clock)
+
+    def show(self) -> None:
+        """Give the gauges their callbacks."""
+        gauges = self._parts.telemetry.gauges
+        gauges.sessions = lambda: len(self._parts.roster)
+        gauges.slots = self._slots
+        gauges.leader = self._leader
+        gauges.outbox = lambda: self.outbox.last
+        gauges.stores = lambda: self.stores.last
+
+    async def _backlog(self) -> OutboxReading:
+        """The leader tells, so that a sum over all dispatchers is right."""
+        if not self._parts.elector.is_leader:
+            return _NO_ROWS
+        return OutboxReading(*await self._parts.outbox.backlog())
+
+    def _slots(self) -> SlotsReading:
+        sessions = list(self._parts.roster)
+        busy = sum(len(session.running) for session in sessions)
+        return SlotsReading(total=sum(session.slots for session in sessions), busy=busy)
+
+    def _leader(self) -> LeaderReading:
+        known = self._parts.elector.leader
+        return LeaderReading(leader=self._parts.elector.is_leader, term=known.term if known else 0)
