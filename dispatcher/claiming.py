@@ -155,7 +155,8 @@ class Claiming:
         self._telemetry.committed("claim", len(claimed), self._clock.monotonic() - began)
         won = {task.task_id for task in claimed}
         lost = [offer for offer in offers if offer.entry.task_id not in won]
-        self._background.start(self._acker.add([o.entry for o in offers if o.entry.task_id in won]))
+        kept = [offer for offer in offers if offer.entry.task_id in won] if lost else offers
+        self._background.start(self._acker.add([offer.entry for offer in kept]))
         if lost:
             self._background.start(self._dispose(lost))
             self._slots_freed()

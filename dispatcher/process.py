@@ -18,6 +18,7 @@ from dispatcher.membership import DispatcherRecord, DispatcherRegistration
 from dispatcher.readings import Readings
 from dispatcher.settings import DispatcherSettings
 from dispatcher.stores import Stores
+from scheduler import garbage
 from scheduler.background import Background
 from scheduler.clock import SystemClock
 from scheduler.telemetry import GrpcHealth, ProbeServer, Telemetry
@@ -71,6 +72,7 @@ class Dispatcher:
             stack.push_async_callback(probes.stop)
             server = await self._serve_sessions(parts)
             self._start_loops(parts, probes)
+            garbage.relax()
             _log.info("dispatcher ready", extra={"address": self._settings.session_address})
             await self._stop.wait()
             await self._drain(parts, server)

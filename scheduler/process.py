@@ -11,6 +11,7 @@ from typing import Any
 
 import uvloop
 
+from scheduler import garbage
 from scheduler.api.admission import Admission
 from scheduler.api.cluster import Cluster
 from scheduler.api.grpc.server import GrpcServer
@@ -72,6 +73,7 @@ async def _run(settings: SchedulerSettings) -> bool:
         scheduler = Scheduler(settings, telemetry, fail)
         await scheduler.start()
         stack.push_async_callback(scheduler.close)
+        garbage.relax()
         _log.info("scheduler ready", extra={"rest": scheduler.rest_address, "grpc": scheduler.grpc_address})
         await stop.wait()
     return not failed.is_set()
