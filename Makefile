@@ -46,6 +46,9 @@ bench: $(READY) ## Measure throughput and latency on a cluster of this machine's
 test: $(READY) ## Run the whole test suite on real stores (ARGS=... goes to pytest)
 	$(BIN)/pytest $(ARGS)
 
+# What the wire contract must stay compatible with: the last release, or the commit before.
+BASE ?= $(shell git describe --tags --abbrev=0 2>/dev/null || echo HEAD~1)
+
 .PHONY: verify
 verify: $(READY) ## Check style, types, import directions, the wire contract and the generated code
 	$(BIN)/ruff check
@@ -53,6 +56,7 @@ verify: $(READY) ## Check style, types, import directions, the wire contract and
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint proto
+	$(BIN)/buf breaking proto --against '.git#ref=$(BASE),subdir=proto'
 	$(MAKE) --no-print-directory verify-generated
 
 .PHONY: verify-generated
