@@ -19,6 +19,7 @@ from dispatcher.membership import SessionRegistry
 from dispatcher.presence import Presence
 from dispatcher.progress import ProgressReports
 from dispatcher.queues import QueueDefaults
+from dispatcher.resending import Resending
 from dispatcher.sessions import Roster
 from dispatcher.settings import DispatcherSettings
 from dispatcher.stores import Stores
@@ -153,6 +154,11 @@ class Assembly:
         )
 
     @cached_property
+    def resending(self) -> Resending:
+        """What sessions lack."""
+        return Resending(self.sessions, self.clock)
+
+    @cached_property
     def claiming(self) -> Claiming:
         """From lanes to sessions."""
         return Claiming(
@@ -160,6 +166,7 @@ class Assembly:
             board=self.board,
             lanes=self.lanes,
             claims=self.claims,
+            resending=self.resending,
             telemetry=self.telemetry,
             clock=self.clock,
             slots_freed=self.woken.set,
@@ -171,6 +178,7 @@ class Assembly:
         return Upkeep(
             roster=self.roster,
             sessions=self.sessions,
+            resending=self.resending,
             completion=self.completion,
             queues=self.queues,
             clock=self.clock,

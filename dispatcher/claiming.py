@@ -9,6 +9,7 @@ from dispatcher import frames
 from dispatcher.assignment import spread
 from dispatcher.lanes import Group, LaneBoard
 from dispatcher.planning import plan_reads
+from dispatcher.resending import Resending
 from dispatcher.sessions import Running, Session
 from scheduler.background import Background
 from scheduler.batcher import Batcher
@@ -24,6 +25,8 @@ _log = logging.getLogger(__name__)
 READ_SIZE = 500
 """Most entries of one read; more are fetched by the next, while these are being claimed."""
 CLAIM_SIZE = 1000
+STORE_PAUSE = 0.5
+"""Seconds between tries to learn what was claimed while Postgres is away."""
 
 
 class Offer(NamedTuple):
@@ -43,6 +46,7 @@ class Claiming:
         board: LaneBoard,
         lanes: LaneStore,
         claims: Claims,
+        resending: Resending,
         telemetry: Telemetry,
         clock: Clock,
         slots_freed: Callable[[], None],
@@ -51,6 +55,7 @@ class Claiming:
         self._board = board
         self._lanes = lanes
         self._claims = claims
+        self._resending = resending
         self._telemetry = telemetry
         self._clock = clock
         self._slots_freed = slots_freed
@@ -139,12 +144,26 @@ class Claiming:
         try:
             await self._claimer.add(offers)
         except StoreUnavailable as error:
-            # The entries stay pending in Redis and are reclaimed; whether some were claimed, the upkeep finds out.
             _log.warning("claim of %d tasks is unknown: %s", len(offers), error)
             self.interrupted = True
+            await self._find_out({offer.session for offer in offers})
         finally:
             for offer in offers:
                 offer.session.reserved -= 1
+
+    async def _find_out(self, sessions: Iterable[Session]) -> None:
+        """Learn what was claimed after all, before the slots count as free again.
+
+        Entries of what was not claimed stay pending in Redis, and are reclaimed.
+        """
+        for session in sessions:
+            while session.connected:
+                try:
+                    await self._resending.run_once(session)
+                except StoreUnavailable:
+                    await self._clock.sleep(STORE_PAUSE)
+                else:
+                    break
 
     async def _claim_offers(self, offers: list[Offer]) -> list[None]:
         bids = [Bid(offer.entry.task_id, offer.entry.attempt, offer.session.id) for offer in offers]

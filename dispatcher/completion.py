@@ -134,9 +134,7 @@ class Completion:
 
     def _forget(self, session: Session, reports: Iterable[Report]) -> None:
         for report in reports:
-            held = session.running.get(report.task_id)
-            if held and held.task.attempt == report.attempt:
-                del session.running[report.task_id]
+            session.forget(report.task_id, report.attempt)
         self._slots_freed()
 
     async def _apply(self, endings: list[Ended]) -> list[bool]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from scheduler.domain.matching import Capabilities
@@ -73,6 +74,7 @@ class Session:
         self.reporting: set[asyncio.Task[None]] = set()
         self.last_frame = 0.0
         self.said_goodbye = False
+        self._recordings: list[set[tuple[str, int]]] = []
         self._outgoing = Outgoing()
         self._wake = asyncio.Event()
 
@@ -109,6 +111,24 @@ class Session:
         """Ask the worker to say hello to another dispatcher."""
         self._outgoing.go_away = True
         self._wake.set()
+
+    def forget(self, task_id: str, attempt: int) -> None:
+        """The attempt has ended; its slot is free."""
+        held = self.running.get(task_id)
+        if held and held.task.attempt == attempt:
+            del self.running[task_id]
+        for ended in self._recordings:
+            ended.add((task_id, attempt))
+
+    @contextmanager
+    def ended_meanwhile(self) -> Iterator[set[tuple[str, int]]]:
+        """The attempts that end from now on, until the block does."""
+        ended: set[tuple[str, int]] = set()
+        self._recordings.append(ended)
+        try:
+            yield ended
+        finally:
+            self._recordings.remove(ended)
 
     def supersede(self) -> None:
         """Its generation is over: it gets no more tasks here, and a worker that is still there must say hello again."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dispatcher import frames
 from dispatcher.completion import Completion
 from dispatcher.queues import QueueDefaults
+from dispatcher.resending import Resending
 from dispatcher.sessions import Roster, Running, Session
 from scheduler.clock import Clock
 from scheduler.domain.task import TaskError
@@ -26,10 +27,18 @@ class Upkeep:
     """Sends what a session runs but was never sent, passes cancels on, and ends attempts that overran."""
 
     def __init__(
-        self, *, roster: Roster, sessions: Sessions, completion: Completion, queues: QueueDefaults, clock: Clock
+        self,
+        *,
+        roster: Roster,
+        sessions: Sessions,
+        resending: Resending,
+        completion: Completion,
+        queues: QueueDefaults,
+        clock: Clock,
     ) -> None:
         self._roster = roster
         self._sessions = sessions
+        self._resending = resending
         self._completion = completion
         self._queues = queues
         self._clock = clock
@@ -67,24 +76,15 @@ class Upkeep:
                 self._roster.changed()
 
     async def _resend(self) -> None:
-        """A claim whose answer was lost left tasks RUNNING that were never sent."""
+        """What a claim whose answer was lost left RUNNING, and cancels whose hint was lost."""
         by_id = {session.id: session for session in self._roster if session.connected}
         for ref in await self._sessions.running(list(by_id), INTERVAL):
             session = by_id[ref.session]
             held = session.running.get(ref.task_id)
             if held is None or held.task.attempt != ref.attempt:
-                await self._reload(session)
+                await self._resending.run_once(session)
             elif ref.cancel_requested:
                 self._stop(session, held, wire.STOP_REASON_CANCELLED)
-
-    async def _reload(self, session: Session) -> None:
-        now = self._clock.monotonic()
-        unknown = [row for row in await self._sessions.held(session.id) if row.task.task_id not in session.running]
-        session.assign(
-            [Running(row.task, now, row.cancel_requested) for row in unknown],
-            [frames.assignment(row.task, resent=True) for row in unknown],
-        )
-        _log.warning("sent %d tasks again", len(unknown), extra={"session": session.id})
 
     async def _enforce(self, session: Session, held: Running) -> None:
         now = self._clock.monotonic()

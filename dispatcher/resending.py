@@ -1,0 +1,36 @@
+"""Tasks that Postgres says a session runs, but that it was never sent: the answer to their claim was lost."""
+
+import logging
+
+from dispatcher import frames
+from dispatcher.sessions import Running, Session
+from scheduler.clock import Clock
+from scheduler.storage.postgres.sessions import Sessions
+
+_log = logging.getLogger(__name__)
+
+
+class Resending:
+    """Brings sessions up to date with Postgres."""
+
+    def __init__(self, sessions: Sessions, clock: Clock) -> None:
+        self._sessions = sessions
+        self._clock = clock
+
+    async def run_once(self, session: Session) -> None:
+        """Send what the session lacks; raises StoreUnavailable."""
+        with session.ended_meanwhile() as ended:
+            held = await self._sessions.held(session.id)
+        # A task that ended while the rows were read is not lacking: it would hold its slot for ever.
+        unknown = [
+            row
+            for row in held
+            if row.task.task_id not in session.running and (row.task.task_id, row.task.attempt) not in ended
+        ]
+        if unknown:
+            now = self._clock.monotonic()
+            session.assign(
+                [Running(row.task, now, row.cancel_requested) for row in unknown],
+                [frames.assignment(row.task, resent=True) for row in unknown],
+            )
+            _log.warning("sent %d tasks again", len(unknown), extra={"session": session.id})
