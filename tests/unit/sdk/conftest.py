@@ -1,11 +1,13 @@
-"""A stub scheduler, its address, and a client of it."""
+"""A stub scheduler, its address, and a client of it; a stub dispatcher."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+import pytest
 import pytest_asyncio
 
 from taskyard import Client
 from tests.unit.sdk.stub import StubScheduler, serving
+from tests.unit.sdk.stub_dispatcher import StubDispatcher
 
 
 @pytest_asyncio.fixture
@@ -23,3 +25,9 @@ async def address(stub: StubScheduler) -> AsyncIterator[str]:
 async def client(address: str) -> AsyncIterator[Client]:
     async with Client(address, namespace="tests", time_limit=5) as client:
         yield client
+
+
+@pytest.fixture
+def dispatcher() -> Iterator[StubDispatcher]:
+    with StubDispatcher() as stub:
+        yield stub

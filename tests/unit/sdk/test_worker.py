@@ -1,67 +1,25 @@
-"""A real worker against a stub dispatcher over real gRPC."""
+"""A real worker against a stub dispatcher over real gRPC: handlers and their outcomes."""
 
 import asyncio
 import contextvars
 import logging
 import os
-import signal
-import subprocess
-import sys
 import threading
-import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import grpc
 import orjson
 import pytest
 
 from taskyard._gen import worker_service_pb2 as wire
-from taskyard.worker import Context, HelloRefused, NonRetryable, StopCause, Worker
+from taskyard.worker import Context, NonRetryable, StopCause, Worker
 from taskyard.worker.attempts import Attempts
 from taskyard.worker.handler import Mode, make_handler
 from taskyard.worker.loop_runner import LoopRunner
 from taskyard.worker.settings import parse_labels, resolve
 from tests.unit.sdk import process_handlers
-from tests.unit.sdk.stub_dispatcher import PATIENCE, Stream, StubDispatcher, assignment
-
-
-@pytest.fixture
-def dispatcher() -> Iterator[StubDispatcher]:
-    with StubDispatcher() as stub:
-        yield stub
-
-
-@contextmanager
-def serving(worker: Worker, *dispatchers: StubDispatcher) -> Iterator[None]:
-    """The worker in a thread of its own; stopped gracefully at the end."""
-    worker._dispatchers = [stub.address for stub in dispatchers]
-    thread = threading.Thread(target=lambda: asyncio.run(worker.serve()))
-    thread.start()
-    try:
-        yield
-    finally:
-        worker.stop()
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
-
-
-def outcome(stream: Stream, task: wire.Assignment, *, ack: bool = True) -> Any:
-    """A successful attempt's value."""
-    result = stream.result_of(task)
-    assert result.WhichOneof("outcome") == "result", result
-    if ack:
-        stream.acknowledge(result)
-    return orjson.loads(result.result)
-
-
-def error_of(stream: Stream, task: wire.Assignment) -> Any:
-    result = stream.result_of(task)
-    assert result.WhichOneof("outcome") == "error", result
-    stream.acknowledge(result)
-    return result.error
+from tests.unit.sdk.stub_dispatcher import PATIENCE, StubDispatcher, assignment
+from tests.unit.sdk.worker_stage import error_of, outcome, serving
 
 
 def test_hello_says_what_the_worker_is(dispatcher: StubDispatcher, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,153 +110,6 @@ def test_attempts_do_not_share_context_variables(dispatcher: StubDispatcher) -> 
             task = assignment(type_)
             stream.assign(task)
             assert outcome(stream, task) == 1
-
-
-def test_an_assignment_sent_twice_runs_once(dispatcher: StubDispatcher) -> None:
-    worker = Worker()
-    runs: list[str] = []
-
-    @worker.task("t")
-    async def run(ctx: Context, payload: object) -> None:
-        runs.append(ctx.task_id)
-
-    with serving(worker, dispatcher):
-        stream = dispatcher.accept()
-        task, last = assignment("t"), assignment("t")
-        stream.assign(task, task)
-        stream.result_of(task)
-        stream.assign(task, last)
-        outcome(stream, last)
-        stream.acknowledge(stream.result_of(task))
-    assert runs == [task.task_id, last.task_id]
-
-
-def test_a_broken_stream_costs_nothing(dispatcher: StubDispatcher) -> None:
-    worker = Worker()
-    release = threading.Event()
-
-    @worker.task("wait")
-    def wait(payload: object) -> str:
-        release.wait(PATIENCE)
-        return "done"
-
-    worker.task("quick")(lambda payload: payload)
-    with serving(worker, dispatcher):
-        first = dispatcher.accept()
-        waiting, finished = assignment("wait"), assignment("quick", 1)
-        first.assign(waiting, finished)
-        outcome(first, finished, ack=False)
-        first.break_off()
-        second = dispatcher.accept()
-        assert second.hello.session_id == first.hello.session_id
-        assert {ref.task_id for ref in second.hello.running} == {waiting.task_id, finished.task_id}
-        assert outcome(second, finished) == 1
-        release.set()
-        assert outcome(second, waiting) == "done"
-
-
-def test_a_killed_dispatcher_is_replaced_well_within_a_second() -> None:
-    worker = Worker()
-    worker.task("t")(lambda payload: payload)
-    with StubDispatcher() as one, StubDispatcher() as two, serving(worker, one, two):
-        # Which of the two comes first is drawn at random.
-        accepted: list[tuple[StubDispatcher, Stream]] = []
-        came = threading.Condition()
-
-        def listen(stub: StubDispatcher) -> None:
-            stream = stub.accept()
-            with came:
-                accepted.append((stub, stream))
-                came.notify_all()
-
-        listeners = [threading.Thread(target=listen, args=(stub,)) for stub in (one, two)]
-        for listener in listeners:
-            listener.start()
-        with came:
-            assert came.wait_for(lambda: len(accepted) == 1, PATIENCE)
-        killed = time.monotonic()
-        accepted[0][0].kill()
-        with came:
-            assert came.wait_for(lambda: len(accepted) == 2, PATIENCE)
-        assert time.monotonic() - killed < 1.0
-        task = assignment("t", 5)
-        accepted[1][1].assign(task)
-        assert outcome(accepted[1][1], task) == 5
-
-
-def test_go_away_moves_the_session_with_all_it_holds(dispatcher: StubDispatcher) -> None:
-    worker = Worker()
-
-    @worker.task("sleep")
-    async def sleep(ctx: Context, payload: object) -> str:
-        await ctx.wait_cancelled()
-        return "stopped"
-
-    with serving(worker, dispatcher):
-        first = dispatcher.accept()
-        task = assignment("sleep")
-        first.assign(task)
-        first.send(wire.DispatcherFrame(go_away=True))
-        second = dispatcher.accept()
-        assert [ref.task_id for ref in second.hello.running] == [task.task_id]
-        second.stop(task, wire.STOP_REASON_CANCELLED)
-        second.acknowledge(second.result_of(task))
-
-
-def test_a_blocked_event_loop_keeps_the_session(dispatcher: StubDispatcher) -> None:
-    worker = Worker()
-    release = threading.Event()
-
-    @worker.task("block")
-    async def block(payload: object) -> None:
-        release.wait(PATIENCE)
-
-    worker.task("sync")(lambda payload: payload)
-    with serving(worker, dispatcher):
-        stream = dispatcher.accept(welcome=False)
-        stream.welcome(heartbeat=0.05, timeout=PATIENCE)
-        task = assignment("block")
-        stream.assign(task)
-        stream.wait_for(lambda: stream.heartbeats() >= 5)
-        assert stream.results() == []
-        release.set()
-        outcome(stream, task)
-
-
-def test_a_silent_dispatcher_is_left(dispatcher: StubDispatcher) -> None:
-    worker = Worker()
-    worker.task("t")(lambda payload: payload)
-    with serving(worker, dispatcher):
-        first = dispatcher.accept(welcome=False)
-        first.welcome(heartbeat=0.1, timeout=0.3)
-        second = dispatcher.accept()
-        assert second.hello.session_id == first.hello.session_id
-
-
-def test_a_hello_refused_for_good_ends_the_worker(dispatcher: StubDispatcher) -> None:
-    worker = Worker(dispatcher.address)
-    worker.task("t")(lambda payload: payload)
-    refuser = threading.Thread(
-        target=lambda: dispatcher.accept(welcome=False).refuse(
-            grpc.StatusCode.INVALID_ARGUMENT, "hello.slots: too many"
-        )
-    )
-    refuser.start()
-    with pytest.raises(HelloRefused, match=r"INVALID_ARGUMENT: hello\.slots"):
-        worker.run()
-    refuser.join()
-
-
-def test_an_unavailable_dispatcher_is_tried_again(dispatcher: StubDispatcher) -> None:
-    worker = Worker()
-    worker.task("t")(lambda payload: payload)
-    with serving(worker, dispatcher):
-        for _ in range(3):
-            dispatcher.accept(welcome=False).break_off()
-        stream = dispatcher.accept()
-        task = assignment("t", 1)
-        stream.assign(task)
-        assert outcome(stream, task) == 1
 
 
 def test_cancelled_handlers_report_it(dispatcher: StubDispatcher) -> None:
@@ -470,68 +281,6 @@ def test_results_travel_in_batches(dispatcher: StubDispatcher) -> None:
     assert len(frames) < 200
 
 
-def test_shutdown_hands_back_what_does_not_finish(dispatcher: StubDispatcher) -> None:
-    worker = Worker(grace=0.1)
-    release = threading.Event()
-
-    @worker.task("sync")
-    def stuck(payload: object) -> None:
-        release.wait(PATIENCE)
-
-    @worker.task("async")
-    async def forever(payload: object) -> None:
-        await asyncio.Event().wait()
-
-    with serving(worker, dispatcher):
-        stream = dispatcher.accept()
-        tasks = [assignment("sync"), assignment("async")]
-        stream.assign(*tasks)
-        marker = assignment("unknown")
-        stream.assign(marker)
-        assert error_of(stream, marker).type == "NO_HANDLER"
-        worker.stop()
-        stream.wait_for(lambda: any(frame.goodbye for frame in stream.frames))
-        assert set(stream.released()) == {(task.task_id, 1) for task in tasks}
-    release.set()
-    assert any(frame.drain for frame in stream.frames)
-
-
-@contextmanager
-def demo_process(stub: StubDispatcher) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {**os.environ, "TASKYARD_DISPATCHERS": stub.address}
-    process = subprocess.Popen([sys.executable, "-m", "taskyard.demo"], env=environment)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def test_sigterm_finishes_what_runs_and_exits_cleanly(dispatcher: StubDispatcher) -> None:
-    with demo_process(dispatcher) as process:
-        stream = dispatcher.accept()
-        task, marker = assignment("demo.block", {"seconds": 0.5}), assignment("demo.word_count", {"path": __file__})
-        stream.assign(task, marker)
-        outcome(stream, marker)  # both were taken; this one runs in a thread
-        process.send_signal(signal.SIGTERM)
-        stream.wait_for(lambda: any(frame.drain for frame in stream.frames))
-        result = stream.result_of(task)
-        assert not any(frame.goodbye for frame in stream.frames)
-        stream.acknowledge(result)
-        stream.wait_for(lambda: any(frame.goodbye for frame in stream.frames))
-        assert process.wait(PATIENCE) == 0
-
-
-def test_a_second_signal_ends_the_process_at_once(dispatcher: StubDispatcher) -> None:
-    with demo_process(dispatcher) as process:
-        stream = dispatcher.accept()
-        stream.assign(assignment("demo.sleep", {"seconds": 1000}))
-        process.send_signal(signal.SIGTERM)
-        stream.wait_for(lambda: any(frame.drain for frame in stream.frames))
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 128 + signal.SIGTERM
-
-
 @pytest.mark.parametrize(
     ("type_", "payload", "error"),
     [
@@ -594,19 +343,6 @@ def test_processes_run_crash_and_stop_alone(dispatcher: StubDispatcher) -> None:
         stream.assign(forever, after)
         assert error_of(stream, forever).type == "TIMEOUT"
         assert outcome(stream, after)["square"] == 4
-
-
-def test_a_killed_worker_leaves_no_process_behind(dispatcher: StubDispatcher) -> None:
-    code = "from tests.unit.sdk.process_handlers import worker; worker.run()"
-    environment = {**os.environ, "TASKYARD_DISPATCHERS": dispatcher.address}
-    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE) as process:
-        stream = dispatcher.accept()
-        stream.assign(assignment("process.until_cancelled"))
-        stream.wait_for(lambda: bool(stream.progress()))
-        process.kill()
-        assert process.stdout is not None
-        # Its end comes once the last process that inherited it is gone.
-        assert process.stdout.read() == b""
 
 
 def test_a_stop_said_twice_interrupts_once(dispatcher: StubDispatcher) -> None:

@@ -1,0 +1,43 @@
+"""Serving a worker from a test, and reading what it reports."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+
+from taskyard._gen import worker_service_pb2 as wire
+from taskyard.worker import Worker
+from tests.unit.sdk.stub_dispatcher import PATIENCE, Stream, StubDispatcher
+
+
+@contextmanager
+def serving(worker: Worker, *dispatchers: StubDispatcher) -> Iterator[None]:
+    """The worker in a thread of its own; stopped gracefully at the end."""
+    worker._dispatchers = [stub.address for stub in dispatchers]
+    thread = threading.Thread(target=lambda: asyncio.run(worker.serve()))
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def outcome(stream: Stream, task: wire.Assignment, *, ack: bool = True) -> Any:
+    """A successful attempt's value."""
+    result = stream.result_of(task)
+    assert result.WhichOneof("outcome") == "result", result
+    if ack:
+        stream.acknowledge(result)
+    return orjson.loads(result.result)
+
+
+def error_of(stream: Stream, task: wire.Assignment) -> Any:
+    result = stream.result_of(task)
+    assert result.WhichOneof("outcome") == "error", result
+    stream.acknowledge(result)
+    return result.error
