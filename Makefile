@@ -44,7 +44,7 @@ bench: $(READY) ## Measure throughput and latency on a cluster of this machine's
 
 .PHONY: test
 test: $(READY) ## Run the whole test suite on real stores (ARGS=... goes to pytest)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 # What the wire contract must stay compatible with: the last release, or the commit before.
 BASE ?= $(shell git describe --tags --abbrev=0 2>/dev/null || echo HEAD~1)

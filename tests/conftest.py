@@ -31,6 +31,15 @@ EVERY_KEY = b'{"key": "AA==", "range_end": "AA=="}'
 _database_numbers = itertools.count(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """End-to-end tests share clusters and the machine: one process runs them all, others run the rest beside it."""
+    end_to_end = Path(__file__).parent / "e2e"
+    items.sort(key=lambda item: not item.path.is_relative_to(end_to_end))
+    for item in items:
+        group = "e2e" if item.path.is_relative_to(end_to_end) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @asynccontextmanager
 async def running(store: AnyStore) -> AsyncIterator[AnyStore]:
     await store.start()
