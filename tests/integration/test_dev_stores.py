@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -214,8 +215,9 @@ async def test_postgres_as_nobody_where_namespaces_are_refused(
 def nobodys_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory that every user can enter."""
     path = tmp_path_factory.mktemp("nobody")
-    for directory in (path, path.parent, path.parent.parent):
-        directory.chmod(0o755)
+    for directory in (path, *path.parents):
+        if directory.stat().st_uid == os.geteuid() and directory.is_relative_to(tempfile.gettempdir()):
+            directory.chmod(directory.stat().st_mode | 0o055)
     return path
 
 

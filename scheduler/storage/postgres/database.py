@@ -28,7 +28,6 @@ _AWAY = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
     asyncpg.LockNotAvailableError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
@@ -37,15 +36,22 @@ _AWAY = (
     asyncpg.InvalidSchemaNameError,
     asyncpg.UndefinedTableError,
 )
+
+
+class _Unusable(StoreUnavailable):
+    """A connection of the pool was in the middle of something when an outage broke it; nothing was sent over it."""
+
+
 _BROKEN = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.InternalClientError,
 )
-_CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-_TRIES = 5
+# Nothing has been done: a conflict that Postgres decided against us, or a connection that was broken before.
+_CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, _Unusable)
+_TRIES = 12
+"""More than a pool has connections, all of which an outage may have broken."""
 
 _SESSION = {
     "statement_timeout": "10s",
@@ -90,18 +96,14 @@ class Database:
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection outside a transaction; raises StoreUnavailable."""
         with _translated():
-            async with self._pool.acquire(timeout=5) as connection:
-                try:
+            try:
+                async with self._pool.acquire(timeout=5) as connection, _trusted(connection):
                     yield connection
-                except (*_AWAY, asyncio.CancelledError) as error:
-                    # Perhaps in the middle of an answer that will never be finished: nobody may get it again. One that
-                    # is closed already has left the pool, and says so.
-                    with suppress(asyncpg.InterfaceError):
-                        connection.terminate()
-                    if isinstance(error, _BROKEN):
-                        # The others of the pool are as dead, and would each fail somebody once the server is back.
-                        await self._pool.expire_connections()
-                    raise
+            except _BROKEN as error:
+                # The pool's other connections are as dead, and would each fail somebody once the server is back.
+                if not isinstance(error, TimeoutError):
+                    await self._pool.expire_connections()
+                raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -127,8 +129,23 @@ async def _keep(_: object) -> None:
     """Nothing here changes a connection's session, so the pool's reset would only be a round trip for nothing."""
 
 
+@asynccontextmanager
+async def _trusted(connection: Connection) -> AsyncIterator[None]:
+    """Closes a connection that may be in the middle of an answer: nobody may get it from the pool again."""
+    try:
+        yield
+    except asyncpg.InternalClientError as error:
+        connection.terminate()
+        raise _Unusable("postgres", str(error)) from error
+    except (*_AWAY, asyncio.CancelledError):
+        # One that is closed already has left the pool, and says so.
+        with suppress(asyncpg.InterfaceError):
+            connection.terminate()
+        raise
+
+
 async def retried(operation: Callable[[], Awaitable[Result]]) -> Result:
-    """Run a whole transaction again where Postgres chose it as the victim of a deadlock or conflict."""
+    """Run a whole transaction again where it is sure that it has done nothing: after a deadlock or conflict, say."""
     for _ in range(_TRIES - 1):
         try:
             return await operation()
