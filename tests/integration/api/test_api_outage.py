@@ -65,7 +65,9 @@ async def test_postgres_goes_away_and_comes_back(own_postgres: Postgres, valkey_
     configured = settings(own_postgres.database_url("taskyard"), f"{valkey_server.url}/8", NOBODY)
     async for api in serve(configured):
         first = (await api.tasks.SubmitTask(submit_request())).task
-        waiting = asyncio.ensure_future(api.tasks.WaitTask(task_service_pb2.WaitTaskRequest(id=first.id)))
+        watched = aiter(api.tasks.WatchTasks(task_service_pb2.WatchTasksRequest(ids=[first.id])))
+        # Its first answer says that it now waits, and asks Postgres nothing more until something has happened.
+        assert list((await anext(watched)).tasks) == [first]
         await health(api, health_pb2.HealthCheckResponse.SERVING)
 
         own_postgres.kill()
@@ -88,9 +90,9 @@ async def test_postgres_goes_away_and_comes_back(own_postgres: Postgres, valkey_
         assert (await api.tasks.GetTask(task_service_pb2.GetTaskRequest(id=first.id))) == first
         await asyncio.wait_for(accepted_again(api), timeout=3)
         assert (await api.http.get("/readyz")).status_code == 200
-        # The wait has outlasted it all.
+        # The watch has outlasted it all.
         await api.tasks.CancelTask(task_service_pb2.CancelTaskRequest(id=first.id))
-        assert (await waiting).state == task_pb2.TASK_STATE_CANCELLED
+        assert [task.state for task in (await anext(watched)).tasks] == [task_pb2.TASK_STATE_CANCELLED]
 
 
 async def test_everything_but_the_cluster_works_without_redis_and_etcd(fresh_database: DatabaseMaker) -> None:
