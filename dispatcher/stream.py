@@ -87,11 +87,12 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            # First and without waiting for anything: gRPC may cancel this call once more at any time, and a session whose
+            # end nobody noted would hold its tasks for ever.
+            self._departure.stream_ended(session)
             for part in parts:
                 part.cancel()
-            ended = await asyncio.gather(*parts, return_exceptions=True)
-            self._departure.stream_ended(session)
-            _log_unexpected(session, ended)
+            self._background.start(_report_failures(session, parts))
 
     async def _open(self, incoming: AsyncIterator[wire.WorkerFrame], context: Context) -> WorkerSession:
         try:
@@ -184,7 +185,7 @@ def _is_task_id(text: str) -> bool:
     return bool(_TASK_ID.fullmatch(text))
 
 
-def _log_unexpected(session: WorkerSession, ended: Iterable[BaseException | None]) -> None:
-    for error in ended:
+async def _report_failures(session: WorkerSession, parts: Iterable[asyncio.Task[None]]) -> None:
+    for error in await asyncio.gather(*parts, return_exceptions=True):
         if isinstance(error, Exception) and not isinstance(error, grpc.RpcError | grpc.aio.UsageError):
             _log.error("session failed", exc_info=error, extra={"session": session.id})
