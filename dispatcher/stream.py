@@ -87,7 +87,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            # First and without waiting for anything: gRPC may cancel this call once more at any time, and a session whose
+            # First, and without waiting for anything: gRPC may cancel this call again at any time, and a session whose
             # end nobody noted would hold its tasks for ever.
             self._departure.stream_ended(session)
             for part in parts:

@@ -1,0 +1,59 @@
+"""The end of a session's stream."""
+
+import asyncio
+from typing import Any
+from unittest.mock import patch
+
+from dispatcher.sessions import Session
+from dispatcher.stream import SessionStreams
+from scheduler.background import Background
+from scheduler.domain.matching import Capabilities
+from scheduler.telemetry import Runner
+
+
+class Noted:
+    """A departure that remembers whose streams ended."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+        self.told = asyncio.Event()
+
+    def stream_ended(self, session: Session) -> None:
+        self.ended.append(session.id)
+        self.told.set()
+
+
+async def test_the_end_is_noted_although_the_call_is_cancelled_while_its_parts_still_end() -> None:
+    session = Session(
+        id="s",
+        generation=1,
+        runner=Runner("s", "w"),
+        capabilities=Capabilities("default", frozenset(["x"])),
+        slots=1,
+        draining=False,
+    )
+    release, stuck = asyncio.Event(), asyncio.Event()
+
+    async def opened(*_: Any) -> Session:
+        return session
+
+    async def stubborn(*_: Any) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            stuck.set()
+            await release.wait()
+
+    async def over(*_: Any) -> None:
+        return None
+
+    streams, departure = object.__new__(SessionStreams), Noted()
+    streams._departure, streams._background = departure, Background()  # type: ignore[assignment]
+    with patch.multiple(SessionStreams, _open=opened, _write=stubborn, _read=over, _watch=stubborn):
+        call = asyncio.create_task(streams.Session(None, None))  # type: ignore[arg-type]
+        await stuck.wait()
+        call.cancel()
+        await asyncio.wait([call])
+        assert departure.ended == ["s"]
+        release.set()
+        await streams._background.close()
