@@ -2,13 +2,13 @@
 
 import logging
 import random
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from dispatcher import frames
 from dispatcher.announcements import Announcements
 from dispatcher.queues import QueueDefaults
+from dispatcher.requeue import lane_entries
 from dispatcher.sessions import Running, Session
 from scheduler.batcher import Batcher
 from scheduler.clock import Clock
@@ -145,21 +145,12 @@ class Completion:
             for ending, transition in zip(endings, applied.moved, strict=True)
             if transition is not None
         ]
-        self._publish(applied.outbox_id, moved)
+        self._publication.publish_soon(applied.outbox_id, lane_entries(moved))
         self._announcements.finished([ended.transition.id for ended in moved if ended.transition.target.terminal])
         took = self._clock.monotonic() - began
         self._telemetry.ended(moved, took)
         self._telemetry.committed("complete", len(endings), took)
         return [transition is not None for transition in applied.moved]
-
-    def _publish(self, outbox_id: int | None, moved: Sequence[Ended]) -> None:
-        if outbox_id is None:
-            return
-        entries: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        for ended in moved:
-            if ended.transition.target is TaskState.QUEUED:
-                entries[ended.lane].append((ended.transition.id, ended.transition.attempt))
-        self._publication.publish_soon(outbox_id, entries)
 
 
 def read_result(result: wire.TaskResult) -> Report:

@@ -2,11 +2,11 @@
 
 import logging
 import random
-from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 
 from dispatcher.announcements import Announcements
+from dispatcher.requeue import lane_entries
 from scheduler.domain.task import TaskState
 from scheduler.domain.transitions import Lost, Snapshot, decide
 from scheduler.publication import Publication
@@ -79,11 +79,7 @@ class Loss:
 
     def announce(self, outbox_id: int | None, ends: list[Ended]) -> None:
         """Publish what a committed loss has queued again."""
-        entries: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        for ended in ends:
-            if ended.transition.target is TaskState.QUEUED:
-                entries[ended.lane].append((ended.transition.id, ended.transition.attempt))
-        self._publication.publish_soon(outbox_id, entries)
+        self._publication.publish_soon(outbox_id, lane_entries(ends))
         self._announcements.finished([e.transition.id for e in ends if e.transition.target.terminal])
         self._telemetry.ended(ends)
 
