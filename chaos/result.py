@@ -1,6 +1,6 @@
 """What a chaos run found: one document, versioned, from which the report is drawn.
 
-All times are seconds since the run began, except `Facts.started_at`. The JSON has the fields of these classes, as they are.
+All times are seconds since the run began, except `Facts.started_at`. The JSON has the fields of these classes.
 """
 
 from dataclasses import dataclass, field
