@@ -11,6 +11,7 @@ from dispatcher.lanes import Group, LaneBoard
 from dispatcher.planning import plan_reads
 from dispatcher.resending import Resending
 from dispatcher.sessions import Running, Session
+from scheduler import failpoints
 from scheduler.background import Background
 from scheduler.batcher import Batcher
 from scheduler.clock import Clock
@@ -111,6 +112,7 @@ class Claiming:
         self._board.take(names)
         try:
             entries = await self._lanes.take(self._consumer, plan.quotas, budget)
+            await failpoints.reach("lane-taken")
         except StoreUnavailable:
             self._board.learn(names)
             raise
@@ -170,6 +172,7 @@ class Claiming:
         generations = {offer.session.id: offer.session.generation for offer in offers}
         began = self._clock.monotonic()
         claimed = await self._claims.claim(bids, generations)
+        await failpoints.reach("claimed")
         self._send(claimed, {offer.session.id: offer.session for offer in offers}, began)
         self._telemetry.committed("claim", len(claimed), self._clock.monotonic() - began)
         won = {task.task_id for task in claimed}
@@ -244,6 +247,7 @@ class Claiming:
             generations = {session.id: session.generation for session in group.sessions}
             quotas = {quota.lane: budget for quota in plan.quotas}
             claimed = await self._claims.claim_heads(quotas, generations, assign)
+            await failpoints.reach("claimed")
             self._send(claimed, by_id, began)
         finally:
             _release(reserved)

@@ -10,6 +10,7 @@ from dispatcher.announcements import Announcements
 from dispatcher.queues import QueueDefaults
 from dispatcher.requeue import lane_entries
 from dispatcher.sessions import Running, Session
+from scheduler import failpoints
 from scheduler.batcher import Batcher
 from scheduler.clock import Clock
 from scheduler.domain.task import Outcome, TaskError, TaskState
@@ -138,8 +139,10 @@ class Completion:
         self._slots_freed()
 
     async def _apply(self, endings: list[Ended]) -> list[bool]:
+        await failpoints.reach("result-received")
         began = self._clock.monotonic()
         applied = await self._changes.apply([ending.transition for ending in endings])
+        await failpoints.reach("outcome-committed")
         moved = [
             ending if transition is ending.transition else ending._replace(transition=transition)
             for ending, transition in zip(endings, applied.moved, strict=True)

@@ -18,7 +18,7 @@ from dispatcher.membership import DispatcherRecord, DispatcherRegistration
 from dispatcher.readings import Readings
 from dispatcher.settings import DispatcherSettings
 from dispatcher.stores import Stores
-from scheduler import garbage
+from scheduler import failpoints, garbage
 from scheduler.background import Background
 from scheduler.clock import SystemClock
 from scheduler.telemetry import GrpcHealth, ProbeServer, Telemetry
@@ -63,6 +63,7 @@ class Dispatcher:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         telemetry = Telemetry.for_role("dispatcher", pod=self._settings.pod_name, id=self._id)
+        failpoints.arm(self._settings.failpoints)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(telemetry.close)
             stores = await stack.enter_async_context(Stores.open(self._settings, self._id))

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import uuid_utils
 
+from scheduler import failpoints
 from scheduler.batcher import Batcher
 from scheduler.domain.lanes import Lane
 from scheduler.domain.task import TaskSpec
@@ -40,6 +41,7 @@ class Intake:
     async def _store(self, specs: list[TaskSpec]) -> list[Submitted | Conflict]:
         batch = [_new(spec) for spec in specs]
         receipt = await self._submissions.submit(batch)
+        await failpoints.reach("submit-committed")
         self._publication.publish_soon(receipt.outbox_id, _entries(batch, receipt.outcomes))
         return receipt.outcomes
 

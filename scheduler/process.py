@@ -11,7 +11,7 @@ from typing import Any
 
 import uvloop
 
-from scheduler import garbage
+from scheduler import failpoints, garbage
 from scheduler.api.admission import Admission
 from scheduler.api.cluster import Cluster
 from scheduler.api.grpc.server import GrpcServer
@@ -68,6 +68,7 @@ async def _run(settings: SchedulerSettings) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     telemetry = Telemetry.for_role("scheduler", pod=settings.pod_name, id=f"{settings.pod_name}-{os.getpid()}")
+    failpoints.arm(settings.failpoints)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(telemetry.close)
         scheduler = Scheduler(settings, telemetry, fail)

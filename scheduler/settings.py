@@ -4,9 +4,10 @@ import os
 import socket
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
+from scheduler import failpoints
 from scheduler.storage.etcd import EtcdSettings
 
 
@@ -26,6 +27,13 @@ class StoreSettings(BaseSettings):
     postgres_connections: int = Field(10, ge=2, description="most connections to Postgres of one process")
     pod_name: str = Field(default_factory=socket.gethostname, description="name in logs, attempts and metrics")
     node_name: str = Field("", description="the Kubernetes node")
+    failpoints: str = Field("", description="where to fail on purpose; for experiments only")
+
+    @field_validator("failpoints")
+    @classmethod
+    def _can_be_armed(cls, text: str) -> str:
+        failpoints.parse(text)
+        return text
 
     @property
     def etcd(self) -> EtcdSettings:

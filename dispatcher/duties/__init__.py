@@ -53,29 +53,40 @@ def rota(
     The duties run side by side: a database of their own keeps them from waiting for, and holding up, the hot path.
     """
     fence = LeaderFence(database)
-    fenced, queued, waiting = Fenced(fence), QueuedTasks(database), WaitingTasks(database)
-    passage = Passage(fenced, Changes(database), telemetry)
+    queued, waiting, changes = QueuedTasks(database), WaitingTasks(database), Changes(database)
+
+    def passage(duty: str) -> Passage:
+        return Passage(Fenced(fence, duty), changes, telemetry)
 
     @asynccontextmanager
     async def enlist() -> AsyncIterator[Sequence[Duty]]:
         registrations = Registrations(etcd, clock)
         try:
             yield [
-                OutboxDuty(fenced, Outbox(database), lanes),
-                Promotion(passage, waiting, publication),
-                Expiry(passage, waiting, announce),
+                OutboxDuty(Fenced(fence, OutboxDuty.name), Outbox(database), lanes),
+                Promotion(passage(Promotion.name), waiting, publication),
+                Expiry(passage(Expiry.name), waiting, announce),
                 registrations,
                 Reaping(
-                    fenced=fenced,
+                    fenced=Fenced(fence, Reaping.name),
                     sessions=Sessions(database),
                     registrations=registrations,
                     loss=loss,
                     clock=clock,
                     patience=patience or Patience(),
                 ),
-                Rebuild(fenced=fenced, fence=fence, epoch=epoch, queued=queued, lanes=lanes, clock=clock),
-                Audit(fenced=fenced, fence=fence, epoch=epoch, queued=queued, lanes=lanes, clock=clock),
-                Retention(fenced, History(database), clock, keeping),
+                Rebuild(
+                    fenced=Fenced(fence, Rebuild.name),
+                    fence=fence,
+                    epoch=epoch,
+                    queued=queued,
+                    lanes=lanes,
+                    clock=clock,
+                ),
+                Audit(
+                    fenced=Fenced(fence, Audit.name), fence=fence, epoch=epoch, queued=queued, lanes=lanes, clock=clock
+                ),
+                Retention(Fenced(fence, Retention.name), History(database), clock, keeping),
             ]
         finally:
             await registrations.close()

@@ -53,7 +53,7 @@ class Stores:
         self.lanes = LaneStore(redis, self.keys)
         self.epoch = LaneEpoch(redis, self.keys)
         self.fence = LeaderFence(database)
-        self.fenced = Fenced(self.fence)
+        self.fenced = Fenced(self.fence, "test")
         self.queued = QueuedTasks(database)
         self.waiting = WaitingTasks(database)
         self.telemetry = Telemetry.silent()
