@@ -1,0 +1,47 @@
+"""How dense and how long an experiment is."""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """Times are in seconds.
+
+    Attributes:
+        seconds: from the first submit to the last.
+        storm: how long a storm lasts.
+        gap: mean time between two faults of a storm.
+        at_once: how many faults may overlap.
+        longest: no fault of a storm lasts longer.
+        settle: silence after a storm.
+        calms: faults that come alone after each storm.
+        calm_longest: no fault that comes alone lasts longer.
+        calm_recovery: faults that are given longer to recover do not come alone.
+        rest: silence at the end.
+        rate: tasks a second.
+        drain: how long the tasks may take to end once the load has.
+    """
+
+    seconds: float
+    storm: float = 60.0
+    gap: float = 4.0
+    at_once: int = 4
+    longest: float = 60.0
+    settle: float = 8.0
+    calms: int = 2
+    calm_longest: float = 4.0
+    calm_recovery: float = 15.0
+    rest: float = 5.0
+    rate: float = 200.0
+    drain: float = 300.0
+
+    def lasting(self, minutes: float | None) -> "Preset":
+        """The same, but so long."""
+        return self if minutes is None else replace(self, seconds=minutes * 60)
+
+
+PRESETS = {
+    "smoke": Preset(seconds=40, storm=20, gap=2.5, longest=6, settle=4, calms=1, rate=100, drain=120),
+    "quick": Preset(seconds=180, storm=40, gap=2.0, at_once=5, longest=15, calms=1, rate=150, drain=180),
+    "full": Preset(seconds=3660, storm=90, gap=3.5, at_once=5, calms=2, rate=360, drain=600),
+}
