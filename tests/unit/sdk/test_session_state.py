@@ -247,6 +247,29 @@ def test_rotation_tries_each_address_at_once_and_then_backs_off() -> None:
     assert rotation.following()[1] == 0.0
 
 
+def test_rotation_moves_on_at_once_from_a_stream_that_was_welcomed_and_soon_broke() -> None:
+    rotation = Rotation(["a", "b"], random.Random(1))
+    outage = [rotation.following() for _ in range(10)]
+    assert outage[-1][1] > 0.5
+    rotation.broke_early()
+    assert [delay for _, delay in (rotation.following(), rotation.following())] == [0.0, 0.0]
+    assert rotation.following()[1] > 0
+
+
+def test_rotation_backs_off_from_dispatchers_that_break_every_stream() -> None:
+    rotation = Rotation(["a", "b"], random.Random(1))
+    delays = []
+    for _ in range(12):
+        delays.append(rotation.following()[1])
+        rotation.broke_early()
+    assert delays[:3] == [0.0] * 3
+    assert BACKOFF_MAX / 2 <= delays[-1] <= BACKOFF_MAX
+    rotation.worked()
+    rotation.following()
+    rotation.broke_early()
+    assert [delay for _, delay in (rotation.following(), rotation.following())] == [0.0, 0.0]
+
+
 class LossyDispatcher(RuleBasedStateMachine):
     """A dispatcher with its table of attempts, and a stream that breaks at any moment."""
 

@@ -84,6 +84,19 @@ def test_a_killed_dispatcher_is_replaced_well_within_a_second() -> None:
         assert outcome(accepted[1][1], task) == 5
 
 
+def test_a_welcomed_stream_that_breaks_young_is_followed_by_another_at_once(dispatcher: StubDispatcher) -> None:
+    worker = Worker()
+    worker.task("t")(lambda payload: payload)
+    with serving(worker, dispatcher):
+        for _ in range(5):
+            # From here on the next wait would be 0.8 s or more.
+            dispatcher.accept(welcome=False).break_off()
+        dispatcher.accept().break_off()
+        broken = time.monotonic()
+        dispatcher.accept()
+        assert time.monotonic() - broken < 0.5
+
+
 def test_go_away_moves_the_session_with_all_it_holds(dispatcher: StubDispatcher) -> None:
     worker = Worker()
 

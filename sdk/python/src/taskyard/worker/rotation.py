@@ -11,7 +11,8 @@ class Rotation:
     """Walks over the addresses from a random start, so that workers spread.
 
     After a stream that worked, every address is tried once without delay; from then on tries are spaced by an
-    exponential backoff with jitter, 50 ms to 2 s, until a stream works again.
+    exponential backoff with jitter, 50 ms to 2 s, until a stream works again. A stream that was welcomed and soon
+    broke counts as one that worked, but only once in a row: a dispatcher that breaks all streams is not besieged.
     """
 
     def __init__(self, addresses: Sequence[str], rng: random.Random | None = None) -> None:
@@ -22,10 +23,18 @@ class Rotation:
         self._rng.shuffle(self._addresses)
         self._index = -1
         self._tries = 0
+        self._spared = False
 
     def worked(self) -> None:
         """The last address gave a working stream."""
         self._tries = 0
+        self._spared = False
+
+    def broke_early(self) -> None:
+        """The last address welcomed the worker, and soon after that the stream broke."""
+        if not self._spared:
+            self._tries = 0
+            self._spared = True
 
     def following(self) -> tuple[str, float]:
         """The next address and the seconds to wait before connecting to it."""

@@ -210,9 +210,15 @@ class Session:
             logger.error("stream to %s given up: %s", address, error)
         finally:
             welcomed = self._end(stream)
-            if welcomed and self._clock() - began >= STABLE_AFTER:
-                self._rotation.worked()
+            if welcomed:
+                self._note_success(self._clock() - began)
         return None
+
+    def _note_success(self, seconds: float) -> None:
+        if seconds >= STABLE_AFTER:
+            self._rotation.worked()
+        else:
+            self._rotation.broke_early()
 
     def _read(self, stream: _Stream, channel: grpc.Channel) -> None:
         with self._changed:
