@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from scheduler.background import Background
 from scheduler.batcher import Batcher
-from scheduler.storage.redis.hints import Hints
+from scheduler.storage.hints import Hints
 from scheduler.storage.unavailable import StoreUnavailable
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from itertools import cycle, islice
 from typing import NamedTuple
 
 from scheduler.domain.lanes import Lane
-from scheduler.storage.redis.entries import Quota
+from scheduler.storage.lanes import Quota
 
 WEIGHT_RATIO = 1.5
 """Each priority gets this many times the share of the one below it: 10 gets 58 times as much as 0."""

@@ -126,7 +126,7 @@ class Alarm(logging.Handler):
 @pytest.fixture
 def alarm() -> Iterator[Alarm]:
     handler = Alarm()
-    logger = logging.getLogger("scheduler.storage.redis")
+    logger = logging.getLogger("scheduler.storage")
     logger.addHandler(handler)
     yield handler
     logger.removeHandler(handler)

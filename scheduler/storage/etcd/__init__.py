@@ -1,6 +1,6 @@
 """etcd: who is alive and who leads. Nothing outside this package knows the client library."""
 
-from scheduler.storage.etcd.backoff import Backoff
+from scheduler.storage.backoff import Backoff
 from scheduler.storage.etcd.change import Change, Changes, Delete, Put
 from scheduler.storage.etcd.client import Etcd
 from scheduler.storage.etcd.connection import EtcdConnection

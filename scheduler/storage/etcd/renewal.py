@@ -11,7 +11,7 @@ from typing import Self
 
 from etcd3aio._protobuf import LeaseGrantRequest, LeaseKeepAliveRequest, LeaseRevokeRequest
 
-from scheduler.storage.etcd.backoff import Backoff
+from scheduler.storage.backoff import Backoff
 from scheduler.storage.etcd.connection import EtcdConnection
 from scheduler.storage.etcd.errors import EtcdError, EtcdUnavailable, LeaseNotFound
 from scheduler.storage.etcd.lease import Lease

@@ -14,7 +14,7 @@ from typing import Any, Self
 from etcd3aio._protobuf import WatchCreateRequest, WatchRequest
 from etcd3aio.kv import prefix_range_end
 
-from scheduler.storage.etcd.backoff import Backoff
+from scheduler.storage.backoff import Backoff
 from scheduler.storage.etcd.change import Change, Changes, Delete, Put, difference
 from scheduler.storage.etcd.connection import EtcdConnection
 from scheduler.storage.etcd.errors import EtcdUnauthenticated, EtcdUnavailable

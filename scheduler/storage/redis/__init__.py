@@ -1,17 +1,19 @@
 """Redis or Valkey: lanes, hints and their epoch. Nothing here is the truth; all of it can be built again."""
 
-from scheduler.storage.redis.connection import connect
-from scheduler.storage.redis.entries import Entry, LaneDepth, Quota
-from scheduler.storage.redis.epoch import LaneEpoch, StaleTerm
-from scheduler.storage.redis.hint_stream import HintStream
-from scheduler.storage.redis.hints import (
+from scheduler.storage.epoch import StaleTerm
+from scheduler.storage.hints import (
     CancelRequested,
     Hint,
-    Hints,
     LanesFilled,
     Reconnected,
     TasksFinished,
 )
+from scheduler.storage.lanes import Entry, LaneDepth, Quota
+from scheduler.storage.redis.connection import connect
+from scheduler.storage.redis.delivery import RedisDelivery
+from scheduler.storage.redis.epoch import LaneEpoch
+from scheduler.storage.redis.hint_stream import HintStream
+from scheduler.storage.redis.hints import Hints
 from scheduler.storage.redis.keys import Keys
 from scheduler.storage.redis.lanes import LaneStore
 
@@ -28,6 +30,7 @@ __all__ = [
     "LanesFilled",
     "Quota",
     "Reconnected",
+    "RedisDelivery",
     "StaleTerm",
     "TasksFinished",
     "connect",

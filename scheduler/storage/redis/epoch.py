@@ -1,10 +1,11 @@
-"""The lanes' epoch: whether Redis still is the server, and holds the data, that the leader filled."""
+"""The lanes' epoch in Redis."""
 
 import uuid
 from typing import Any
 
 from redis.asyncio import Redis
 
+from scheduler.storage.epoch import StaleTerm
 from scheduler.storage.redis.batch import Batch
 from scheduler.storage.redis.keys import Keys
 from scheduler.storage.redis.script import Script
@@ -12,15 +13,9 @@ from scheduler.storage.redis.script import Script
 _BEGIN = Script.load("begin_epoch")
 
 
-class StaleTerm(Exception):
-    """A leader of a later term has begun an epoch."""
-
-
 class LaneEpoch:
-    """A word that changes whenever entries may have been lost: by a wipe, a restart or a failover.
-
-    It joins a random key, which a wipe takes away, with the server's run id, which no other server and no second start
-    has. Every method raises StoreUnavailable while Redis is away.
+    """Joins a random key, which a wipe takes away, with the server's run id, which no other server and no second start
+    has. See scheduler.storage.epoch.LaneEpoch.
     """
 
     def __init__(self, redis: Redis, keys: Keys) -> None:

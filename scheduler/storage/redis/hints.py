@@ -1,83 +1,13 @@
-"""Hints that somebody should look: one small pub/sub message for a whole batch, and it may be lost."""
+"""Hints over pub/sub."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import orjson
 from redis.asyncio import Redis
 
+from scheduler.storage.hints import CancelRequested, LanesFilled, Message, TasksFinished
 from scheduler.storage.redis.batch import Batch
 from scheduler.storage.redis.keys import Keys
-
-
-@dataclass(frozen=True, slots=True)
-class LanesFilled:
-    """Lanes that got entries."""
-
-    names: tuple[str, ...]
-
-    def encode(self) -> bytes:
-        """The message's bytes: a JSON array, since selectors hold all kinds of characters."""
-        return orjson.dumps(self.names)
-
-    @classmethod
-    def decode(cls, data: bytes) -> "LanesFilled":
-        """The message of its bytes."""
-        return cls(tuple(orjson.loads(data)))
-
-
-@dataclass(frozen=True, slots=True)
-class TasksFinished:
-    """Tasks that became terminal, as `raw` bytes: ids with a space between.
-
-    Most readers wait for few tasks or none and need not take the message apart.
-    """
-
-    raw: bytes
-
-    @property
-    def ids(self) -> list[str]:
-        """The tasks' ids."""
-        return self.raw.decode().split()
-
-    def encode(self) -> bytes:
-        """The message's bytes."""
-        return self.raw
-
-    @classmethod
-    def of(cls, ids: Iterable[str]) -> "TasksFinished":
-        """The message for these ids."""
-        return cls(" ".join(ids).encode())
-
-    @classmethod
-    def decode(cls, data: bytes) -> "TasksFinished":
-        """The message of its bytes."""
-        return cls(data)
-
-
-@dataclass(frozen=True, slots=True)
-class CancelRequested:
-    """Running tasks that somebody asked to cancel."""
-
-    ids: tuple[str, ...]
-
-    def encode(self) -> bytes:
-        """The message's bytes: ids with a space between."""
-        return " ".join(self.ids).encode()
-
-    @classmethod
-    def decode(cls, data: bytes) -> "CancelRequested":
-        """The message of its bytes."""
-        return cls(tuple(data.decode().split()))
-
-
-@dataclass(frozen=True, slots=True)
-class Reconnected:
-    """The stream of hints begins or goes on; any number of them may have been missed before."""
-
-
-Message = LanesFilled | TasksFinished | CancelRequested
-Hint = Message | Reconnected
 
 
 def channel(keys: Keys, kind: type[Message]) -> str:
@@ -90,8 +20,26 @@ def channel(keys: Keys, kind: type[Message]) -> str:
     return channels[kind]
 
 
+def encoded(message: Message) -> bytes:
+    """The message's bytes: ids with a space between, or names in JSON, since selectors hold all kinds of characters."""
+    match message:
+        case LanesFilled(names):
+            return orjson.dumps(names)
+        case TasksFinished(raw):
+            return raw
+        case CancelRequested(ids):
+            return " ".join(ids).encode()
+
+
+def decoded(kind: type[Message], data: bytes) -> Message:
+    """The message of its bytes."""
+    if kind is LanesFilled:
+        return LanesFilled(tuple(orjson.loads(data)))
+    return TasksFinished(data) if kind is TasksFinished else CancelRequested(tuple(data.decode().split()))
+
+
 class Hints:
-    """Gives hints. Every method raises StoreUnavailable while Redis is away; callers need not repeat it."""
+    """See scheduler.storage.hints.Hints."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
@@ -114,5 +62,5 @@ class Hints:
 
     async def _give(self, message: Message) -> None:
         batch = Batch(self._redis)
-        batch.add("PUBLISH", channel(self._keys, type(message)), message.encode())
+        batch.add("PUBLISH", channel(self._keys, type(message)), encoded(message))
         await batch.send()

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from scheduler.storage.lanes import tag
+
 GROUP = "dispatchers"
 """The consumer group of every lane."""
 
@@ -12,15 +14,12 @@ class Keys:
 
     prefix: str = "taskyard"
 
-    @staticmethod
-    def tag(lane: str) -> str:
-        """The `namespace/queue` of a lane's name: lanes with the same tag share a slot of Redis Cluster."""
-        namespace, queue, _ = lane.split("/", 2)
-        return f"{namespace}/{queue}"
-
     def lane(self, lane: str) -> str:
-        """The stream of a lane's name. Raises ValueError for what is not the name of a lane."""
-        return f"{self.prefix}:{{{self.tag(lane)}}}:lane:{lane}"
+        """The stream of a lane's name: lanes with the same tag share a slot of Redis Cluster.
+
+        Raises ValueError for what is not the name of a lane.
+        """
+        return f"{self.prefix}:{{{tag(lane)}}}:lane:{lane}"
 
     @property
     def lanes(self) -> str:

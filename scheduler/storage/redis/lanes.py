@@ -8,12 +8,14 @@ import orjson
 from redis.asyncio import Redis
 from redis.typing import EncodableT
 
+from scheduler.storage.hints import LanesFilled
+from scheduler.storage.lanes import Entry, LaneDepth, Quota, by_lane, tag
 from scheduler.storage.redis.batch import Batch
-from scheduler.storage.redis.entries import Entry, LaneDepth, Quota, by_lane, unpacked
-from scheduler.storage.redis.hints import LanesFilled
+from scheduler.storage.redis.entries import unpacked
+from scheduler.storage.redis.hints import encoded
 from scheduler.storage.redis.keys import GROUP, Keys
 from scheduler.storage.redis.script import Script
-from scheduler.storage.redis.shares import grouped, rotated, split
+from scheduler.storage.shares import Takes, grouped
 
 _PUBLISH = Script.load("publish")
 _TAKE = Script.load("take")
@@ -36,17 +38,13 @@ def _chunks(items: Iterable[AnyItem]) -> Iterator[list[AnyItem]]:
 
 
 class LaneStore:
-    """The lanes of one cluster, named as `Lane.name` does.
-
-    Every method raises StoreUnavailable while Redis is away; what was asked has then happened or not, and may be asked
-    again. An entry can reach readers more than once and be lost when Redis is: only Postgres knows.
-    """
+    """See scheduler.storage.lanes.LaneStore."""
 
     def __init__(self, redis: Redis, keys: Keys, *, consumer_idle_ms: int = 3_600_000) -> None:
         self._redis = redis
         self._keys = keys
         self._consumer_idle_ms = consumer_idle_ms
-        self._turn = 0
+        self._takes = Takes()
 
     async def publish(self, entries: Mapping[str, Sequence[tuple[str, int]]]) -> None:
         """Appends (task id, attempt) pairs to the lanes they are listed under, and hints once for all."""
@@ -69,17 +67,7 @@ class LaneStore:
         """
         if budget <= 0 or not plan:
             return []
-        queues = rotated(grouped(plan, lambda quota: self._keys.tag(quota.lane)), self._turn)
-        self._turn += 1
-        shares = split(budget, [sum(quota.count for quota in queue) for queue in queues])
-        answers = await self._take(consumer, queues, shares)
-        taken = list(chain.from_iterable(answers))
-        for queue, share, answer in zip(queues, shares, answers, strict=True):
-            left = budget - len(taken)
-            # A queue that gave less than it was asked for is empty.
-            if left and len(answer) == share:
-                taken += (await self._take(consumer, [queue], [left]))[0]
-        return taken
+        return await self._takes.take(plan, budget, lambda queues, asked: self._take(consumer, queues, asked))
 
     async def ack(self, entries: Iterable[Entry]) -> None:
         """Forgets entries that were dealt with."""
@@ -109,7 +97,7 @@ class LaneStore:
         They are pending for `consumer` then. Also forgets consumers that hold nothing and have been silent for an hour.
         """
         entries: list[Entry] = []
-        for queue in grouped(lanes, self._keys.tag):
+        for queue in grouped(lanes, tag):
             position, cursor = 1, b"0-0"
             while position and len(entries) < budget:
                 arguments = (GROUP, consumer, idle_ms, budget - len(entries), position, cursor, self._consumer_idle_ms)
@@ -127,7 +115,7 @@ class LaneStore:
 
     async def depths(self, lanes: Collection[str]) -> dict[str, LaneDepth]:
         """How full each lane is; a lane that is not there has depth 0."""
-        queues = grouped(lanes, self._keys.tag)
+        queues = grouped(lanes, tag)
         batch = Batch(self._redis)
         for queue in queues:
             batch.call(_DEPTH, self._streams(queue), [GROUP])
@@ -164,4 +152,4 @@ class LaneStore:
         return [self._keys.lane(lane) for lane in lanes]
 
     def _hint(self, batch: Batch, lanes: Sequence[str]) -> None:
-        batch.add("PUBLISH", self._keys.lanes_filled, LanesFilled(tuple(lanes)).encode())
+        batch.add("PUBLISH", self._keys.lanes_filled, encoded(LanesFilled(tuple(lanes))))

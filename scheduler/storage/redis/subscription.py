@@ -1,46 +1,43 @@
 """One connection that listens to channels."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, Self
+from collections.abc import Mapping, Sequence
+from typing import Self
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
+from scheduler.storage.hints import Message
 from scheduler.storage.redis.connection import available
+from scheduler.storage.redis.hints import channel, decoded
+from scheduler.storage.redis.keys import Keys
 from scheduler.storage.unavailable import StoreUnavailable
-
-
-class Heard(NamedTuple):
-    """A message as it came."""
-
-    channel: str
-    data: bytes
 
 
 class Subscription:
     """Channels subscribed to on one connection; of no use any more once it has raised StoreUnavailable."""
 
-    def __init__(self, redis: Redis, pubsub: PubSub, quiet: float) -> None:
+    def __init__(self, redis: Redis, pubsub: PubSub, kinds: Mapping[str, type[Message]], quiet: float) -> None:
         self._redis = redis
         self._pubsub = pubsub
+        self._kinds = kinds
         self._quiet = quiet
         self._pinged = False
 
     @classmethod
-    async def open(cls, redis: Redis, channels: Sequence[str], quiet: float) -> Self:
+    async def open(cls, redis: Redis, keys: Keys, kinds: Sequence[type[Message]], quiet: float) -> Self:
         """Subscribes and waits until the server has confirmed; raises StoreUnavailable.
 
         After `quiet` seconds without a message the server is asked whether it is there, and has as long to answer.
         """
-        subscription = cls(redis, redis.pubsub(), quiet)
+        subscription = cls(redis, redis.pubsub(), {channel(keys, kind): kind for kind in kinds}, quiet)
         try:
-            await subscription._subscribe(channels)
+            await subscription._subscribe()
         except BaseException:
             await subscription.aclose()
             raise
         return subscription
 
-    async def next(self) -> Heard:
+    async def next(self) -> Message:
         """The next message; may be cancelled and called again. Raises StoreUnavailable when the connection is lost."""
         while True:
             async with available(self._redis):
@@ -50,17 +47,17 @@ class Subscription:
                     continue
             self._pinged = False
             if message["type"] == "message":
-                return Heard(message["channel"].decode(), message["data"])
+                return decoded(self._kinds[message["channel"].decode()], message["data"])
 
     async def aclose(self) -> None:
         """Closes the connection."""
         async with available(self._redis):
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
-    async def _subscribe(self, channels: Sequence[str]) -> None:
+    async def _subscribe(self) -> None:
         async with available(self._redis):
-            await self._pubsub.subscribe(*channels)
-            for _ in channels:
+            await self._pubsub.subscribe(*self._kinds)
+            for _ in self._kinds:
                 if await self._pubsub.get_message(timeout=self._quiet) is None:
                     raise StoreUnavailable("redis", f"no subscription within {self._quiet:g} s")
 

@@ -5,9 +5,9 @@ import asyncio
 import grpc
 import pytest
 
+from scheduler.storage.hints import CancelRequested, Reconnected, TasksFinished
 from scheduler.storage.redis.connection import connect
 from scheduler.storage.redis.hint_stream import HintStream
-from scheduler.storage.redis.hints import CancelRequested, Reconnected, TasksFinished
 from scheduler.storage.redis.keys import Keys
 from scheduler.wire.gen import task_pb2, task_service_pb2
 from taskyard_server.dev.valkey import Valkey

@@ -1,4 +1,4 @@
-"""How long to wait before trying etcd again."""
+"""How long to wait before trying a store again."""
 
 from __future__ import annotations
 

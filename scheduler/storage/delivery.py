@@ -1,0 +1,27 @@
+"""The way from the task store to the dispatchers, noun by noun."""
+
+from typing import Protocol
+
+from scheduler.storage.epoch import LaneEpoch
+from scheduler.storage.hint_stream import HintStream
+from scheduler.storage.hints import Hints, Message
+from scheduler.storage.lanes import LaneStore
+
+
+class Delivery(Protocol):
+    """Lanes and hints as one process reaches them: Redis, or memory in a simulation. Nothing in it is the truth."""
+
+    @property
+    def lanes(self) -> LaneStore:
+        """The lanes."""
+
+    @property
+    def epoch(self) -> LaneEpoch:
+        """Whether the lanes still have what was published."""
+
+    @property
+    def hints(self) -> Hints:
+        """Tells others."""
+
+    def listen(self, *kinds: type[Message]) -> HintStream:
+        """What others tell, of these kinds."""
