@@ -8,11 +8,51 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from chaos.checks import (
+    attempts,
+    budgets,
+    cancels,
+    capacity,
+    fencing,
+    idempotency,
+    loss,
+    outcomes,
+    overlap,
+    phantoms,
+    placement,
+    reads,
+    recovery,
+    rest,
+    terms,
+    times,
+)
 from chaos.checks.violation import Check, Violation
 from chaos.history.record import History
 from chaos.history.stories import stories
 
 __all__ = ["Check", "Verdict", "Violation", "all_checks", "verdict"]
+
+_CHECKS: Mapping[str, Check] = {
+    module.NAME: module.check
+    for module in (
+        loss,
+        phantoms,
+        idempotency,
+        attempts,
+        outcomes,
+        fencing,
+        overlap,
+        capacity,
+        placement,
+        times,
+        budgets,
+        terms,
+        cancels,
+        reads,
+        recovery,
+        rest,
+    )
+}
 
 _STORIES = 50
 """Violations whose story is told; one cause tends to break a thousand tasks in the same way."""
@@ -31,13 +71,13 @@ class Verdict(NamedTuple):
 
 
 def all_checks() -> Mapping[str, Check]:
-    """The checks by their invariants' names."""
-    return {}
+    """The checks by their invariants' names, in the order of the invariants."""
+    return _CHECKS
 
 
-def verdict(history: History, checks: Mapping[str, Check] | None = None) -> Verdict:
+def verdict(history: History, checks: Mapping[str, Check] = _CHECKS) -> Verdict:
     """Runs the checks (default: all) and tells the stories of the first violations."""
-    found = [violation for check in (checks or all_checks()).values() for violation in check(history)]
+    found = [violation for check in checks.values() for violation in check(history)]
     told = _with_stories(history, found[:_STORIES])
     return Verdict((*told, *found[_STORIES:]), Counter(violation.invariant for violation in found))
 

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"})
 WAITING = frozenset({"SCHEDULED", "BLOCKED", "QUEUED"})
+EVERY = "*"
+"""The task of a bulk call whose answer, and with it the ids of the tasks, was lost."""
 
 
 class Phase(StrEnum):
@@ -84,7 +86,10 @@ class Started(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A worker ended an attempt, by its own log; written before the result is sent."""
+    """A worker ended an attempt, by its own log; written before the result is sent.
+
+    `outcome` is SUCCEEDED, FAILED, HOPELESS (failed, and no other attempt may help) or STOPPED.
+    """
 
     at: float
     worker: str

@@ -28,6 +28,7 @@ class Facts:
         clock_tolerance: by how much the database's clock may have been set back during the run.
         healed_at: when the last fault was taken back and all parts ran again; None if recovery isn't to be judged.
         drained: whether the run waited for all tasks to end, so that what has not ended is lost.
+        worker_logs: whether all workers kept logs; without, what they say can't be compared.
     """
 
     crashes_allowed: int = 3
@@ -37,6 +38,7 @@ class Facts:
     clock_tolerance: float = 0.0
     healed_at: float | None = None
     drained: bool = True
+    worker_logs: bool = True
 
 
 @dataclass(slots=True)

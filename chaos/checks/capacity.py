@@ -1,0 +1,40 @@
+"""8 Capacity: no session holds more attempts than it has slots."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from chaos.checks.timeline import timeline
+from chaos.checks.violation import Violation
+from chaos.history.events import SessionChange
+from chaos.history.record import History
+
+NAME = "capacity"
+
+
+def check(history: History) -> Iterator[Violation]:
+    """After each claim the session's open attempts are at most its slots; it is live, and doesn't drain."""
+    sessions: dict[str, SessionChange] = {}
+    held: dict[str, str] = {}
+    open_attempts: Counter[str] = Counter()
+    for change in timeline(history.transitions, history.sessions):
+        if isinstance(change, SessionChange):
+            sessions[change.session] = change
+            continue
+        if change.old == "RUNNING" and change.new != "RUNNING" and change.task in held:
+            open_attempts[held.pop(change.task)] -= 1
+        elif change.new == "RUNNING" and change.old != "RUNNING" and change.session:
+            session = sessions.get(change.session)
+            held[change.task] = change.session
+            open_attempts[change.session] += 1
+            if wrong := _wrong(session, open_attempts[change.session]):
+                yield Violation(NAME, f"session {change.session} claimed {change.task}, but {wrong}", change.task)
+
+
+def _wrong(session: SessionChange | None, count: int) -> str | None:
+    if session is None:
+        return "it never said hello"
+    if not session.live:
+        return f"it was given up ({session.reason})"
+    if session.draining:
+        return "it takes no more tasks"
+    return f"has {count} for {session.slots} slots" if count > session.slots else None
