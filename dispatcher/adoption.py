@@ -9,7 +9,7 @@ from scheduler.clock import Clock
 from scheduler.domain import limits, selectors, submission
 from scheduler.domain.matching import Capabilities
 from scheduler.domain.violations import Violation
-from scheduler.storage.postgres.sessions import Held, SessionRecord, Sessions
+from scheduler.storage.sessions import Held, SessionRecord, Sessions
 from scheduler.telemetry import Runner
 from scheduler.wire.gen import worker_service_pb2 as wire
 

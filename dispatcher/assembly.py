@@ -27,14 +27,8 @@ from dispatcher.stream import SessionStreams
 from dispatcher.upkeep import Upkeep
 from scheduler.clock import Clock
 from scheduler.publication import Publication
-from scheduler.storage.postgres.changes import Changes
-from scheduler.storage.postgres.claims import Claims
-from scheduler.storage.postgres.outbox import Outbox
-from scheduler.storage.postgres.sessions import Sessions
-from scheduler.storage.redis.epoch import LaneEpoch
-from scheduler.storage.redis.hint_stream import HintStream
-from scheduler.storage.redis.hints import CancelRequested, Hints, LanesFilled
-from scheduler.storage.redis.lanes import LaneStore
+from scheduler.storage.hint_stream import HintStream
+from scheduler.storage.hints import CancelRequested, LanesFilled
 from scheduler.telemetry import Telemetry
 
 
@@ -59,54 +53,24 @@ class Assembly:
         return f"{socket.gethostname() if host in ('', '0.0.0.0', '[::]') else host}:{port}"
 
     @cached_property
-    def sessions(self) -> Sessions:
-        """Sessions as Postgres knows them."""
-        return Sessions(self.stores.database)
-
-    @cached_property
-    def changes(self) -> Changes:
-        """Transitions in Postgres."""
-        return Changes(self.stores.database)
-
-    @cached_property
-    def claims(self) -> Claims:
-        """Claims in Postgres."""
-        return Claims(self.stores.database)
-
-    @cached_property
-    def outbox(self) -> Outbox:
-        """What must still reach the lanes."""
-        return Outbox(self.stores.database)
-
-    @cached_property
     def queues(self) -> QueueDefaults:
         """Retry defaults of queues."""
-        return QueueDefaults(self.stores.database)
-
-    @cached_property
-    def lanes(self) -> LaneStore:
-        """The lanes in Redis."""
-        return LaneStore(self.stores.redis, self.stores.keys)
-
-    @cached_property
-    def epoch(self) -> LaneEpoch:
-        """Whether Redis still has what was published."""
-        return LaneEpoch(self.stores.redis, self.stores.keys)
+        return QueueDefaults(self.stores.tasks.queues)
 
     @cached_property
     def hints(self) -> HintStream:
         """What others hint."""
-        return HintStream(self.stores.redis, self.stores.keys, LanesFilled, CancelRequested)
+        return self.stores.delivery.listen(LanesFilled, CancelRequested)
 
     @cached_property
     def publication(self) -> Publication:
         """From the outbox to the lanes."""
-        return Publication(self.lanes, self.outbox)
+        return Publication(self.stores.delivery.lanes, self.stores.tasks.outbox)
 
     @cached_property
     def announcements(self) -> Announcements:
         """Tells waiting clients."""
-        return Announcements(Hints(self.stores.redis, self.stores.keys))
+        return Announcements(self.stores.delivery.hints)
 
     @cached_property
     def board(self) -> LaneBoard:
@@ -127,9 +91,7 @@ class Assembly:
     def loss(self) -> Loss:
         """Gives sessions up."""
         return Loss(
-            database=self.stores.database,
-            sessions=self.sessions,
-            changes=self.changes,
+            transactions=self.stores.tasks,
             publication=self.publication,
             announcements=self.announcements,
             telemetry=self.telemetry,
@@ -144,7 +106,7 @@ class Assembly:
     def completion(self) -> Completion:
         """Outcomes."""
         return Completion(
-            changes=self.changes,
+            changes=self.stores.tasks.changes,
             publication=self.publication,
             announcements=self.announcements,
             queues=self.queues,
@@ -156,7 +118,7 @@ class Assembly:
     @cached_property
     def resending(self) -> Resending:
         """What sessions lack."""
-        return Resending(self.sessions, self.clock)
+        return Resending(self.stores.tasks.sessions, self.clock)
 
     @cached_property
     def claiming(self) -> Claiming:
@@ -164,8 +126,8 @@ class Assembly:
         return Claiming(
             consumer=self.id,
             board=self.board,
-            lanes=self.lanes,
-            claims=self.claims,
+            lanes=self.stores.delivery.lanes,
+            claims=self.stores.tasks.claims,
             resending=self.resending,
             telemetry=self.telemetry,
             clock=self.clock,
@@ -177,7 +139,7 @@ class Assembly:
         """Level-triggered checks."""
         return Upkeep(
             roster=self.roster,
-            sessions=self.sessions,
+            sessions=self.stores.tasks.sessions,
             resending=self.resending,
             completion=self.completion,
             queues=self.queues,
@@ -191,9 +153,9 @@ class Assembly:
             consumer=self.id,
             claiming=self.claiming,
             board=self.board,
-            lanes=self.lanes,
-            claims=self.claims,
-            database=self.stores.database,
+            lanes=self.stores.delivery.lanes,
+            claims=self.stores.tasks.claims,
+            transactions=self.stores.tasks,
             upkeep=self.upkeep,
             clock=self.clock,
             woken=self.woken,
@@ -202,7 +164,7 @@ class Assembly:
     @cached_property
     def progress(self) -> ProgressReports:
         """Progress of handlers."""
-        return ProgressReports(self.changes, self.clock)
+        return ProgressReports(self.stores.tasks.changes, self.clock)
 
     @cached_property
     def streams(self) -> SessionStreams:
@@ -211,12 +173,12 @@ class Assembly:
             dispatcher=self.id,
             settings=self.settings,
             roster=self.roster,
-            adoption=Adoption(self.id, self.sessions, self.clock),
+            adoption=Adoption(self.id, self.stores.tasks.sessions, self.clock),
             completion=self.completion,
             departure=self.departure,
             presence=self.presence,
             progress=self.progress,
-            sessions=self.sessions,
+            sessions=self.stores.tasks.sessions,
             clock=self.clock,
             arrived=self._arrived,
         )
@@ -234,10 +196,10 @@ class Assembly:
         """The leader's duties."""
         return rota(
             self.id,
-            database=self.stores.duties,
+            store=self.stores.duties,
             etcd=self.stores.etcd,
-            lanes=self.lanes,
-            epoch=self.epoch,
+            lanes=self.stores.delivery.lanes,
+            epoch=self.stores.delivery.epoch,
             loss=self.loss,
             publication=self.publication,
             announce=self.announcements.finished,

@@ -15,9 +15,8 @@ from scheduler import failpoints
 from scheduler.background import Background
 from scheduler.batcher import Batcher
 from scheduler.clock import Clock
-from scheduler.storage.postgres.claims import Bid, Claimed, Claims, Head
-from scheduler.storage.redis.entries import Entry
-from scheduler.storage.redis.lanes import LaneStore
+from scheduler.storage.claims import Bid, Claimed, Claims, Head
+from scheduler.storage.lanes import Entry, LaneStore
 from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.telemetry import Claim, Telemetry
 

@@ -17,7 +17,7 @@ from scheduler.domain.task import Outcome, TaskError, TaskState
 from scheduler.domain.transitions import Event, Failed, Released, Snapshot, Succeeded, decide
 from scheduler.domain.violations import Violation
 from scheduler.publication import Publication
-from scheduler.storage.postgres.changes import Changes, Standing
+from scheduler.storage.changes import Changes, Standing
 from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.telemetry import Ended, Telemetry
 from scheduler.wire.gen import worker_service_pb2 as wire

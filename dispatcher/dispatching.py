@@ -7,11 +7,11 @@ from dispatcher.claiming import Claiming
 from dispatcher.lanes import LaneBoard
 from dispatcher.upkeep import Upkeep
 from scheduler.clock import Clock
-from scheduler.storage.postgres.claims import Claims
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.redis.hint_stream import HintStream
-from scheduler.storage.redis.hints import CancelRequested, LanesFilled
-from scheduler.storage.redis.lanes import LaneStore
+from scheduler.storage.claims import Claims
+from scheduler.storage.hint_stream import HintStream
+from scheduler.storage.hints import CancelRequested, LanesFilled
+from scheduler.storage.lanes import LaneStore
+from scheduler.storage.transaction import Transactions
 from scheduler.storage.unavailable import StoreUnavailable
 
 _log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Dispatching:
         board: LaneBoard,
         lanes: LaneStore,
         claims: Claims,
-        database: Database,
+        transactions: Transactions,
         upkeep: Upkeep,
         clock: Clock,
         woken: asyncio.Event,
@@ -49,7 +49,7 @@ class Dispatching:
         self._board = board
         self._lanes = lanes
         self._claims = claims
-        self._database = database
+        self._transactions = transactions
         self._upkeep = upkeep
         self._clock = clock
         self._woken = woken
@@ -108,7 +108,7 @@ class Dispatching:
         """Entries must not be read while they cannot be claimed: they would all end up pending."""
         while self._claiming.interrupted:
             try:
-                await self._database.ping()
+                await self._transactions.ping()
             except StoreUnavailable:
                 await self._clock.sleep(AWAY_POLL)
             else:

@@ -8,7 +8,7 @@ from scheduler.domain import limits, submission
 from scheduler.domain.task import TaskError
 from scheduler.domain.transitions import Failed, Stopped, Succeeded
 from scheduler.domain.violations import Violation
-from scheduler.storage.postgres.claims import Claimed
+from scheduler.storage.claims import Claimed
 from scheduler.wire.gen.worker_service_pb2 import Assignment, Stop, StopReason, TaskResult
 
 

@@ -10,9 +10,9 @@ from dispatcher.requeue import lane_entries
 from scheduler.domain.task import TaskState
 from scheduler.domain.transitions import Lost, Snapshot, decide
 from scheduler.publication import Publication
-from scheduler.storage.postgres.changes import Changes
-from scheduler.storage.postgres.database import Connection, Database, retried
-from scheduler.storage.postgres.sessions import Held, Sessions
+from scheduler.storage.retrying import retried
+from scheduler.storage.sessions import Held
+from scheduler.storage.transaction import Transaction, Transactions
 from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.telemetry import Ended, Runner, Telemetry
 
@@ -20,29 +20,25 @@ _log = logging.getLogger(__name__)
 
 
 class Loss:
-    """Ends sessions in Postgres and requeues their RUNNING tasks in the same transaction."""
+    """Ends sessions in the task store and requeues their RUNNING tasks in the same transaction."""
 
     def __init__(
         self,
         *,
-        database: Database,
-        sessions: Sessions,
-        changes: Changes,
+        transactions: Transactions,
         publication: Publication,
         announcements: Announcements,
         telemetry: Telemetry,
     ) -> None:
-        self._database = database
-        self._sessions = sessions
-        self._changes = changes
+        self._transactions = transactions
         self._publication = publication
         self._announcements = announcements
         self._telemetry = telemetry
 
     async def possible(self) -> bool:
-        """Whether Postgres answers."""
+        """Whether the task store answers."""
         try:
-            await self._database.ping()
+            await self._transactions.ping()
         except StoreUnavailable:
             return False
         return True
@@ -51,8 +47,8 @@ class Loss:
         """Give the session up if that generation still lives; raises StoreUnavailable."""
 
         async def once() -> bool:
-            async with self._database.transaction() as connection:
-                ended = await self.lose_within(connection, session, generation, reason)
+            async with self._transactions.transaction() as transaction:
+                ended = await self.lose_within(transaction, session, generation, reason)
             for publish in ended or ():
                 publish()
             return ended is not None
@@ -60,14 +56,14 @@ class Loss:
         return await retried(once)
 
     async def lose_within(
-        self, connection: Connection, session: str, generation: int, reason: str
+        self, transaction: Transaction, session: str, generation: int, reason: str
     ) -> list[Callable[[], None]] | None:
         """The same inside a caller's transaction; call what comes back once it has committed. None: it still lives."""
-        if not await self._sessions.end(connection, session, generation, reason):
+        if not await transaction.end_session(session, generation, reason):
             return None
-        held = await self._sessions.held(session, connection)
+        held = await transaction.held(session)
         transitions = [decide(_snapshot(task), Lost(), random.random) for task in held]
-        applied = await self._changes.apply(transitions, connection)
+        applied = await transaction.apply(transitions)
         runner = Runner(session, "", "")
         ends = [
             Ended(transition, row.task.lane, runner, None, row.task.traceparent)

@@ -5,7 +5,7 @@ import logging
 from dispatcher.membership import SessionRegistry
 from dispatcher.sessions import Session
 from scheduler.background import Background
-from scheduler.storage.postgres.sessions import SessionRecord
+from scheduler.storage.sessions import SessionRecord
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import orjson
 
 from dispatcher.sessions import Session
 from scheduler.clock import Clock
-from scheduler.storage.postgres.changes import Changes
+from scheduler.storage.changes import Changes
 from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.wire.gen.worker_service_pb2 import TaskProgress
 

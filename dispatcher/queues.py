@@ -1,15 +1,14 @@
-"""Retry defaults of queues, as last read from Postgres."""
+"""Retry defaults of queues, as last read from the task store."""
 
 from scheduler.domain.task import RetryPolicy
-from scheduler.storage.postgres import codec
-from scheduler.storage.postgres.database import Database
+from scheduler.storage.queues import StoredQueues
 
 
 class QueueDefaults:
     """A small cache; queues are few and change seldom."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, stored: StoredQueues) -> None:
+        self._stored = stored
         self._retry: dict[tuple[str, str], RetryPolicy | None] = {}
 
     def retry(self, namespace: str, queue: str) -> RetryPolicy | None:
@@ -18,5 +17,4 @@ class QueueDefaults:
 
     async def refresh(self) -> None:
         """Read the settings again; raises StoreUnavailable."""
-        found = await self._database.fetch("SELECT namespace, name, retry FROM taskyard.queue WHERE retry IS NOT NULL")
-        self._retry = {(row[0], row[1]): codec.load_retry(row[2]) for row in found}
+        self._retry = await self._stored.retries()

@@ -15,8 +15,8 @@ class Readings:
     def __init__(self, parts: Assembly) -> None:
         self._parts = parts
         pings: dict[str, Ping] = {
-            "postgres": parts.stores.database.ping,
-            "redis": parts.epoch.current,
+            "postgres": parts.stores.tasks.ping,
+            "redis": parts.stores.delivery.epoch.current,
             "etcd": partial(parts.stores.etcd.kv.get, parts.stores.etcd.keys.config),
         }
         self.stores: Observation[dict[str, bool]] = Observation(partial(reachable, pings), {}, parts.clock)
@@ -35,7 +35,7 @@ class Readings:
         """The leader tells, so that a sum over all dispatchers is right."""
         if not self._parts.elector.is_leader:
             return _NO_ROWS
-        return OutboxReading(*await self._parts.outbox.backlog())
+        return OutboxReading(*await self._parts.stores.tasks.outbox.backlog())
 
     def _slots(self) -> SlotsReading:
         sessions = list(self._parts.roster)

@@ -5,7 +5,7 @@ import logging
 from dispatcher import frames
 from dispatcher.sessions import Running, Session
 from scheduler.clock import Clock
-from scheduler.storage.postgres.sessions import Sessions
+from scheduler.storage.sessions import Sessions
 
 _log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from scheduler.domain.matching import Capabilities
 from scheduler.domain.task import RetryPolicy, TaskState
 from scheduler.domain.transitions import Snapshot
-from scheduler.storage.postgres import codec
-from scheduler.storage.postgres.claims import Claimed
+from scheduler.storage import codec
+from scheduler.storage.claims import Claimed
 from scheduler.telemetry import Runner
 from scheduler.wire.gen.worker_service_pb2 import Assignment, DispatcherFrame, ResultAck, Stop
 

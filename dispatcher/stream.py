@@ -21,7 +21,7 @@ from scheduler.background import Background
 from scheduler.clock import Clock
 from scheduler.domain.transitions import Released
 from scheduler.domain.violations import Violation
-from scheduler.storage.postgres.sessions import NamespaceMismatch, Sessions
+from scheduler.storage.sessions import NamespaceMismatch, Sessions
 from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.wire.gen import worker_service_pb2 as wire
 from scheduler.wire.gen import worker_service_pb2_grpc

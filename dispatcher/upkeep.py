@@ -11,7 +11,7 @@ from dispatcher.sessions import Roster, Running, Session
 from scheduler.clock import Clock
 from scheduler.domain.task import TaskError
 from scheduler.domain.transitions import Failed, Stopped
-from scheduler.storage.postgres.sessions import Sessions
+from scheduler.storage.sessions import Sessions
 from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.wire.gen import worker_service_pb2 as wire
 

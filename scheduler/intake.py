@@ -12,7 +12,7 @@ from scheduler.batcher import Batcher
 from scheduler.domain.lanes import Lane
 from scheduler.domain.task import TaskSpec
 from scheduler.publication import Publication
-from scheduler.storage.postgres.submissions import Conflict, NewTask, Submissions, Submitted
+from scheduler.storage.submissions import Conflict, NewTask, Submissions, Submitted
 
 _BATCH = 2000
 """Tasks a transaction; beyond it the gain is small and latency grows."""

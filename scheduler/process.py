@@ -12,39 +12,17 @@ from typing import Any
 import uvloop
 
 from scheduler import failpoints, garbage
-from scheduler.api.admission import Admission
-from scheduler.api.cluster import Cluster
 from scheduler.api.grpc.server import GrpcServer
 from scheduler.api.listening import listen
-from scheduler.api.membership import EtcdMembership
-from scheduler.api.queues import Queues
-from scheduler.api.readiness import Readiness
 from scheduler.api.rest.server import RestServer
-from scheduler.api.services import Services
-from scheduler.api.submissions import SubmissionDesk
-from scheduler.api.tasks import Tasks
-from scheduler.api.waits import Waits
+from scheduler.assembly import Assembly
 from scheduler.background import Background
 from scheduler.clock import SystemClock
 from scheduler.domain.task import TaskState
-from scheduler.intake import Intake
 from scheduler.observation import Observation, Ping, reachable
-from scheduler.publication import Publication
 from scheduler.settings import SchedulerSettings
-from scheduler.storage.etcd import Etcd
-from scheduler.storage.postgres.changes import Changes
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.outbox import Outbox
-from scheduler.storage.postgres.queues import Queue, StoredQueues
-from scheduler.storage.postgres.submissions import Submissions
-from scheduler.storage.postgres.tasks import StoredTasks
-from scheduler.storage.postgres.workers import LiveWorkers
-from scheduler.storage.redis.connection import connect
-from scheduler.storage.redis.epoch import LaneEpoch
-from scheduler.storage.redis.hint_stream import HintStream
-from scheduler.storage.redis.hints import Hints, TasksFinished
-from scheduler.storage.redis.keys import Keys
-from scheduler.storage.redis.lanes import LaneStore
+from scheduler.storage.queues import Queue
+from scheduler.stores import Stores
 from scheduler.telemetry import QueueReading, Telemetry, probe_routes
 
 _log = logging.getLogger(__name__)
@@ -99,7 +77,6 @@ class Scheduler:
         """Serve both APIs; raises OSError for an address that cannot be had."""
         try:
             await self._open()
-            self._assemble()
             await self._serve()
         except BaseException:
             await self._background.cancel()
@@ -107,9 +84,9 @@ class Scheduler:
             raise
         for loop in (
             self._telemetry.lag.run(),
-            self.admission.run(),
-            self._waits.run(),
-            self._listen(),
+            self.parts.admission.run(),
+            self.parts.waits.run(),
+            self.parts.listen(),
             self._grpc.tell_health(),
             *(observation.run() for observation in self._observations),
         ):
@@ -118,89 +95,48 @@ class Scheduler:
     async def close(self) -> None:
         """Take no more requests, finish those under way within the drain timeout, and close the stores."""
         _log.info("scheduler stops")
-        self._readiness.drain()
-        self._waits.close()
+        self.parts.readiness.drain()
+        self.parts.waits.close()
         grace = self._settings.drain_timeout
         await asyncio.gather(self._grpc.stop(grace), self._rest.stop(grace))
-        await self._intake.close()
-        await self._publication.close()
+        await self.parts.intake.close()
+        await self.parts.publication.close()
         await self._background.cancel()
         await self._stores.aclose()
 
     async def _open(self) -> None:
-        settings = self._settings
-        self._database = await Database.open(
-            settings.postgres_url,
-            application=f"taskyard-scheduler-{settings.pod_name}",
-            connections=settings.postgres_connections,
-        )
-        self._stores.push_async_callback(self._database.close)
-        self._redis = connect(settings.redis_url)
-        self._stores.push_async_callback(self._redis.aclose)
-        self._etcd = await self._stores.enter_async_context(Etcd(settings.etcd))
+        stores = await self._stores.enter_async_context(Stores.open(self._settings))
+        self.parts = Assembly(self._settings, stores, self._telemetry)
+        self._observe()
 
-    def _assemble(self) -> None:
-        database, keys = self._database, Keys(self._settings.redis_prefix)
-        stored, outbox = StoredTasks(database), Outbox(database)
-        stored_queues = StoredQueues(database)
-        self._hint_stream = HintStream(self._redis, keys, TasksFinished)
-        self._publication = Publication(LaneStore(self._redis, keys), outbox)
-        self._intake = Intake(Submissions(database), self._publication)
-        self.admission = Admission(stored_queues, self._settings.max_backlog)
-        self._waits = Waits(stored)
-        self._readiness = Readiness(database.ping)
-        self._services = Services(
-            desk=SubmissionDesk(self._intake, self.admission, stored, self._telemetry),
-            tasks=Tasks(
-                database=database,
-                stored=stored,
-                changes=Changes(database),
-                outbox=outbox,
-                publication=self._publication,
-                waits=self._waits,
-                hints=Hints(self._redis, keys),
-                telemetry=self._telemetry,
-            ),
-            queues=Queues(stored_queues),
-            cluster=Cluster(EtcdMembership(self._etcd), LiveWorkers(database)),
-            readiness=self._readiness,
-        )
-        self._show_gauges(stored_queues, LaneEpoch(self._redis, keys))
-
-    def _show_gauges(self, queues: StoredQueues, epoch: LaneEpoch) -> None:
-        clock = SystemClock()
+    def _observe(self) -> None:
+        clock, stores = SystemClock(), self.parts.stores
 
         async def depths() -> list[QueueReading]:
-            return [_depth(queue) for queue in await queues.all()]
+            return [_depth(queue) for queue in await stores.tasks.queues.all()]
 
         pings: dict[str, Ping] = {
-            "postgres": self._database.ping,
-            "redis": epoch.current,
-            "etcd": partial(self._etcd.kv.get, self._etcd.keys.config),
+            "postgres": stores.tasks.ping,
+            "redis": stores.delivery.epoch.current,
+            "etcd": partial(stores.etcd.kv.get, stores.etcd.keys.config),
         }
         seen: Observation[list[QueueReading]] = Observation(depths, [], clock)
-        stores: Observation[dict[str, bool]] = Observation(partial(reachable, pings), {}, clock)
+        reached: Observation[dict[str, bool]] = Observation(partial(reachable, pings), {}, clock)
         gauges = self._telemetry.gauges
         gauges.queues = lambda: seen.last
-        gauges.stores = lambda: stores.last
-        self._observations = (seen, stores)
+        gauges.stores = lambda: reached.last
+        self._observations = (seen, reached)
 
     async def _serve(self) -> None:
-        settings, services = self._settings, self._services
+        settings, services = self._settings, self.parts.services
         listener, self.rest_address = listen(settings.rest_address)
         self._stores.callback(listener.close)
         self._grpc = GrpcServer(services)
         self.grpc_address = await self._grpc.start(settings.grpc_address)
         telemetry = self._telemetry
-        probes = probe_routes(telemetry.metrics, telemetry.lag.live, self._readiness.obstacle)
+        probes = probe_routes(telemetry.metrics, telemetry.lag.live, self.parts.readiness.obstacle)
         self._rest = RestServer(services, probes)
         await self._rest.start(listener)
-
-    async def _listen(self) -> None:
-        async with self._hint_stream as stream:
-            async for hint in stream:
-                if isinstance(hint, TasksFinished) and self._waits.anyone:
-                    self._waits.finished(hint.ids)
 
     async def _must_go_on(self, loop: Coroutine[Any, Any, Any]) -> None:
         try:

@@ -18,16 +18,11 @@ from dispatcher.duties.rota import DutyStalled, Rota
 from dispatcher.duties.suspicion import Patience
 from scheduler.clock import Clock
 from scheduler.publication import Publication
+from scheduler.storage.epoch import LaneEpoch
 from scheduler.storage.etcd import Etcd
-from scheduler.storage.postgres.changes import Changes
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.history import History, Keeping
-from scheduler.storage.postgres.leader import LeaderFence
-from scheduler.storage.postgres.outbox import Outbox
-from scheduler.storage.postgres.queued import QueuedTasks
-from scheduler.storage.postgres.sessions import Sessions
-from scheduler.storage.postgres.waiting import WaitingTasks
-from scheduler.storage.redis import LaneEpoch, LaneStore
+from scheduler.storage.history import Keeping
+from scheduler.storage.lanes import LaneStore
+from scheduler.storage.store import TaskStore
 from scheduler.telemetry import Telemetry
 
 __all__ = ["Duty", "DutyStalled", "Keeping", "Patience", "Rota", "rota"]
@@ -36,7 +31,7 @@ __all__ = ["Duty", "DutyStalled", "Keeping", "Patience", "Rota", "rota"]
 def rota(
     dispatcher: str,
     *,
-    database: Database,
+    store: TaskStore,
     etcd: Etcd,
     lanes: LaneStore,
     epoch: LaneEpoch,
@@ -50,26 +45,25 @@ def rota(
 ) -> Rota:
     """All duties of a leader; `dispatcher` is this process's id. Its `run` is what an Elector calls.
 
-    The duties run side by side: a database of their own keeps them from waiting for, and holding up, the hot path.
+    The duties run side by side: a store of their own keeps them from waiting for, and holding up, the hot path.
     """
-    fence = LeaderFence(database)
-    queued, waiting, changes = QueuedTasks(database), WaitingTasks(database), Changes(database)
+    fence = store.leader
 
     def passage(duty: str) -> Passage:
-        return Passage(Fenced(fence, duty), changes, telemetry)
+        return Passage(Fenced(fence, duty), telemetry)
 
     @asynccontextmanager
     async def enlist() -> AsyncIterator[Sequence[Duty]]:
         registrations = Registrations(etcd, clock)
         try:
             yield [
-                OutboxDuty(Fenced(fence, OutboxDuty.name), Outbox(database), lanes),
-                Promotion(passage(Promotion.name), waiting, publication),
-                Expiry(passage(Expiry.name), waiting, announce),
+                OutboxDuty(Fenced(fence, OutboxDuty.name), store.outbox, lanes),
+                Promotion(passage(Promotion.name), store.waiting, publication),
+                Expiry(passage(Expiry.name), store.waiting, announce),
                 registrations,
                 Reaping(
                     fenced=Fenced(fence, Reaping.name),
-                    sessions=Sessions(database),
+                    sessions=store.sessions,
                     registrations=registrations,
                     loss=loss,
                     clock=clock,
@@ -79,14 +73,19 @@ def rota(
                     fenced=Fenced(fence, Rebuild.name),
                     fence=fence,
                     epoch=epoch,
-                    queued=queued,
+                    queued=store.queued,
                     lanes=lanes,
                     clock=clock,
                 ),
                 Audit(
-                    fenced=Fenced(fence, Audit.name), fence=fence, epoch=epoch, queued=queued, lanes=lanes, clock=clock
+                    fenced=Fenced(fence, Audit.name),
+                    fence=fence,
+                    epoch=epoch,
+                    queued=store.queued,
+                    lanes=lanes,
+                    clock=clock,
                 ),
-                Retention(Fenced(fence, Retention.name), History(database), clock, keeping),
+                Retention(Fenced(fence, Retention.name), store.history, clock, keeping),
             ]
         finally:
             await registrations.close()

@@ -8,9 +8,10 @@ from dispatcher.duties.moment import first_id
 from dispatcher.duties.refill import Refill
 from dispatcher.leadership import Term
 from scheduler.clock import Clock
-from scheduler.storage.postgres.leader import LeaderFence
-from scheduler.storage.postgres.queued import QueuedTasks
-from scheduler.storage.redis import LaneEpoch, LaneStore
+from scheduler.storage.epoch import LaneEpoch
+from scheduler.storage.lanes import LaneStore
+from scheduler.storage.leader import LeaderFence
+from scheduler.storage.queued import QueuedTasks
 
 _log = logging.getLogger(__name__)
 

@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from dispatcher.duties.passage import PAGES, Passage
 from dispatcher.leadership import Term
 from scheduler.domain.transitions import Expired
-from scheduler.storage.postgres.waiting import WaitingTasks
+from scheduler.storage.tasks import Decidable
+from scheduler.storage.transaction import Transaction
+from scheduler.storage.waiting import WaitingTasks
 
 Announce = Callable[[Sequence[str]], None]
 """Tells whoever waits for these tasks that they are finished, without waiting for that."""
@@ -28,7 +30,11 @@ class Expiry:
             return
         for _ in range(PAGES):
             term.require()
-            passed = await self._passage.page(term, self._waiting.lock_expired, Expired())
+            passed = await self._passage.page(term, _lock, Expired())
             self._announce([task.snapshot.id for task in passed.tasks])
             if not passed.full:
                 return
+
+
+async def _lock(transaction: Transaction, limit: int) -> list[Decidable]:
+    return await transaction.lock_expired(limit)

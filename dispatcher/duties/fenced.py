@@ -5,31 +5,32 @@ from typing import TypeVar
 
 from dispatcher.leadership import Term
 from scheduler import failpoints
-from scheduler.storage.postgres.database import Connection, retried
-from scheduler.storage.postgres.leader import LeaderFence
+from scheduler.storage.leader import LeaderFence
+from scheduler.storage.retrying import retried
+from scheduler.storage.transaction import Transaction
 
 Result = TypeVar("Result")
 
 
 class Fenced:
-    """Transactions that hold the leader's row. Both methods raise TermOver (the fence's) and StoreUnavailable."""
+    """Transactions that hold the leader's term. Both methods raise TermOver (the fence's) and StoreUnavailable."""
 
     def __init__(self, fence: LeaderFence, duty: str) -> None:
         self._fence = fence
         self._place = f"duty-{duty}"
 
-    async def write(self, term: Term, change: Callable[[Connection], Awaitable[Result]]) -> Result:
-        """Make a change in a transaction of its own; again as a whole where Postgres chose it as a victim."""
+    async def write(self, term: Term, change: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        """Make a change in a transaction of its own; again as a whole where the store has undone it."""
 
         async def once() -> Result:
-            async with self._fence.duty(term.number) as connection:
-                result = await change(connection)
+            async with self._fence.duty(term.number) as transaction:
+                result = await change(transaction)
                 await failpoints.reach(self._place)
                 return result
 
         return await retried(once)
 
     async def check(self, term: Term) -> None:
-        """Raise TermOver if a newer term has begun: before acts outside Postgres, which no transaction can fence."""
+        """Raise TermOver if a newer term has begun: before acts elsewhere, which no transaction fences."""
         async with self._fence.duty(term.number):
             await failpoints.reach(self._place)

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 from dispatcher.duties.fenced import Fenced
 from dispatcher.leadership import Term
-from scheduler.storage.postgres.delivery import forget_outbox
-from scheduler.storage.postgres.outbox import Outbox
-from scheduler.storage.redis import LaneStore
+from scheduler.storage.lanes import LaneStore
+from scheduler.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 
@@ -45,4 +44,4 @@ class OutboxDuty:
                 return
 
     async def _forget(self, term: Term, ids: Sequence[int]) -> None:
-        await self._fenced.write(term, lambda connection: forget_outbox(connection, ids))
+        await self._fenced.write(term, lambda transaction: transaction.forget_outbox(ids))

@@ -8,9 +8,8 @@ from dispatcher.duties.fenced import Fenced
 from dispatcher.leadership import Term
 from scheduler.domain.task import TaskState
 from scheduler.domain.transitions import Due, Expired, Transition, decide
-from scheduler.storage.postgres.changes import Changes
-from scheduler.storage.postgres.database import Connection
-from scheduler.storage.postgres.waiting import Waiting
+from scheduler.storage.tasks import Decidable
+from scheduler.storage.transaction import Transaction
 from scheduler.telemetry import Moved, Telemetry
 
 PAGE = 1000
@@ -18,14 +17,14 @@ PAGE = 1000
 PAGES = 30
 """Most pages of one run."""
 
-Lock = Callable[[Connection, int], Awaitable[list[Waiting]]]
+Lock = Callable[[Transaction, int], Awaitable[list[Decidable]]]
 """Finds and holds up to so many tasks."""
 
 
 class Passed(NamedTuple):
     """A committed page: what moved, the outbox row of what is QUEUED now, and whether there may be more."""
 
-    tasks: list[Waiting]
+    tasks: list[Decidable]
     outbox_id: int | None
     full: bool
 
@@ -33,17 +32,16 @@ class Passed(NamedTuple):
 class Passage:
     """Decides and applies one event for pages of waiting tasks, under the leader's term."""
 
-    def __init__(self, fenced: Fenced, changes: Changes, telemetry: Telemetry) -> None:
+    def __init__(self, fenced: Fenced, telemetry: Telemetry) -> None:
         self._fenced = fenced
-        self._changes = changes
         self._telemetry = telemetry
 
     async def page(self, term: Term, lock: Lock, event: Due | Expired) -> Passed:
         """Move one page and tell of it once it is committed."""
 
-        async def move(connection: Connection) -> Passed:
-            waiting = await lock(connection, PAGE)
-            applied = await self._changes.apply([_decided(task, event) for task in waiting], connection)
+        async def move(transaction: Transaction) -> Passed:
+            waiting = await lock(transaction, PAGE)
+            applied = await transaction.apply([_decided(task, event) for task in waiting])
             moved = [task for task in waiting if task.snapshot.id in applied.ids]
             return Passed(moved, applied.outbox_id, len(waiting) == PAGE)
 
@@ -51,7 +49,7 @@ class Passage:
         self._tell(passed.tasks, event)
         return passed
 
-    def _tell(self, tasks: list[Waiting], event: Due | Expired) -> None:
+    def _tell(self, tasks: list[Decidable], event: Due | Expired) -> None:
         by_change: dict[tuple[TaskState, TaskState], list[Moved]] = {}
         for task in tasks:
             transition = _decided(task, event)
@@ -61,5 +59,5 @@ class Passage:
             self._telemetry.moved(source, target, told)
 
 
-def _decided(task: Waiting, event: Due | Expired) -> Transition:
+def _decided(task: Decidable, event: Due | Expired) -> Transition:
     return decide(task.snapshot, event, random.random)

@@ -6,7 +6,9 @@ from dispatcher.duties.passage import PAGES, Passage, Passed
 from dispatcher.leadership import Term
 from scheduler.domain.transitions import Due
 from scheduler.publication import Publication
-from scheduler.storage.postgres.waiting import WaitingTasks
+from scheduler.storage.tasks import Decidable
+from scheduler.storage.transaction import Transaction
+from scheduler.storage.waiting import WaitingTasks
 
 
 class Promotion:
@@ -27,7 +29,7 @@ class Promotion:
             return
         for _ in range(PAGES):
             term.require()
-            passed = await self._passage.page(term, self._waiting.lock_due, Due())
+            passed = await self._passage.page(term, _lock, Due())
             self._publish(passed)
             if not passed.full:
                 return
@@ -37,3 +39,7 @@ class Promotion:
         for task in passed.tasks:
             entries[task.lane].append((task.snapshot.id, task.snapshot.attempt))
         self._publication.publish_soon(passed.outbox_id, entries)
+
+
+async def _lock(transaction: Transaction, limit: int) -> list[Decidable]:
+    return await transaction.lock_due(limit)

@@ -12,8 +12,8 @@ from dispatcher.duties.registrations import Registrations
 from dispatcher.duties.suspicion import Patience, Suspicion
 from dispatcher.leadership import Term
 from scheduler.clock import Clock
-from scheduler.storage.postgres.database import Connection
-from scheduler.storage.postgres.sessions import Sessions
+from scheduler.storage.sessions import Sessions
+from scheduler.storage.transaction import Transaction
 from scheduler.storage.unavailable import StoreUnavailable
 
 MOST = 200
@@ -25,7 +25,7 @@ class LosesSessions(Protocol):
     """Ends a session and requeues what it ran."""
 
     async def lose_within(
-        self, connection: Connection, session: str, generation: int, reason: str
+        self, transaction: Transaction, session: str, generation: int, reason: str
     ) -> Sequence[Callable[[], None]] | None:
         """What to call once the transaction has committed; None where that generation is over already."""
 

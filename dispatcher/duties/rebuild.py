@@ -6,10 +6,10 @@ from dispatcher.duties.fenced import Fenced
 from dispatcher.duties.refill import Refill
 from dispatcher.leadership import Term
 from scheduler.clock import Clock
-from scheduler.storage.postgres.delivery import note_lane_epoch
-from scheduler.storage.postgres.leader import LeaderFence
-from scheduler.storage.postgres.queued import QueuedTasks
-from scheduler.storage.redis import LaneEpoch, LaneStore
+from scheduler.storage.epoch import LaneEpoch
+from scheduler.storage.lanes import LaneStore
+from scheduler.storage.leader import LeaderFence
+from scheduler.storage.queued import QueuedTasks
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +68,6 @@ class Rebuild:
     async def _finish(self, term: Term, published: int) -> None:
         epoch = self._began
         assert epoch is not None
-        await self._fenced.write(term, lambda connection: note_lane_epoch(connection, epoch))
+        await self._fenced.write(term, lambda transaction: transaction.note_lane_epoch(epoch))
         self._refill = None
         _log.info("the lanes are full again", extra={"epoch": epoch, "entries": published})

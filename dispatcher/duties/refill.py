@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dispatcher.duties.course import Course
 from dispatcher.leadership import Term
 from scheduler.clock import Clock
-from scheduler.storage.postgres.queued import QueuedTasks
-from scheduler.storage.redis import LaneStore
+from scheduler.storage.lanes import LaneStore
+from scheduler.storage.queued import QueuedTasks
 
 SPELL = 8.0
 """Seconds after which a run pauses, so that it cannot be taken for stalled."""

@@ -6,7 +6,7 @@ from dispatcher.duties.fenced import Fenced
 from dispatcher.duties.moment import first_id
 from dispatcher.leadership import Term
 from scheduler.clock import Clock
-from scheduler.storage.postgres.history import History, Keeping
+from scheduler.storage.history import History, Keeping
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Retention:
         page = await self._history.page(self._cursor, before, PAGE, keeping)
         if page.ended:
             term.require()
-            deleted = await self._fenced.write(term, lambda c: self._history.delete(c, page.ended, keeping))
+            deleted = await self._fenced.write(term, lambda t: t.delete_ended(page.ended, keeping))
             _log.debug("deleted ended tasks", extra={"tasks": deleted})
         if page.last is None or page.size < PAGE:
             return False
@@ -70,6 +70,6 @@ class Retention:
         pause_at = self._clock.monotonic() + SPELL
         while self._clock.monotonic() < pause_at:
             term.require()
-            deleted = await self._fenced.write(term, lambda c: self._history.delete_sessions(c, age, PAGE))
+            deleted = await self._fenced.write(term, lambda t: t.delete_sessions(age, PAGE))
             if deleted < PAGE:
                 return

@@ -9,10 +9,10 @@ from contextlib import AbstractAsyncContextManager
 from dispatcher.duties.duty import Duty
 from dispatcher.leadership import Term, TermOver
 from scheduler.clock import Clock
+from scheduler.storage import leader
+from scheduler.storage.epoch import StaleTerm
 from scheduler.storage.etcd import Backoff
-from scheduler.storage.postgres import leader
-from scheduler.storage.postgres.leader import LeaderFence
-from scheduler.storage.redis import StaleTerm
+from scheduler.storage.leader import LeaderFence
 from scheduler.storage.unavailable import StoreUnavailable
 
 _log = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from scheduler.storage.postgres.sessions import LiveSession
+from scheduler.storage.sessions import LiveSession
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from scheduler.api import failures
 from scheduler.domain.task import TaskSpec
-from scheduler.storage.postgres.queues import Backlog, StoredQueues
+from scheduler.storage.queues import Backlog, StoredQueues
 from scheduler.storage.unavailable import StoreUnavailable
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from scheduler.domain import submission
-from scheduler.storage.postgres.workers import LiveWorkers, Worker
+from scheduler.storage.workers import LiveWorkers, Worker
 from scheduler.version import VERSION
 
 

@@ -8,7 +8,7 @@ import uuid
 from scheduler.domain import limits, submission
 from scheduler.domain.task import TaskState
 from scheduler.domain.violations import Violation
-from scheduler.storage.postgres.tasks import TaskFilter
+from scheduler.storage.tasks import TaskFilter
 
 _MARK_BYTES = 8
 

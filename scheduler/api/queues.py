@@ -3,7 +3,7 @@
 from scheduler.domain import submission
 from scheduler.domain.task import RetryPolicy
 from scheduler.domain.violations import Violation
-from scheduler.storage.postgres.queues import Queue, StoredQueues
+from scheduler.storage.queues import Queue, StoredQueues
 
 _BACKLOG_MAX = 2**53
 

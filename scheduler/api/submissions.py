@@ -9,8 +9,8 @@ from scheduler.api import failures
 from scheduler.api.admission import Admission
 from scheduler.api.failures import Failure
 from scheduler.domain.task import RetryPolicy, Task, TaskSpec, TaskState
-from scheduler.storage.postgres.submissions import Conflict, Submitted
-from scheduler.storage.postgres.tasks import StoredTasks
+from scheduler.storage.submissions import Conflict, Submitted
+from scheduler.storage.tasks import StoredTasks
 from scheduler.telemetry import Telemetry
 
 _NO_RETRY = RetryPolicy()

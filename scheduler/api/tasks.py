@@ -15,10 +15,11 @@ from scheduler.domain import transitions
 from scheduler.domain.task import Attempt, Task, TaskState
 from scheduler.domain.transitions import IllegalTransition
 from scheduler.publication import Publication
-from scheduler.storage.postgres.changes import Applied, Changes
-from scheduler.storage.postgres.database import Database, retried
-from scheduler.storage.postgres.outbox import Outbox
-from scheduler.storage.postgres.tasks import Decidable, StoredTasks, TaskFilter
+from scheduler.storage.changes import Applied, Changes
+from scheduler.storage.outbox import Outbox
+from scheduler.storage.retrying import retried
+from scheduler.storage.tasks import Decidable, StoredTasks, TaskFilter
+from scheduler.storage.transaction import Transactions
 from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.telemetry import Moved, Telemetry
 
@@ -60,7 +61,7 @@ class Tasks:
     def __init__(
         self,
         *,
-        database: Database,
+        transactions: Transactions,
         stored: StoredTasks,
         changes: Changes,
         outbox: Outbox,
@@ -70,7 +71,7 @@ class Tasks:
         telemetry: Telemetry,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._database = database
+        self._transactions = transactions
         self._stored = stored
         self._changes = changes
         self._outbox = outbox
@@ -168,10 +169,10 @@ class Tasks:
             return _bulk(await self._stored.find_failed(wanted, limit))
 
         async def once() -> tuple[list[Decidable], Applied]:
-            async with self._database.transaction() as connection:
-                failed = await self._stored.lock_failed(connection, wanted, limit)
+            async with self._transactions.transaction() as transaction:
+                failed = await transaction.lock_failed(wanted, limit)
                 decided = [transitions.decide(task.snapshot, transitions.Redriven(), self._draw) for task in failed]
-                return failed, await self._changes.apply(decided, connection)
+                return failed, await transaction.apply(decided)
 
         failed, applied = await retried(once)
         await self._redriven(failed, applied)
@@ -184,9 +185,9 @@ class Tasks:
             return _bulk(await self._stored.find_failed(wanted, limit))
 
         async def once() -> list[str]:
-            async with self._database.transaction() as connection:
-                ids = [task.snapshot.id for task in await self._stored.lock_failed(connection, wanted, limit)]
-                await self._stored.purge(connection, ids)
+            async with self._transactions.transaction() as transaction:
+                ids = [task.snapshot.id for task in await transaction.lock_failed(wanted, limit)]
+                await transaction.purge(ids)
                 return ids
 
         return _bulk(await retried(once))

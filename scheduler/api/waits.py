@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 from scheduler.api import failures
 from scheduler.domain.task import Task
-from scheduler.storage.postgres.tasks import StoredTasks
+from scheduler.storage.tasks import StoredTasks
 from scheduler.storage.unavailable import StoreUnavailable
 
 _log = logging.getLogger(__name__)

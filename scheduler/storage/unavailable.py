@@ -1,4 +1,4 @@
-"""The one error for a store that cannot be reached or does not answer in time."""
+"""The errors for a store that cannot be reached, does not answer in time, or has done nothing."""
 
 
 class StoreUnavailable(Exception):
@@ -8,3 +8,10 @@ class StoreUnavailable(Exception):
         super().__init__(f"{store} is unavailable: {detail}")
         self.store = store
         self.detail = detail
+
+
+class NothingDone(StoreUnavailable):
+    """The store has surely done nothing: it undid the transaction in favour of another, or never heard of it.
+
+    The whole transaction may be tried again at once; see `retried`.
+    """

@@ -9,10 +9,13 @@ from dispatcher.sessions import Session
 from scheduler.clock import SystemClock
 from scheduler.domain.matching import Capabilities
 from scheduler.domain.submission import build
-from scheduler.storage.postgres.claims import Bid, Claims
+from scheduler.storage.claims import Bid
+from scheduler.storage.postgres.claims import Claims
 from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.sessions import SessionRecord, Sessions
-from scheduler.storage.postgres.submissions import NewTask, Submissions
+from scheduler.storage.postgres.sessions import Sessions
+from scheduler.storage.postgres.submissions import Submissions
+from scheduler.storage.sessions import SessionRecord
+from scheduler.storage.submissions import NewTask
 from scheduler.telemetry import Runner
 
 

@@ -25,13 +25,19 @@ from scheduler.domain.transitions import (
     Transition,
     decide,
 )
-from scheduler.storage.postgres.changes import Applied, Changes
-from scheduler.storage.postgres.claims import Bid, Claimed, Claims, Head
+from scheduler.storage.changes import Applied
+from scheduler.storage.claims import Bid, Claimed, Head
+from scheduler.storage.leader import TermOver
+from scheduler.storage.postgres.changes import Changes
+from scheduler.storage.postgres.claims import Claims
 from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.leader import LeaderFence, TermOver
+from scheduler.storage.postgres.leader import LeaderFence
 from scheduler.storage.postgres.outbox import Outbox
-from scheduler.storage.postgres.sessions import NamespaceMismatch, SessionRecord, Sessions
-from scheduler.storage.postgres.submissions import Conflict, NewTask, Receipt, Submissions, Submitted
+from scheduler.storage.postgres.sessions import Sessions
+from scheduler.storage.postgres.store import PostgresStore
+from scheduler.storage.postgres.submissions import Submissions
+from scheduler.storage.sessions import NamespaceMismatch, SessionRecord
+from scheduler.storage.submissions import Conflict, NewTask, Receipt, Submitted
 
 
 def new(key: str | None = None, hash: bytes = b"", **fields: object) -> NewTask:
@@ -308,10 +314,10 @@ async def test_a_task_redriven_past_its_expiry_can_run(yard: Yard) -> None:
 async def test_hello_counts_generations_and_revives(yard: Yard) -> None:
     session = await yard.session()
     assert await yard.session(id=session, dispatcher="d2") == session
-    async with yard.database.transaction() as connection:
-        assert not await yard.sessions.end(connection, session, 1, "old news")
-        assert await yard.sessions.end(connection, session, 2, "gone")
-        assert not await yard.sessions.end(connection, session, 2, "twice")
+    async with PostgresStore(yard.database).transaction() as transaction:
+        assert not await transaction.end_session(session, 1, "old news")
+        assert await transaction.end_session(session, 2, "gone")
+        assert not await transaction.end_session(session, 2, "twice")
     assert await yard.sessions.live() == []
     assert await yard.sessions.generations([session]) == {session: 0}
     await yard.session(id=session)
@@ -338,8 +344,8 @@ async def test_a_claim_and_a_hello_elsewhere_cannot_both_win(yard: Yard) -> None
 async def test_nothing_commits_under_an_old_term(yard: Yard) -> None:
     fence = LeaderFence(yard.database)
     await fence.begin(5, "one")
-    async with fence.duty(5) as connection:
-        await connection.execute("SELECT 1")
+    async with fence.duty(5) as transaction:
+        await transaction.note_lane_epoch("one")
     await fence.begin(7, "two")
     with pytest.raises(TermOver):
         async with fence.duty(5):
@@ -358,10 +364,10 @@ async def test_a_term_cannot_begin_while_a_duty_of_the_old_one_commits(yard: Yar
         await fence.begin(2, "two")
         order.append("begun")
 
-    async with fence.duty(1) as connection:
+    async with fence.duty(1):
         waiting = asyncio.create_task(successor())
         # The successor is seen waiting for the row before the duty commits.
-        while not await connection.fetch("SELECT 1 FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110 - no event tells
+        while not await yard.database.fetch("SELECT 1 FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0)
         order.append("committed")
     await waiting

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scheduler.api import filters
 from scheduler.api.rest import documents, values
 from scheduler.domain.violations import Violation
-from scheduler.storage.postgres.tasks import TaskFilter
+from scheduler.storage.tasks import TaskFilter
 from scheduler.wire import times
 
 SPACE = st.sampled_from(["", " ", "\n\t "])

@@ -15,11 +15,11 @@ from dispatcher.duties.moment import first_id
 from dispatcher.duties.suspicion import Suspicion
 from dispatcher.leadership import Term, TermOver
 from scheduler.clock import SystemClock
+from scheduler.storage import leader
 from scheduler.storage.etcd import Lease
-from scheduler.storage.postgres import leader
 from scheduler.storage.postgres.leader import LeaderFence
-from scheduler.storage.postgres.sessions import LiveSession
 from scheduler.storage.redis import StaleTerm
+from scheduler.storage.sessions import LiveSession
 from scheduler.storage.unavailable import StoreUnavailable
 
 PATIENCE = Patience(grace=15.0, missing=2.0, lease=10.0)

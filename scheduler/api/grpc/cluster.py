@@ -3,7 +3,7 @@
 from typing_extensions import override
 
 from scheduler.api.cluster import Cluster, DispatcherRecord, LeaderRecord
-from scheduler.storage.postgres.workers import Worker
+from scheduler.storage.workers import Worker
 from scheduler.wire import times
 from scheduler.wire.gen import cluster_service_pb2, cluster_service_pb2_grpc
 

@@ -3,7 +3,7 @@
 from typing_extensions import override
 
 from scheduler.api.queues import Queues
-from scheduler.storage.postgres.queues import Queue
+from scheduler.storage.queues import Queue
 from scheduler.wire import convert, specs, times
 from scheduler.wire.gen import queue_service_pb2, queue_service_pb2_grpc
 

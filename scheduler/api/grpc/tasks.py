@@ -13,7 +13,7 @@ from scheduler.api.tasks import Seen, Tasks
 from scheduler.domain import limits, submission
 from scheduler.domain.task import Task
 from scheduler.domain.violations import Violation, within
-from scheduler.storage.postgres.tasks import TaskFilter
+from scheduler.storage.tasks import TaskFilter
 from scheduler.wire import convert, specs, times
 from scheduler.wire.gen import task_pb2, task_service_pb2, task_service_pb2_grpc
 

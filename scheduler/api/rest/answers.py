@@ -17,8 +17,8 @@ from scheduler.api.rest.values import duration, rfc3339
 from scheduler.api.submissions import Accepted, AcceptedId
 from scheduler.api.tasks import Bulk
 from scheduler.domain.task import Attempt, RetryPolicy, Task
-from scheduler.storage.postgres.queues import Queue
-from scheduler.storage.postgres.workers import Worker
+from scheduler.storage.queues import Queue
+from scheduler.storage.workers import Worker
 
 Json = dict[str, Any]
 

@@ -13,7 +13,7 @@ from scheduler.api.rest.values import Duration, Moment
 from scheduler.domain import limits, submission
 from scheduler.domain import task as domain
 from scheduler.domain.violations import Violation
-from scheduler.storage.postgres.tasks import TaskFilter as StoredFilter
+from scheduler.storage.tasks import TaskFilter as StoredFilter
 
 
 class Document(BaseModel):

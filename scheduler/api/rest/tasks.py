@@ -12,7 +12,7 @@ from scheduler.api.services import Services
 from scheduler.api.tasks import Bulk
 from scheduler.domain import limits, submission
 from scheduler.domain.violations import Violation, within
-from scheduler.storage.postgres.tasks import TaskFilter
+from scheduler.storage.tasks import TaskFilter
 
 TaskId = Annotated[str, Path(description="The task's UUID.", alias="id")]
 IdempotencyKey = Annotated[

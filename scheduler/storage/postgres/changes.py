@@ -1,57 +1,28 @@
 """Applying decisions: every state change but the claim goes through here."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from scheduler.domain.task import Outcome, TaskState
 from scheduler.domain.transitions import Transition
-from scheduler.storage.postgres import codec
-from scheduler.storage.postgres.database import Connection, Database, retried
+from scheduler.storage import codec
+from scheduler.storage.changes import Applied, Standing, distinct, matched
+from scheduler.storage.postgres.database import Connection, Database
 from scheduler.storage.postgres.queries import load
-
-
-class Applied(NamedTuple):
-    """What became of each transition, in their order: None where the task had moved on, else the transition as it took
-    place, and the outbox row of the tasks that are QUEUED now.
-
-    It takes place otherwise than decided where somebody asked for a cancel meanwhile: what would wait again ends.
-    """
-
-    moved: list[Transition | None]
-    outbox_id: int | None
-
-    @property
-    def ids(self) -> set[str]:
-        """The tasks that moved."""
-        return {transition.id for transition in self.moved if transition is not None}
-
-
-class Standing(NamedTuple):
-    """How an attempt ended, and whose it was; both None where it never ended."""
-
-    outcome: Outcome | None
-    session: str | None
+from scheduler.storage.retrying import retried
 
 
 class Changes:
-    """Conditional transitions, in batches."""
+    """Conditional transitions, in batches; see scheduler.storage.changes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def apply(self, transitions: Sequence[Transition], connection: Connection | None = None) -> Applied:
-        """Apply what still holds, in one statement; raises StoreUnavailable.
-
-        With a connection it is part of that transaction, else a transaction of its own.
-        """
-        if not transitions:
-            return Applied([], None)
-        if connection is not None:
-            return await _apply(connection, transitions)
+    async def apply(self, transitions: Sequence[Transition]) -> Applied:
+        """Apply what still holds, in one statement; raises StoreUnavailable."""
 
         async def once() -> Applied:
-            async with self._database.connection() as own:
-                return await _apply(own, transitions)
+            async with self._database.connection() as connection:
+                return await apply_within(connection, transitions)
 
         return await retried(once)
 
@@ -73,10 +44,11 @@ class Changes:
         await self._database.fetch(load("record_progress"), ids, attempts, progress)
 
 
-async def _apply(connection: Connection, transitions: Sequence[Transition]) -> Applied:
-    # The first of two that a batch has for the same attempt counts.
-    firsts = {(t.id, t.attempt, t.session): t for t in reversed(transitions)}
-    decided = transitions if len(firsts) == len(transitions) else list(firsts.values())
+async def apply_within(connection: Connection, transitions: Sequence[Transition]) -> Applied:
+    """The same in the connection's transaction."""
+    if not transitions:
+        return Applied([], None)
+    decided = distinct(transitions)
     found = await connection.fetch(
         load("apply"),
         [t.id for t in decided],
@@ -92,16 +64,4 @@ async def _apply(connection: Connection, transitions: Sequence[Transition]) -> A
         [t.outcome for t in decided],
     )
     states = {(str(row[0]), row[1], row[2] and str(row[2])): TaskState(row[3]) for row in found}
-    return Applied(list(_matched(transitions, states)), found[0][4] if found else None)
-
-
-def _matched(
-    transitions: Sequence[Transition], states: dict[tuple[str, int, str | None], TaskState]
-) -> Iterator[Transition | None]:
-    for transition in transitions:
-        # Told once: a second transition of the same attempt in one batch has changed nothing.
-        state = states.pop((transition.id, transition.attempt, transition.session), None)
-        if state is None or state is transition.target:
-            yield transition if state else None
-        else:
-            yield transition._replace(target=state)
+    return Applied(list(matched(transitions, states)), found[0][4] if found else None)

@@ -1,46 +1,15 @@
 """Claiming: the only way from QUEUED to RUNNING, and the only place where `attempt` rises."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
-from scheduler.storage.postgres.database import Connection, Database, retried
+from scheduler.storage.claims import Bid, Claimed, Head
+from scheduler.storage.postgres.database import Connection, Database
 from scheduler.storage.postgres.queries import load
-
-
-class Bid(NamedTuple):
-    """A lane entry meant for a session."""
-
-    task_id: str
-    attempt: int
-    session: str
-
-
-class Head(NamedTuple):
-    """A waiting task found in Postgres itself."""
-
-    task_id: str
-    attempt: int
-    lane: str
-
-
-class Claimed(NamedTuple):
-    """A task that is RUNNING now, with its new attempt. `waited` is seconds since it could run."""
-
-    task_id: str
-    attempt: int
-    session: str
-    lane: str
-    payload: bytes
-    timeout: float | None
-    failures: int
-    crashes: int
-    retry: str | None
-    traceparent: str | None
-    waited: float
+from scheduler.storage.retrying import retried
 
 
 class Claims:
-    """Claims batches for worker sessions."""
+    """Claims batches for worker sessions; see scheduler.storage.claims."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,16 +1,14 @@
 """A pool of connections that says plainly when Postgres is away."""
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from scheduler.storage.unavailable import StoreUnavailable
-
-Result = TypeVar("Result")
+from scheduler.storage.retrying import retried
+from scheduler.storage.unavailable import NothingDone, StoreUnavailable
 
 if TYPE_CHECKING:
     # Generic for type checkers only.
@@ -38,20 +36,14 @@ _AWAY = (
 )
 
 
-class _Unusable(StoreUnavailable):
-    """A connection of the pool was in the middle of something when an outage broke it; nothing was sent over it."""
-
-
 _BROKEN = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
 )
-# Nothing has been done: a conflict that Postgres decided against us, or a connection that was broken before.
-_CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, _Unusable)
-_TRIES = 12
-"""More than a pool has connections, all of which an outage may have broken."""
+# Postgres decided against us.
+_CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 _SESSION = {
     "statement_timeout": "10s",
@@ -136,7 +128,8 @@ async def _trusted(connection: Connection) -> AsyncIterator[None]:
         yield
     except asyncpg.InternalClientError as error:
         connection.terminate()
-        raise _Unusable("postgres", str(error)) from error
+        # It was in the middle of something when an outage broke it; nothing of ours was sent over it.
+        raise NothingDone("postgres", str(error)) from error
     except (*_AWAY, asyncio.CancelledError):
         # One that is closed already has left the pool, and says so.
         with suppress(asyncpg.InterfaceError):
@@ -144,20 +137,12 @@ async def _trusted(connection: Connection) -> AsyncIterator[None]:
         raise
 
 
-async def retried(operation: Callable[[], Awaitable[Result]]) -> Result:
-    """Run a whole transaction again where it is sure that it has done nothing: after a deadlock or conflict, say."""
-    for _ in range(_TRIES - 1):
-        try:
-            return await operation()
-        except _CONFLICTS:
-            await asyncio.sleep(random.uniform(0.001, 0.02))
-    return await operation()
-
-
 class _translated:  # noqa: N801 - reads as a phrase at its call
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, _CONFLICTS):
+            raise NothingDone("postgres", str(error)) from error
         if isinstance(error, _AWAY) and not isinstance(error, asyncio.CancelledError):
             raise StoreUnavailable("postgres", str(error) or type(error).__name__) from error

@@ -3,15 +3,13 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+from scheduler.storage.outbox import Entries
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.queries import load
 
-Entries = dict[str, list[tuple[str, int]]]
-"""Lane name to (task id, attempt) entries."""
-
 
 class Outbox:
-    """Rows that name QUEUED tasks; written with them, deleted once their lanes have them."""
+    """The outbox table; see scheduler.storage.outbox."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

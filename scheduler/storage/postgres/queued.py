@@ -3,13 +3,13 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 
+from scheduler.storage.outbox import Entries
 from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.outbox import Entries
 from scheduler.storage.postgres.queries import load
 
 
 class QueuedTasks:
-    """The task table's QUEUED rows. Every method raises StoreUnavailable."""
+    """The task table's QUEUED rows; see scheduler.storage.queued."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,47 +1,18 @@
 """Queues: their settings, and what waits in them."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 
 import asyncpg
 
 from scheduler.domain.task import RetryPolicy
-from scheduler.storage.postgres import codec
+from scheduler.storage import codec
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.queries import load
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queue:
-    """A queue with its counts by state; `oldest_age` is seconds that its oldest QUEUED task has been ready to run.
-
-    `retry` is what tasks take where they leave retry fields out. A `max_backlog` of 0 means the cluster's limit.
-    """
-
-    namespace: str
-    name: str
-    scheduled: int = 0
-    blocked: int = 0
-    queued: int = 0
-    running: int = 0
-    failed: int = 0
-    oldest_age: float | None = None
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    max_backlog: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """How many tasks wait in a queue, and how many may (0: the cluster's limit)."""
-
-    namespace: str
-    queue: str
-    waiting: int
-    limit: int
+from scheduler.storage.queues import Backlog, Queue
 
 
 class StoredQueues:
-    """The queue table and counts of the task table. Every method raises StoreUnavailable."""
+    """The queue table and counts of the task table; see scheduler.storage.queues."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -57,6 +28,11 @@ class StoredQueues:
     async def backlogs(self) -> Sequence[Backlog]:
         """What waits, of all queues."""
         return [Backlog(*row) for row in await self._database.fetch(load("queue_backlogs"))]
+
+    async def retries(self) -> dict[tuple[str, str], RetryPolicy | None]:
+        """What tasks take where they leave retry fields out, of queues that were told."""
+        found = await self._database.fetch("SELECT namespace, name, retry FROM taskyard.queue WHERE retry IS NOT NULL")
+        return {(row[0], row[1]): codec.load_retry(row[2]) for row in found}
 
     async def register(self, used: Collection[tuple[str, str]]) -> None:
         """Note (namespace, name) of queues that tasks were submitted to."""

@@ -7,7 +7,8 @@ import orjson
 
 from scheduler.domain.task import Attempt, Outcome, Progress, RetryPolicy, Task, TaskState
 from scheduler.domain.transitions import Snapshot
-from scheduler.storage.postgres import codec
+from scheduler.storage import codec
+from scheduler.storage.tasks import Decidable
 
 
 def task(row: asyncpg.Record) -> Task:
@@ -42,7 +43,7 @@ def task(row: asyncpg.Record) -> Task:
 
 
 def snapshot(row: asyncpg.Record) -> Snapshot:
-    """What a decision looks at, of a row of `task_snapshot` or `lock_failed`."""
+    """What a decision looks at, of a row of `task_snapshot` or of a lock."""
     return Snapshot(
         id=str(row["id"]),
         state=TaskState(row["state"]),
@@ -53,6 +54,11 @@ def snapshot(row: asyncpg.Record) -> Snapshot:
         retry=_retry(row["retry"]),
         session=str(row["session"]) if row["session"] else None,
     )
+
+
+def decidable(row: asyncpg.Record) -> Decidable:
+    """The same, and what is told of the task."""
+    return Decidable(snapshot(row), row["lane"], row["traceparent"])
 
 
 def attempt(row: asyncpg.Record) -> Attempt:

@@ -1,67 +1,18 @@
 """Worker sessions as Postgres knows them: the generation of each decides who may claim for it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Sequence
 
+import asyncpg
 import orjson
 
-from scheduler.storage.postgres.claims import Claimed
+from scheduler.storage.claims import Claimed
 from scheduler.storage.postgres.database import Connection, Database
 from scheduler.storage.postgres.queries import load
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionRecord:
-    """What a worker says of itself, and the dispatcher that it says it to."""
-
-    id: str
-    namespace: str
-    worker: str
-    dispatcher: str
-    types: Sequence[str]
-    queues: Sequence[str] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    slots: int
-    pod: str = ""
-    node: str = ""
-    sdk: str = ""
-    version: str = ""
-    pid: int = 0
-    draining: bool = False
-
-
-class LiveSession(NamedTuple):
-    """A session that nobody has given up yet; `age` is seconds since its last hello."""
-
-    id: str
-    generation: int
-    dispatcher: str
-    age: float
-
-
-class Held(NamedTuple):
-    """A RUNNING task of a session; a cancel may have been asked for."""
-
-    task: Claimed
-    cancel_requested: bool
-
-
-class RunningRef(NamedTuple):
-    """An attempt that a session runs."""
-
-    session: str
-    task_id: str
-    attempt: int
-    cancel_requested: bool
-
-
-class NamespaceMismatch(Exception):
-    """The session id belongs to a worker of another namespace."""
+from scheduler.storage.sessions import Held, LiveSession, NamespaceMismatch, RunningRef, SessionRecord
 
 
 class Sessions:
-    """Reads and writes the session table."""
+    """Reads and writes the session table; see scheduler.storage.sessions."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -95,17 +46,9 @@ class Sessions:
             "UPDATE taskyard.session SET draining = true WHERE id = $1 AND generation = $2", session, generation
         )
 
-    async def end(self, connection: Connection, session: str, generation: int, reason: str) -> bool:
-        """Give the session up; False if it has said hello again or was given up before."""
-        return bool(await connection.fetch(load("session_end"), session, generation, reason))
-
-    async def held(self, session: str, connection: Connection | None = None) -> list[Held]:
-        """The tasks it runs. With a connection they stay locked for its transaction."""
-        if connection is not None:
-            found = await connection.fetch(load("session_running"), session)
-        else:
-            found = await self._database.fetch(load("session_running"), session)
-        return [Held(Claimed(str(r[0]), r[1], str(r[2]), *r[3:11]), r[11]) for r in (tuple(row) for row in found)]
+    async def held(self, session: str) -> list[Held]:
+        """The tasks it runs."""
+        return _held(await self._database.fetch(load("session_running"), session))
 
     async def generations(self, sessions: Sequence[str]) -> dict[str, int]:
         """The current generation of each of the sessions; 0 for one that was given up."""
@@ -127,3 +70,17 @@ class Sessions:
             " FROM taskyard.session WHERE live ORDER BY id"
         )
         return [LiveSession(str(row[0]), row[1], row[2], row[3]) for row in found]
+
+
+async def end_within(connection: Connection, session: str, generation: int, reason: str) -> bool:
+    """Give the session up in the connection's transaction."""
+    return bool(await connection.fetch(load("session_end"), session, generation, reason))
+
+
+async def held_within(connection: Connection, session: str) -> list[Held]:
+    """The tasks a session runs, locked for the connection's transaction."""
+    return _held(await connection.fetch(load("session_running"), session))
+
+
+def _held(rows: list[asyncpg.Record]) -> list[Held]:
+    return [Held(Claimed(str(r[0]), r[1], str(r[2]), *r[3:11]), r[11]) for r in (tuple(row) for row in rows)]

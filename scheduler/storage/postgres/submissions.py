@@ -4,43 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from scheduler.domain.task import TaskSpec
-from scheduler.storage.postgres import codec
-from scheduler.storage.postgres.database import Connection, Database, retried
+from scheduler.storage import codec
+from scheduler.storage.postgres.database import Connection, Database
 from scheduler.storage.postgres.queries import load
-
-
-@dataclass(frozen=True, slots=True)
-class NewTask:
-    """A submission with the id it will have; `hash` tells equal requests under one idempotency key."""
-
-    id: str
-    spec: TaskSpec
-    hash: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """The task is stored. With `deduplicated` it is the first one of its idempotency key."""
-
-    task_id: str
-    created_at: datetime
-    deduplicated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """The idempotency key belongs to a task of another content."""
-
-    first_task_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What one transaction stored: outcomes in the batch's order, and the outbox row of what may run now."""
-
-    outcomes: list[Submitted | Conflict]
-    outbox_id: int | None
+from scheduler.storage.retrying import retried
+from scheduler.storage.submissions import Conflict, NewTask, Receipt, Submitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +19,7 @@ class _Owner:
 
 
 class Submissions:
-    """Writes batches of new tasks."""
+    """Writes batches of new tasks; see scheduler.storage.submissions."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,44 +1,16 @@
 """Reading tasks, and what is done to many FAILED ones at once."""
 
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import accumulate
-from typing import NamedTuple
-
-import asyncpg
 
 from scheduler.domain.task import Attempt, Task, TaskState
-from scheduler.domain.transitions import Snapshot
 from scheduler.storage.postgres import rows
 from scheduler.storage.postgres.database import Connection, Database
 from scheduler.storage.postgres.queries import load
-
-_PAGE_BYTES = 2 * 1024 * 1024
-"""Payloads and results of a page; gRPC's clients refuse messages of more than 4 MiB unless told otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskFilter:
-    """Which tasks are meant: all given fields must match."""
-
-    namespace: str | None = None
-    queue: str | None = None
-    type: str | None = None
-    state: TaskState | None = None
-    error_type: str | None = None
-
-
-class Decidable(NamedTuple):
-    """What a decision about a task looks at, and what is told of it."""
-
-    snapshot: Snapshot
-    lane: str
-    traceparent: str | None
+from scheduler.storage.tasks import Decidable, TaskFilter, within_weight
 
 
 class StoredTasks:
-    """The task table, seen by those who ask about tasks. Every method raises StoreUnavailable."""
+    """The task table; see scheduler.storage.tasks."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -56,7 +28,7 @@ class StoredTasks:
     async def decidable(self, task_id: str) -> Decidable | None:
         """What a decision about the task looks at, or None if there is none."""
         found = await self._database.fetch(load("task_snapshot"), task_id)
-        return _decidable(found[0]) if found else None
+        return rows.decidable(found[0]) if found else None
 
     async def states(self, ids: Sequence[str]) -> dict[str, TaskState]:
         """States of those of the tasks that exist, by id."""
@@ -72,7 +44,7 @@ class StoredTasks:
             await _plan_for_values(connection)
             parts = (wanted.namespace, wanted.queue, wanted.type, wanted.state, wanted.error_type)
             listed = await connection.fetch(load("list_tasks"), *parts, after, size + 1)
-            ids = _within_weight([(row[0], row[1]) for row in listed[:size]])
+            ids = within_weight([(row[0], row[1]) for row in listed[:size]])
             found = await connection.fetch(load("get_tasks"), ids)
         tasks = sorted(map(rows.task, found), key=lambda task: task.id, reverse=True)
         return tasks, str(ids[-1]) if len(ids) < len(listed) else None
@@ -88,28 +60,16 @@ class StoredTasks:
             found = await connection.fetch(load("find_failed"), *_failed(wanted), limit)
         return [str(row[0]) for row in found]
 
-    async def lock_failed(self, connection: Connection, wanted: TaskFilter, limit: int) -> list[Decidable]:
-        """FAILED tasks that fit, oldest first, held until the connection's transaction ends."""
-        await _plan_for_values(connection)
-        return [_decidable(row) for row in await connection.fetch(load("lock_failed"), *_failed(wanted), limit)]
 
-    async def purge(self, connection: Connection, ids: Sequence[str]) -> None:
-        """Delete the tasks with their attempts and idempotency keys."""
-        await connection.execute(load("purge_tasks"), ids)
+async def lock_failed_within(connection: Connection, wanted: TaskFilter, limit: int) -> list[Decidable]:
+    """FAILED tasks that fit, oldest first, held until the connection's transaction ends."""
+    await _plan_for_values(connection)
+    return [rows.decidable(row) for row in await connection.fetch(load("lock_failed"), *_failed(wanted), limit)]
 
 
-def _within_weight(weighed: list[tuple[uuid.UUID, int]]) -> list[uuid.UUID]:
-    """The ids from the first on that one answer can carry, at least one."""
-    sums = accumulate(weight for _, weight in weighed)
-    return [
-        task_id
-        for n, ((task_id, _), total) in enumerate(zip(weighed, sums, strict=True))
-        if n == 0 or total <= _PAGE_BYTES
-    ]
-
-
-def _decidable(row: asyncpg.Record) -> Decidable:
-    return Decidable(rows.snapshot(row), row["lane"], row["traceparent"])
+async def purge_within(connection: Connection, ids: Sequence[str]) -> None:
+    """Delete the tasks with their attempts and idempotency keys."""
+    await connection.execute(load("purge_tasks"), ids)
 
 
 def _failed(wanted: TaskFilter) -> tuple[str | None, ...]:

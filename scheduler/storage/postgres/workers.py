@@ -1,38 +1,15 @@
 """Workers that have a session now."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-
 import asyncpg
 import orjson
 
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.queries import load
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Worker:
-    """A worker and how busy it is."""
-
-    session_id: str
-    name: str
-    namespace: str
-    labels: Mapping[str, str]
-    queues: Sequence[str]
-    types: Sequence[str]
-    slots: int
-    running: int
-    pod: str
-    dispatcher: str
-    sdk: str
-    pid: int
-    connected_at: datetime
-    draining: bool
+from scheduler.storage.workers import Worker
 
 
 class LiveWorkers:
-    """The session table, seen by those who ask about workers."""
+    """The session table, seen by those who ask about workers; see scheduler.storage.workers."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
+from scheduler.storage.leader import TermOver
 from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.leader import LeaderFence, TermOver
+from scheduler.storage.postgres.leader import LeaderFence
 from taskyard import TaskHandle, TaskRequest
 from tests.e2e.conftest import Figure
 from tests.e2e.dev_cluster import DevCluster, Json

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from scheduler.domain.task import TaskError
 from scheduler.domain.transitions import Event, Failed, Snapshot, Succeeded, decide
+from scheduler.storage.claims import Bid
 from scheduler.storage.postgres.changes import Changes
-from scheduler.storage.postgres.claims import Bid, Claims
+from scheduler.storage.postgres.claims import Claims
 from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.sessions import SessionRecord, Sessions
+from scheduler.storage.postgres.sessions import Sessions
 from scheduler.storage.postgres.tasks import StoredTasks
+from scheduler.storage.sessions import SessionRecord
 
 
 class Stage:

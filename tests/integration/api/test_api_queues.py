@@ -76,7 +76,7 @@ async def test_a_queue_is_known_once_it_was_used(api: Api, namespace: str, stage
 async def test_submits_to_a_full_queue_are_refused(api: Api, namespace: str) -> None:
     update = queue_service_pb2.UpdateQueueRequest(namespace=namespace, name="small", max_backlog=3)
     await api.queues.UpdateQueue(update)
-    await api.scheduler.admission.refresh()
+    await api.scheduler.parts.admission.refresh()
     await api.submit_many(namespace, 2, queue="small")
     spec = task_pb2.TaskSpec(namespace=namespace, queue="small", type="demo.echo")
     answer = await api.tasks.SubmitTasks(task_service_pb2.SubmitTasksRequest(tasks=[spec, spec]))
@@ -94,7 +94,7 @@ async def test_submits_to_a_full_queue_are_refused(api: Api, namespace: str) -> 
 
     waiting = (await api.tasks.ListTasks(_listing(namespace))).tasks
     await api.tasks.CancelTask(task_service_pb2.CancelTaskRequest(id=waiting[0].id))
-    await api.scheduler.admission.refresh()
+    await api.scheduler.parts.admission.refresh()
     await api.submit(namespace, queue="small")
 
 

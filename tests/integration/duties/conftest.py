@@ -16,13 +16,9 @@ from dispatcher.leadership import Term
 from scheduler.clock import SystemClock
 from scheduler.publication import Publication
 from scheduler.storage.etcd import Etcd, EtcdSettings, Lease
-from scheduler.storage.postgres.changes import Changes
 from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.leader import LeaderFence
 from scheduler.storage.postgres.migration import migrate
-from scheduler.storage.postgres.outbox import Outbox
-from scheduler.storage.postgres.queued import QueuedTasks
-from scheduler.storage.postgres.waiting import WaitingTasks
+from scheduler.storage.postgres.store import PostgresStore
 from scheduler.storage.redis import Keys, LaneEpoch, LaneStore, connect
 from scheduler.telemetry import Telemetry
 from taskyard_server.dev.etcd import Etcd as EtcdServer
@@ -52,13 +48,14 @@ class Stores:
         self.clock = HandClock()
         self.lanes = LaneStore(redis, self.keys)
         self.epoch = LaneEpoch(redis, self.keys)
-        self.fence = LeaderFence(database)
+        self.store = PostgresStore(database)
+        self.fence = self.store.leader
         self.fenced = Fenced(self.fence, "test")
-        self.queued = QueuedTasks(database)
-        self.waiting = WaitingTasks(database)
+        self.queued = self.store.queued
+        self.waiting = self.store.waiting
         self.telemetry = Telemetry.silent()
-        self.publication = Publication(self.lanes, Outbox(database))
-        self.passage = Passage(self.fenced, Changes(database), self.telemetry)
+        self.publication = Publication(self.lanes, self.store.outbox)
+        self.passage = Passage(self.fenced, self.telemetry)
 
     async def lead(self, number: int = 10) -> Term:
         """Begin a term that is trusted for long."""

@@ -7,7 +7,7 @@ import pytest
 from dispatcher.duties import audit as auditing
 from dispatcher.duties.audit import Audit
 from dispatcher.duties.rebuild import Rebuild
-from scheduler.storage.postgres.leader import TermOver
+from scheduler.storage.leader import TermOver
 from scheduler.storage.redis import LaneStore, StaleTerm
 from tests.integration.duties.conftest import Stores, trusted
 

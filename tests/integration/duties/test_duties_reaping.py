@@ -15,11 +15,11 @@ from dispatcher.duties.suspicion import Patience
 from dispatcher.leadership import Term
 from dispatcher.loss import Loss
 from scheduler.storage.etcd import Etcd, EtcdSettings
-from scheduler.storage.postgres.changes import Changes
+from scheduler.storage.leader import TermOver
 from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.leader import TermOver
-from scheduler.storage.postgres.sessions import SessionRecord, Sessions
+from scheduler.storage.postgres.sessions import Sessions
 from scheduler.storage.redis import Hints
+from scheduler.storage.sessions import SessionRecord
 from scheduler.storage.unavailable import StoreUnavailable
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from taskyard_server.dev.port import free_port
@@ -88,9 +88,7 @@ class Reaper:
 async def reaper_of(stores: Stores, etcd: Etcd) -> AsyncIterator[Reaper]:
     announcements = Announcements(Hints(stores.redis, stores.keys))
     loss = Loss(
-        database=stores.database,
-        sessions=Sessions(stores.database),
-        changes=Changes(stores.database),
+        transactions=stores.store,
         publication=stores.publication,
         announcements=announcements,
         telemetry=stores.telemetry,

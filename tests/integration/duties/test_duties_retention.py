@@ -6,7 +6,8 @@ import uuid
 from dispatcher.duties import retention as keeping_time
 from dispatcher.duties.moment import first_id
 from dispatcher.duties.retention import Retention
-from scheduler.storage.postgres.history import History, Keeping
+from scheduler.storage.history import Keeping
+from scheduler.storage.postgres.history import History
 from tests.integration.duties.conftest import Stores
 
 DAY = 24 * 3600.0

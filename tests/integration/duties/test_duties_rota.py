@@ -16,7 +16,7 @@ from dispatcher.duties.promotion import Promotion
 from dispatcher.duties.rebuild import Rebuild
 from dispatcher.duties.retention import Retention
 from dispatcher.leadership import Candidate, Elector, Term, TermOver
-from scheduler.storage.postgres import leader
+from scheduler.storage import leader
 from scheduler.storage.postgres.history import History
 from scheduler.storage.postgres.outbox import Outbox
 from tests.integration.duties.conftest import Stores, trusted
@@ -35,7 +35,7 @@ class NoLoss:
 def all_duties(stores: Stores, name: str) -> Rota:
     return rota(
         name,
-        database=stores.database,
+        store=stores.store,
         etcd=stores.etcd,
         lanes=stores.lanes,
         epoch=stores.epoch,

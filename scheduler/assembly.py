@@ -1,0 +1,97 @@
+"""How the parts of a scheduler hang together."""
+
+from functools import cached_property
+
+from scheduler.api.admission import Admission
+from scheduler.api.cluster import Cluster
+from scheduler.api.membership import EtcdMembership
+from scheduler.api.queues import Queues
+from scheduler.api.readiness import Readiness
+from scheduler.api.services import Services
+from scheduler.api.submissions import SubmissionDesk
+from scheduler.api.tasks import Tasks
+from scheduler.api.waits import Waits
+from scheduler.intake import Intake
+from scheduler.publication import Publication
+from scheduler.settings import SchedulerSettings
+from scheduler.storage.hint_stream import HintStream
+from scheduler.storage.hints import TasksFinished
+from scheduler.stores import Stores
+from scheduler.telemetry import Telemetry
+
+
+class Assembly:
+    """Every part of one scheduler but its transports, made when first asked for."""
+
+    def __init__(self, settings: SchedulerSettings, stores: Stores, telemetry: Telemetry) -> None:
+        self.settings = settings
+        self.stores = stores
+        self.telemetry = telemetry
+
+    @cached_property
+    def hints(self) -> HintStream:
+        """What others hint."""
+        return self.stores.delivery.listen(TasksFinished)
+
+    @cached_property
+    def publication(self) -> Publication:
+        """From the outbox to the lanes."""
+        return Publication(self.stores.delivery.lanes, self.stores.tasks.outbox)
+
+    @cached_property
+    def intake(self) -> Intake:
+        """Submissions in groups."""
+        return Intake(self.stores.tasks.submissions, self.publication)
+
+    @cached_property
+    def admission(self) -> Admission:
+        """Refuses what would be too much."""
+        return Admission(self.stores.tasks.queues, self.settings.max_backlog)
+
+    @cached_property
+    def waits(self) -> Waits:
+        """Callers that wait for tasks to end."""
+        return Waits(self.stores.tasks.tasks)
+
+    @cached_property
+    def readiness(self) -> Readiness:
+        """Whether requests should come here."""
+        return Readiness(self.stores.tasks.ping)
+
+    @cached_property
+    def desk(self) -> SubmissionDesk:
+        """Takes submissions."""
+        return SubmissionDesk(self.intake, self.admission, self.stores.tasks.tasks, self.telemetry)
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        """Verbs on tasks."""
+        store = self.stores.tasks
+        return Tasks(
+            transactions=store,
+            stored=store.tasks,
+            changes=store.changes,
+            outbox=store.outbox,
+            publication=self.publication,
+            waits=self.waits,
+            hints=self.stores.delivery.hints,
+            telemetry=self.telemetry,
+        )
+
+    @cached_property
+    def services(self) -> Services:
+        """All that the transports serve."""
+        return Services(
+            desk=self.desk,
+            tasks=self.tasks,
+            queues=Queues(self.stores.tasks.queues),
+            cluster=Cluster(EtcdMembership(self.stores.etcd), self.stores.tasks.workers),
+            readiness=self.readiness,
+        )
+
+    async def listen(self) -> None:
+        """Follow hints for ever."""
+        async with self.hints as stream:
+            async for hint in stream:
+                if isinstance(hint, TasksFinished) and self.waits.anyone:
+                    self.waits.finished(hint.ids)

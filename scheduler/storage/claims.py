@@ -1,0 +1,60 @@
+"""Claiming: the only way from QUEUED to RUNNING, and the only place where `attempt` rises."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+
+class Bid(NamedTuple):
+    """A lane entry meant for a session."""
+
+    task_id: str
+    attempt: int
+    session: str
+
+
+class Head(NamedTuple):
+    """A waiting task found in the task store itself."""
+
+    task_id: str
+    attempt: int
+    lane: str
+
+
+class Claimed(NamedTuple):
+    """A task that is RUNNING now, with its new attempt. `waited` is seconds since it could run."""
+
+    task_id: str
+    attempt: int
+    session: str
+    lane: str
+    payload: bytes
+    timeout: float | None
+    failures: int
+    crashes: int
+    retry: str | None
+    traceparent: str | None
+    waited: float
+
+
+class Claims(Protocol):
+    """Claims batches for worker sessions. Every method raises StoreUnavailable."""
+
+    async def claim(self, bids: Sequence[Bid], generations: Mapping[str, int]) -> list[Claimed]:
+        """The bids that won, of sessions whose generation still holds."""
+
+    async def claim_heads(
+        self,
+        quotas: Mapping[str, int],
+        generations: Mapping[str, int],
+        assign: Callable[[Sequence[Head]], Sequence[Bid]],
+    ) -> list[Claimed]:
+        """Claim straight from the tables while the lanes are away: at most `quotas[lane]` of each lane.
+
+        What others are claiming just now is left out.
+        """
+
+    async def still_queued(self, entries: Sequence[tuple[str, int]]) -> set[str]:
+        """Ids of the (task, attempt) entries that still wait to be run."""
+
+    async def lanes(self) -> list[str]:
+        """Names of all lanes with QUEUED tasks."""

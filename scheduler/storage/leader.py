@@ -1,0 +1,26 @@
+"""The fence of the leader's duties: it knows the newest term."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from scheduler.storage.transaction import Transaction
+
+
+class TermOver(Exception):
+    """A newer leader has begun its term; this one may change nothing more."""
+
+
+class LeaderFence(Protocol):
+    """Raises terms, and opens transactions that can only commit under the current one.
+
+    Every method raises StoreUnavailable.
+    """
+
+    async def begin(self, term: int, dispatcher: str) -> None:
+        """Record a new term; raises TermOver if a newer one is known."""
+
+    def duty(self, term: int) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction that holds the term: check and commit cannot straddle a takeover. Raises TermOver."""
+
+    async def lane_epoch(self) -> str:
+        """The lanes' epoch for which all QUEUED tasks were last published."""

@@ -1,0 +1,26 @@
+"""What must still reach the lanes."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+Entries = dict[str, list[tuple[str, int]]]
+"""Lane name to (task id, attempt) entries."""
+
+
+class Outbox(Protocol):
+    """Rows that name QUEUED tasks; written with them, deleted once their lanes have them.
+
+    Every method raises StoreUnavailable.
+    """
+
+    async def delete(self, ids: Sequence[int]) -> None:
+        """Forget rows that are published."""
+
+    async def stale(self, age: float, limit: int) -> tuple[list[int], Entries]:
+        """Rows older than `age` seconds, and what they stand for."""
+
+    async def entries(self, task_ids: Sequence[str]) -> Entries:
+        """Lane entries of those of the tasks that are QUEUED."""
+
+    async def backlog(self) -> tuple[int, float]:
+        """Rows that wait, and the age of the oldest in seconds."""

@@ -1,0 +1,2 @@
+-- A leader's term begins ($1, dispatcher $2), unless a newer one has. Waits for the duties that hold the former one.
+UPDATE taskyard.leader SET term = $1, dispatcher = $2, since = now() WHERE term <= $1 RETURNING term;

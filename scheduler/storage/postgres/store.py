@@ -1,0 +1,48 @@
+"""Postgres as a task store: every noun over one pool of connections."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from scheduler.storage.postgres.changes import Changes
+from scheduler.storage.postgres.claims import Claims
+from scheduler.storage.postgres.database import Database
+from scheduler.storage.postgres.history import History
+from scheduler.storage.postgres.leader import LeaderFence
+from scheduler.storage.postgres.outbox import Outbox
+from scheduler.storage.postgres.queued import QueuedTasks
+from scheduler.storage.postgres.queues import StoredQueues
+from scheduler.storage.postgres.sessions import Sessions
+from scheduler.storage.postgres.submissions import Submissions
+from scheduler.storage.postgres.tasks import StoredTasks
+from scheduler.storage.postgres.transaction import Transaction
+from scheduler.storage.postgres.waiting import WaitingTasks
+from scheduler.storage.postgres.workers import LiveWorkers
+
+
+class PostgresStore:
+    """A TaskStore."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.submissions = Submissions(database)
+        self.claims = Claims(database)
+        self.changes = Changes(database)
+        self.sessions = Sessions(database)
+        self.outbox = Outbox(database)
+        self.tasks = StoredTasks(database)
+        self.queued = QueuedTasks(database)
+        self.waiting = WaitingTasks(database)
+        self.history = History(database)
+        self.queues = StoredQueues(database)
+        self.workers = LiveWorkers(database)
+        self.leader = LeaderFence(database)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """A transaction that commits at the end of the block; raises StoreUnavailable."""
+        async with self._database.transaction() as connection:
+            yield Transaction(connection)
+
+    async def ping(self) -> None:
+        """Raise StoreUnavailable unless Postgres answers and has the tables."""
+        await self._database.ping()

@@ -1,0 +1,63 @@
+"""What can be done together in one transaction: the statements of each noun."""
+
+from collections.abc import Sequence
+
+from scheduler.domain.transitions import Transition
+from scheduler.storage.changes import Applied
+from scheduler.storage.history import Keeping
+from scheduler.storage.postgres import changes, history, sessions, tasks, waiting
+from scheduler.storage.postgres.database import Connection
+from scheduler.storage.postgres.queries import load
+from scheduler.storage.sessions import Held
+from scheduler.storage.tasks import Decidable, TaskFilter
+
+
+class Transaction:
+    """An open transaction; see scheduler.storage.transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def apply(self, transitions: Sequence[Transition]) -> Applied:
+        """Apply what still holds."""
+        return await changes.apply_within(self._connection, transitions)
+
+    async def end_session(self, session: str, generation: int, reason: str) -> bool:
+        """Give a session up; False if it has said hello again or was given up before."""
+        return await sessions.end_within(self._connection, session, generation, reason)
+
+    async def held(self, session: str) -> list[Held]:
+        """The tasks that a session runs, locked in id order."""
+        return await sessions.held_within(self._connection, session)
+
+    async def lock_due(self, limit: int) -> list[Decidable]:
+        """SCHEDULED tasks whose run_at has come, longest due first, locked."""
+        return await waiting.lock_due_within(self._connection, limit)
+
+    async def lock_expired(self, limit: int) -> list[Decidable]:
+        """Tasks whose expires_at passed before they started, longest first, locked."""
+        return await waiting.lock_expired_within(self._connection, limit)
+
+    async def lock_failed(self, wanted: TaskFilter, limit: int) -> list[Decidable]:
+        """FAILED tasks that fit, oldest first, locked."""
+        return await tasks.lock_failed_within(self._connection, wanted, limit)
+
+    async def purge(self, ids: Sequence[str]) -> None:
+        """Delete tasks with their attempts and idempotency keys."""
+        await tasks.purge_within(self._connection, ids)
+
+    async def delete_ended(self, ids: Sequence[str], keeping: Keeping) -> int:
+        """Delete those of the tasks that are still over, with attempts and keys; returns how many."""
+        return await history.delete_ended_within(self._connection, ids, keeping)
+
+    async def delete_sessions(self, age: float, limit: int) -> int:
+        """Delete sessions that ended more than `age` seconds ago; returns how many."""
+        return await history.delete_sessions_within(self._connection, age, limit)
+
+    async def forget_outbox(self, ids: Sequence[int]) -> None:
+        """Delete outbox rows whose entries are in the lanes."""
+        await self._connection.execute(load("delete_outbox"), ids)
+
+    async def note_lane_epoch(self, epoch: str) -> None:
+        """All QUEUED tasks were published to the lanes of this epoch."""
+        await self._connection.execute(load("note_lane_epoch"), epoch)

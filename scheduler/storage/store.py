@@ -1,0 +1,69 @@
+"""The authority on tasks, noun by noun."""
+
+from typing import Protocol
+
+from scheduler.storage.changes import Changes
+from scheduler.storage.claims import Claims
+from scheduler.storage.history import History
+from scheduler.storage.leader import LeaderFence
+from scheduler.storage.outbox import Outbox
+from scheduler.storage.queued import QueuedTasks
+from scheduler.storage.queues import StoredQueues
+from scheduler.storage.sessions import Sessions
+from scheduler.storage.submissions import Submissions
+from scheduler.storage.tasks import StoredTasks
+from scheduler.storage.transaction import Transactions
+from scheduler.storage.waiting import WaitingTasks
+from scheduler.storage.workers import LiveWorkers
+
+
+class TaskStore(Transactions, Protocol):
+    """Where tasks, sessions and the leader's term are kept: Postgres, or memory in a simulation."""
+
+    @property
+    def submissions(self) -> Submissions:
+        """New tasks."""
+
+    @property
+    def claims(self) -> Claims:
+        """From QUEUED to RUNNING."""
+
+    @property
+    def changes(self) -> Changes:
+        """All other transitions."""
+
+    @property
+    def sessions(self) -> Sessions:
+        """Worker sessions."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """What must still reach the lanes."""
+
+    @property
+    def tasks(self) -> StoredTasks:
+        """Tasks to read."""
+
+    @property
+    def queued(self) -> QueuedTasks:
+        """What the lanes should hold."""
+
+    @property
+    def waiting(self) -> WaitingTasks:
+        """Tasks that wait for a moment."""
+
+    @property
+    def history(self) -> History:
+        """What is over."""
+
+    @property
+    def queues(self) -> StoredQueues:
+        """Queues."""
+
+    @property
+    def workers(self) -> LiveWorkers:
+        """Workers that are connected."""
+
+    @property
+    def leader(self) -> LeaderFence:
+        """The fence of the leader's duties."""

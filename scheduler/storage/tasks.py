@@ -1,0 +1,72 @@
+"""Reading tasks."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import NamedTuple, Protocol, TypeVar
+
+from scheduler.domain.task import Attempt, Task, TaskState
+from scheduler.domain.transitions import Snapshot
+
+Id = TypeVar("Id")
+
+_PAGE_BYTES = 2 * 1024 * 1024
+"""Payloads and results of a page; gRPC's clients refuse messages of more than 4 MiB unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks are meant: all given fields must match."""
+
+    namespace: str | None = None
+    queue: str | None = None
+    type: str | None = None
+    state: TaskState | None = None
+    error_type: str | None = None
+
+
+class Decidable(NamedTuple):
+    """What a decision about a task looks at, and what is told of it."""
+
+    snapshot: Snapshot
+    lane: str
+    traceparent: str | None
+
+
+class StoredTasks(Protocol):
+    """All tasks, seen by those who ask about them. Every method raises StoreUnavailable."""
+
+    async def get(self, task_id: str) -> Task | None:
+        """The task, or None if there is none."""
+
+    async def get_many(self, ids: Sequence[str]) -> dict[str, Task]:
+        """Those of the tasks that exist, by id."""
+
+    async def decidable(self, task_id: str) -> Decidable | None:
+        """What a decision about the task looks at, or None if there is none."""
+
+    async def states(self, ids: Sequence[str]) -> dict[str, TaskState]:
+        """States of those of the tasks that exist, by id."""
+
+    async def page(self, wanted: TaskFilter, size: int, after: str | None) -> tuple[list[Task], str | None]:
+        """Up to `size` tasks that fit, newest first, from the one after `after` on; and where the next page goes on.
+
+        That is None after the last page. Fewer where payloads and results are large.
+        """
+
+    async def attempts(self, task_id: str) -> list[Attempt]:
+        """The task's runs, oldest first; empty also where there is no such task."""
+
+    async def find_failed(self, wanted: TaskFilter, limit: int) -> list[str]:
+        """Ids of FAILED tasks that fit, oldest first."""
+
+
+def within_weight(weighed: Iterable[tuple[Id, int]]) -> list[Id]:
+    """Of (id, bytes) pairs the ids from the first on that one answer can carry, at least one."""
+    pairs = list(weighed)
+    sums = accumulate(weight for _, weight in pairs)
+    return [
+        task_id
+        for n, ((task_id, _), total) in enumerate(zip(pairs, sums, strict=True))
+        if n == 0 or total <= _PAGE_BYTES
+    ]
