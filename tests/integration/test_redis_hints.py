@@ -17,12 +17,9 @@ from scheduler.storage.redis import (
     Hints,
     HintStream,
     Keys,
-    LanesFilled,
     Reconnected,
-    TasksFinished,
     connect,
 )
-from scheduler.storage.unavailable import StoreUnavailable
 from taskyard_server.dev.valkey import Valkey
 
 KEYS = Keys("test")
@@ -52,64 +49,6 @@ async def subscribers(redis: Redis, channel: str, count: int) -> None:
 async def pings(redis: Redis, count: int) -> None:
     while (await redis.info("commandstats")).get("cmdstat_ping", {"calls": 0})["calls"] < count:
         pass
-
-
-async def test_each_reader_hears_the_kinds_it_asked_for(redis: Redis) -> None:
-    hints = Hints(redis, KEYS)
-    async with (
-        HintStream(redis, KEYS, LanesFilled, CancelRequested) as dispatcher,
-        HintStream(redis, KEYS, TasksFinished) as scheduler,
-    ):
-        assert await anext(dispatcher) == Reconnected()
-        assert await anext(scheduler) == Reconnected()
-        lane = 'default/mail/send/5/a="ü\n"'
-        await hints.lanes_filled([lane])
-        await hints.tasks_finished(["one", "two"])
-        await hints.cancel_requested(["three"])
-        assert await anext(dispatcher) == LanesFilled((lane,))
-        assert await anext(dispatcher) == CancelRequested(("three",))
-        finished = await anext(scheduler)
-        assert isinstance(finished, TasksFinished)
-        assert finished.ids == ["one", "two"]
-
-
-async def test_nothing_is_said_about_nothing(redis: Redis) -> None:
-    hints = Hints(redis, KEYS)
-    async with HintStream(redis, KEYS, LanesFilled, CancelRequested, TasksFinished) as stream:
-        assert await anext(stream) == Reconnected()
-        await hints.lanes_filled([])
-        await hints.cancel_requested([])
-        await hints.tasks_finished([])
-        await hints.cancel_requested(["real"])
-        assert await anext(stream) == CancelRequested(("real",))
-
-
-async def test_a_cancelled_reader_goes_on_later(redis: Redis) -> None:
-    async with HintStream(redis, KEYS, CancelRequested) as stream:
-        assert await anext(stream) == Reconnected()
-        reading = asyncio.ensure_future(anext(stream))
-        await redis.ping()
-        reading.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await reading
-        await Hints(redis, KEYS).cancel_requested(["task"])
-        assert await anext(stream) == CancelRequested(("task",))
-
-
-async def test_hints_go_on_after_the_server_was_killed(server: Valkey, redis: Redis) -> None:
-    async with HintStream(redis, KEYS, CancelRequested) as stream:
-        assert await anext(stream) == Reconnected()
-        following = asyncio.ensure_future(anext(stream))
-        server.kill()
-        await server.process.wait(10)
-        with pytest.raises(StoreUnavailable):
-            await Hints(redis, KEYS).cancel_requested(["lost"])
-        assert not following.done()
-        await server.start()
-        await server.wait_ready()
-        assert await following == Reconnected()
-        await Hints(redis, KEYS).cancel_requested(["task"])
-        assert await anext(stream) == CancelRequested(("task",))
 
 
 class Alarm(logging.Handler):

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from scheduler.storage.redis import Entry, HintStream, Keys, LanesFilled, LaneStore, Quota, Reconnected, connect, lanes
+from scheduler.storage.redis import Entry, Keys, LaneStore, Quota, connect, lanes
 from scheduler.storage.redis.batch import Batch
 from scheduler.storage.redis.keys import GROUP
 from scheduler.storage.unavailable import StoreUnavailable
@@ -39,40 +39,6 @@ async def full(redis: Redis) -> AsyncIterator[Any]:
 async def one(store: LaneStore, name: str = "task", lane: str = A) -> list[Entry]:
     await store.publish({lane: [(name, 1)]})
     return await store.take("c", [Quota(lane, 9)], 9)
-
-
-async def test_a_deleted_stream_is_begun_again(redis: Redis, store: LaneStore) -> None:
-    old = await one(store, "old")
-    await redis.delete(KEYS.lane(A))
-    assert await store.take("c", [Quota(A, 1)], 1) == []
-    await store.ack(old)
-    await store.give_back(old)
-    assert await store.reclaim("c", [A], 0, 9) == []
-    assert [entry.task_id for entry in await one(store, "new")] == ["new"]
-
-
-async def test_a_wipe_in_the_middle_costs_entries_only(redis: Redis, store: LaneStore) -> None:
-    old = await one(store, "old")
-    await store.publish({C: [("waiting", 1)]})
-    await redis.flushall()
-    await redis.script_flush()
-    await store.ack(old)
-    assert await store.names() == set()
-    await store.publish({A: [("new", 2)]})
-    taken = await store.take("c", [Quota(A, 1), Quota(C, 1)], 9)
-    assert [(entry.task_id, entry.attempt) for entry in taken] == [("new", 2)]
-    assert await store.names() == {A}
-
-
-async def test_one_hint_names_all_lanes_of_a_batch(redis: Redis, store: LaneStore) -> None:
-    await one(store)
-    async with HintStream(redis, KEYS, LanesFilled) as stream:
-        assert await anext(stream) == Reconnected()
-        await store.publish({A: [("a", 1), ("b", 1)], C: [("c", 1)]})
-        taken = await store.take("c", [Quota(A, 9)], 9)
-        await store.give_back(taken)
-        assert await anext(stream) == LanesFilled((A, C))
-        assert await anext(stream) == LanesFilled((A,))
 
 
 async def test_a_full_server_takes_no_entries_but_gives_and_forgets_them(store: LaneStore, full: Any) -> None:
@@ -119,17 +85,6 @@ async def test_a_publish_between_the_steps_of_a_sweep_keeps_its_lane_registered(
     assert (await store.depths([A]))[A].length == 1
 
 
-async def test_sweeps_and_publishes_at_once_lose_no_lane(redis_url: str, store: LaneStore) -> None:
-    async with connect(redis_url) as other:
-        sweeper = LaneStore(other, KEYS)
-        for number in range(100):
-            await asyncio.gather(sweeper.sweep(A), store.publish({A: [(f"t{number}", 1)]}), sweeper.sweep(A))
-            assert await store.names() == {A}
-            taken = await store.take("c", [Quota(A, 9)], 9)
-            assert len(taken) == 1
-            await store.ack(taken)
-
-
 async def consumers(redis: Redis, lane: str) -> set[str]:
     return {consumer["name"].decode() for consumer in await redis.xinfo_consumers(KEYS.lane(lane), GROUP)}
 
@@ -165,8 +120,3 @@ async def test_two_clusters_share_a_server(redis: Redis, store: LaneStore) -> No
 
 def test_lanes_of_a_queue_share_a_slot_of_a_cluster() -> None:
     assert KEYS.lane(A) == "test:{default/mail}:lane:default/mail/send/5/"
-
-
-async def test_what_is_not_a_lane_is_refused(store: LaneStore) -> None:
-    with pytest.raises(ValueError, match="unpack"):
-        await store.publish({"lane": [("a", 1)]})

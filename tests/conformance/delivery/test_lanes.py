@@ -1,14 +1,17 @@
 """What every store of lanes must do, whatever it is made of."""
 
+import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import pytest_asyncio
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scheduler.storage.redis import Entry, Keys, LaneDepth, LaneStore, Quota, connect
+from scheduler.storage.hints import LanesFilled, Reconnected
+from scheduler.storage.lanes import Entry, LaneDepth, LaneStore, Quota
+from tests.conformance.delivery.conftest import Stage
 
 A = "default/mail/send/5/"
 B = "default/mail/send/9/"
@@ -18,10 +21,9 @@ HOUR_MS = 3_600_000
 _numbers = itertools.count()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def lane_store(redis_url: str) -> AsyncIterator[LaneStore]:
-    async with connect(redis_url) as redis:
-        yield LaneStore(redis, Keys())
+@pytest.fixture
+def lane_store(stage: Stage) -> LaneStore:
+    return stage.delivery.lanes
 
 
 def tasks(name: str, count: int) -> list[tuple[str, int]]:
@@ -181,6 +183,68 @@ async def test_a_swept_lane_serves_again(lane_store: LaneStore) -> None:
         assert len(taken) == 1
         await lane_store.ack(taken)
         assert await lane_store.sweep(A)
+
+
+async def one(store: LaneStore, name: str = "task", lane: str = A) -> list[Entry]:
+    await store.publish({lane: [(name, 1)]})
+    return await store.take("c", [Quota(lane, 9)], 9)
+
+
+async def test_a_deleted_lane_is_begun_again(stage: Stage, lane_store: LaneStore) -> None:
+    old = await one(lane_store, "old")
+    await stage.drop(A)
+    assert await lane_store.take("c", [Quota(A, 1)], 1) == []
+    await lane_store.ack(old)
+    await lane_store.give_back(old)
+    assert await lane_store.reclaim("c", [A], 0, 9) == []
+    assert [entry.task_id for entry in await one(lane_store, "new")] == ["new"]
+
+
+async def test_a_wipe_in_the_middle_costs_entries_only(stage: Stage, lane_store: LaneStore) -> None:
+    old = await one(lane_store, "old")
+    await lane_store.publish({C: [("waiting", 1)]})
+    await stage.wipe()
+    await lane_store.ack(old)
+    assert await lane_store.names() == set()
+    await lane_store.publish({A: [("new", 2)]})
+    taken = await lane_store.take("c", [Quota(A, 1), Quota(C, 1)], 9)
+    assert [(entry.task_id, entry.attempt) for entry in taken] == [("new", 2)]
+    assert await lane_store.names() == {A}
+
+
+async def test_a_restart_with_all_data_keeps_what_waits_and_what_is_pending(own_stage: Stage) -> None:
+    lane_store = own_stage.delivery.lanes
+    await lane_store.publish({A: [("first", 1), ("second", 1)]})
+    (first,) = await lane_store.take("c", [Quota(A, 1)], 1)
+    await own_stage.stop()
+    await own_stage.start()
+    assert [entry.task_id for entry in await lane_store.take("c", [Quota(A, 9)], 9)] == ["second"]
+    assert await lane_store.reclaim("other", [A], 0, 1) == [first]
+
+
+async def test_one_hint_names_all_lanes_of_a_batch(stage: Stage, lane_store: LaneStore) -> None:
+    await one(lane_store)
+    async with stage.delivery.listen(LanesFilled) as stream:
+        assert await anext(stream) == Reconnected()
+        await lane_store.publish({A: [("a", 1), ("b", 1)], B: [], C: [("c", 1)]})
+        taken = await lane_store.take("c", [Quota(A, 9)], 9)
+        await lane_store.give_back(taken)
+        assert await anext(stream) == LanesFilled((A, C))
+        assert await anext(stream) == LanesFilled((A,))
+
+
+async def test_sweeps_and_publishes_at_once_lose_no_lane(lane_store: LaneStore) -> None:
+    for number in range(100):
+        await asyncio.gather(lane_store.sweep(A), lane_store.publish({A: [(f"t{number}", 1)]}), lane_store.sweep(A))
+        assert await lane_store.names() == {A}
+        taken = await lane_store.take("c", [Quota(A, 9)], 9)
+        assert len(taken) == 1
+        await lane_store.ack(taken)
+
+
+async def test_what_is_not_a_lane_is_refused(lane_store: LaneStore) -> None:
+    with pytest.raises(ValueError, match="unpack"):
+        await lane_store.publish({"lane": [("a", 1)]})
 
 
 @given(

@@ -1,0 +1,28 @@
+"""What one process has of the server."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from scheduler.storage.memory.link import Link
+from scheduler.storage.memory.redis.server import RedisServer
+from scheduler.storage.unavailable import StoreUnavailable
+
+Answer = TypeVar("Answer")
+
+
+class RedisClient:
+    """Sends commands over a link; `timeout` is in seconds."""
+
+    def __init__(self, server: RedisServer, link: Link, timeout: float) -> None:
+        self.server = server
+        self.link = link
+        self._timeout = timeout
+
+    async def call(self, operation: Callable[[], Answer]) -> Answer:
+        """What the server answers. Raises StoreUnavailable."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self.link.call(operation)
+        except TimeoutError as error:
+            raise StoreUnavailable("redis", f"no answer within {self._timeout:g} s") from error

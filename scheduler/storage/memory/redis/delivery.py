@@ -1,0 +1,41 @@
+"""Redis in memory as one process reaches it."""
+
+import random
+from collections.abc import Callable
+
+from scheduler.storage.hint_stream import HintStream
+from scheduler.storage.hints import Message
+from scheduler.storage.memory.link import Direct, Link
+from scheduler.storage.memory.redis.client import RedisClient
+from scheduler.storage.memory.redis.epoch import MemoryEpoch
+from scheduler.storage.memory.redis.hints import MemoryHints, MemorySubscription
+from scheduler.storage.memory.redis.lanes import MemoryLanes
+from scheduler.storage.memory.redis.server import RedisServer
+
+
+class MemoryDelivery:
+    """See scheduler.storage.delivery.Delivery; times in seconds, the defaults are those of the client of Redis."""
+
+    def __init__(
+        self,
+        server: RedisServer,
+        link: Link | None = None,
+        *,
+        timeout: float = 2.0,
+        quiet: float = 5.0,
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._client = RedisClient(server, link or Direct(), timeout)
+        self._quiet = quiet
+        self._draw = draw
+        self.lanes = MemoryLanes(self._client)
+        self.epoch = MemoryEpoch(self._client)
+        self.hints = MemoryHints(self._client)
+
+    def listen(self, *kinds: type[Message]) -> HintStream:
+        """What others tell, of these kinds."""
+        return HintStream(lambda: MemorySubscription.open(self._client, kinds, self._quiet), draw=self._draw)
+
+    def close(self) -> None:
+        """End every connection, as the process's death does."""
+        self._client.server.leave(self._client)

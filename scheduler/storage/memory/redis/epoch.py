@@ -1,0 +1,35 @@
+"""The lanes' epoch in memory."""
+
+from scheduler.storage.epoch import StaleTerm
+from scheduler.storage.memory.redis.client import RedisClient
+
+
+class MemoryEpoch:
+    """See scheduler.storage.epoch.LaneEpoch."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+
+    async def current(self) -> str | None:
+        """The epoch now; None when none has begun since the last wipe."""
+        server = self._client.server
+
+        def read() -> str | None:
+            begun = server.streams.epoch
+            return None if begun is None else f"{begun[1]}:{server.run_id}"
+
+        return await self._client.call(read)
+
+    async def begin(self, term: int) -> str:
+        """Begins a new epoch; raises StaleTerm."""
+        server = self._client.server
+
+        def begin() -> str | None:
+            epoch = server.word()
+            begun = server.write(lambda streams: streams.begin_epoch(term, epoch))
+            return f"{epoch}:{server.run_id}" if begun else None
+
+        epoch = await self._client.call(begin)
+        if epoch is None:
+            raise StaleTerm(f"term {term} is over: a later leader has begun an epoch of the lanes")
+        return epoch
