@@ -3,7 +3,9 @@
 import asyncio
 import os
 import socket
+from collections.abc import Coroutine
 from functools import cached_property
+from typing import Any
 
 from dispatcher.adoption import Adoption
 from dispatcher.announcements import Announcements
@@ -207,6 +209,29 @@ class Assembly:
             clock=self.clock,
             keeping=Keeping(self.settings.retention, self.settings.dead_letter_retention),
         )
+
+    def loops(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """What runs for as long as the dispatcher does."""
+        return (
+            self.registry.run(),
+            self.dispatching.run(),
+            self.dispatching.listen(self.hints),
+            self.upkeep.run(),
+            self.progress.run(),
+            self.elector.run(self.rota.run),
+        )
+
+    async def leave(self) -> None:
+        """Give up the leadership, send the workers elsewhere, and store what they still brought."""
+        self.departure.stop()
+        self.streams.stop()
+        await self.elector.resign()
+        deadline = self.clock.monotonic() + self.settings.drain_timeout
+        while any(session.connected for session in self.roster) and self.clock.monotonic() < deadline:
+            await self.clock.sleep(0.05)
+        await self.streams.close()
+        await self.publication.close()
+        await self.announcements.close()
 
     def _arrived(self) -> None:
         """A new session may serve lanes that nobody here served before."""

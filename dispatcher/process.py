@@ -101,14 +101,9 @@ class Dispatcher:
         for loop in (
             parts.telemetry.lag.run(),
             registration.run(),
-            parts.registry.run(),
-            parts.dispatching.run(),
-            parts.dispatching.listen(parts.hints),
-            parts.upkeep.run(),
-            parts.progress.run(),
             readings.stores.run(),
             readings.outbox.run(),
-            parts.elector.run(parts.rota.run),
+            *parts.loops(),
         ):
             self._background.start(_must_go_on(loop, self._stop))
 
@@ -116,15 +111,7 @@ class Dispatcher:
         """Leave: first the leadership, then the workers, then what they still brought."""
         _log.info("dispatcher stops")
         await self._health.serving(False)
-        parts.departure.stop()
-        parts.streams.stop()
-        await parts.elector.resign()
-        deadline = parts.clock.monotonic() + self._settings.drain_timeout
-        while any(session.connected for session in parts.roster) and parts.clock.monotonic() < deadline:
-            await parts.clock.sleep(0.05)
-        await parts.streams.close()
-        await parts.publication.close()
-        await parts.announcements.close()
+        await parts.leave()
         await server.stop(grace=1)
         await parts.departure.close()
 
