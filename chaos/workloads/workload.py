@@ -24,14 +24,16 @@ class Stage:
     rate: float
     stop: asyncio.Event
     draw: random.Random
-    outstanding: int = 10_000
     clock: Callable[[], float]
+    outstanding: int = 10_000
 
 
 class Workload(Protocol):
     """A named kind of load."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As the registry and the journals have it."""
 
     async def setup(self, stage: Stage) -> None:
         """Prepares what the load needs; called once before `start`."""
