@@ -41,7 +41,7 @@ _STYLE: Any = {
 }
 _FONT = re.compile(r"font: ([\d.]+px) [^;\"]+")
 _REFERENCE = re.compile(r"#([\w-]+)")
-_ID = re.compile(r' id="([\w-]+)"')
+_ID = re.compile(r' id="([^"]+)"')
 _METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 
 

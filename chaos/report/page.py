@@ -7,7 +7,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from chaos.report import view
 from chaos.report.rows import recoveries_picture, sizes_picture
-from chaos.report.timeline import timeline
+from chaos.report.timeline import moments, timeline
+from chaos.report.wording import clock
 from chaos.result import Result
 
 _templates = Environment(
@@ -25,6 +26,7 @@ def page(result: Result) -> str:
     recoveries = view.in_order([found for found in result.recoveries if found.alone or found.overlapped])
     pictures = {
         "timeline": timeline(result),
+        "moments": ", ".join(f"{name} {clock(at)}" for name, at in moments(result).items()),
         "recoveries_picture": recoveries_picture(recoveries) if recoveries else "",
         "sizes_picture": sizes_picture(result.rest) if result.rest else "",
     }
@@ -41,6 +43,7 @@ def _content(result: Result) -> dict[str, Any]:
         "result": result,
         "headline": view.headline(result),
         "confidence": view.confidence(result),
+        "bounds": view.bounds(result),
         "obstacles": [] if result.passed else view.obstacles(result),
         "tiles": view.verdict_rows(result),
         "counts": view.count_rows(result),

@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from chaos.report import ink
 from chaos.report.thinning import Bins, binned
-from chaos.report.wording import number
+from chaos.report.wording import clock, number
 from chaos.result import FaultRecord, Result
 
 _WIDTH = 11.0
@@ -28,10 +28,9 @@ def timeline(result: Result) -> str:
         _draw_faults(bars, faults, families, result.facts.ended_at)
         for axes in (rates, backlog, bars):
             _mark(axes, result)
-        _name_marks(rates, result)
         bars.set_xlim(0, max(result.facts.ended_at, 1.0))
         bars.xaxis.set_major_locator(MaxNLocator(12, steps=[1, 2, 3, 6, 10]))
-        bars.xaxis.set_major_formatter(FuncFormatter(_clock))
+        bars.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
         return ink.svg(figure, "Throughput and backlog over time, with the faults injected")
 
 
@@ -40,7 +39,7 @@ def _draw_rates(axes: Axes, gathered: Bins) -> None:
     at = [bin.at for bin in gathered.bins]
     low, high = [bin.ended_low for bin in gathered.bins], [bin.ended_high for bin in gathered.bins]
     if gathered.seconds > 1:
-        axes.fill_between(at, low, high, color=ink.ENDED, alpha=0.16, linewidth=0)
+        axes.fill_between(at, low, high, step="mid", color=ink.ENDED, alpha=0.16, linewidth=0)
     for name, colour in _LINES:
         axes.plot(at, [getattr(bin, name) for bin in gathered.bins], color=colour, linewidth=1.1, label=name)
     mean = f", mean of {gathered.seconds} s; band: lowest and highest second of ended" if gathered.seconds > 1 else ""
@@ -77,30 +76,12 @@ def _draw_faults(axes: Axes, faults: Sequence[FaultRecord], families: Sequence[s
 
 
 def _mark(axes: Axes, result: Result) -> None:
-    for at in _moments(result).values():
+    for at in moments(result).values():
         axes.axvline(at, color=ink.MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
 
 
-def _name_marks(axes: Axes, result: Result) -> None:
-    for row, (name, at) in enumerate(_moments(result).items()):
-        axes.annotate(
-            name,
-            (at, 1 - 0.09 * row),
-            xycoords=("data", "axes fraction"),
-            xytext=(-4, -8),
-            textcoords="offset points",
-            ha="right",
-            color=ink.MUTED,
-            fontsize=8,
-        )
-
-
-def _moments(result: Result) -> dict[str, float]:
+def moments(result: Result) -> dict[str, float]:
+    """When the phases of the run ended, as marked in the picture."""
     facts = result.facts
-    moments = {"faults healed": facts.healed_at, "load ends": facts.loaded_until}
-    return moments if facts.drained_at is None else {**moments, "all ended": facts.drained_at}
-
-
-def _clock(value: float, _: int | None) -> str:
-    minutes, seconds = divmod(round(value), 60)
-    return f"{minutes}:{seconds:02d}"
+    ends = {"faults healed": facts.healed_at, "load ended": facts.loaded_until}
+    return ends if facts.drained_at is None else {**ends, "all tasks ended": facts.drained_at}

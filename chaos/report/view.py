@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-from chaos.report.wording import NOTHING, duration, number, percent, seconds, size, small, spread
+from chaos.report.wording import NOTHING, duration, number, percent, plural, seconds, size, small, spread
 from chaos.result import FaultRecord, Recovery, Result, Violated
 
 _STORIES = 40
 """Most violations told in full; all of them are in the data."""
+_AT_ONCE = 0.1
 _LINES = 200
 """Most lines of one story."""
 
@@ -31,7 +32,7 @@ class RecoveryRow(NamedTuple):
     bound: str
     alone: tuple[str, str, str, str]
     overlapped: tuple[str, str, str, str]
-    good: bool | None
+    verdict: str
 
 
 class FaultRow(NamedTuple):
@@ -50,8 +51,8 @@ def headline(result: Result) -> str:
     counts = result.counts
     return (
         f"{number(counts.lost)} of {number(counts.accepted)} accepted tasks lost, "
-        f"{number(counts.accepted_twice)} accepted twice, {number(broken(result))} invariant violations "
-        f"under {number(len(injected(result)))} faults in {duration(result.facts.ended_at)}."
+        f"{number(counts.accepted_twice)} accepted twice, {plural(broken(result), 'invariant violation')} "
+        f"under {plural(len(injected(result)), 'fault')} in {duration(result.facts.ended_at)}."
     )
 
 
@@ -62,14 +63,14 @@ def confidence(result: Result) -> str:
         return "Tasks were lost or accepted twice; there is no bound to state."
     return (
         f"None of {trials} says: at 95 % confidence, fewer than 3 of {trials} would be "
-        f"(below {small(result.confidence.upper)}), under faults like these."
+        f"(below {small(result.confidence.upper)}), under faults like these, each task taken for a trial of its own."
     )
 
 
 def obstacles(result: Result) -> list[str]:
     """Each reason why the run did not pass."""
     found = [f"{row.name}: {row.value}" for row in verdict_rows(result) if row.good is False]
-    found += [f"{name}: {number(count)} violations" for name, count in result.checks.items() if count]
+    found += [f"{name}: {plural(count, 'violation')}" for name, count in result.checks.items() if count]
     for recovery in result.recoveries:
         if recovery.within is False and recovery.alone_spread and recovery.bound is not None:
             late = f"p99 {seconds(recovery.alone_spread.p99)}, bound {seconds(recovery.bound)}"
@@ -135,10 +136,27 @@ def recovery_rows(recoveries: Sequence[Recovery]) -> list[RecoveryRow]:
             NOTHING if recovery.bound is None else seconds(recovery.bound),
             spread(recovery.alone_spread),
             spread(recovery.overlapped_spread),
-            recovery.within,
+            _verdict(recovery),
         )
         for recovery in recoveries
     ]
+
+
+def _verdict(recovery: Recovery) -> str:
+    if recovery.bound is None:
+        return "shown"
+    return {True: "kept", False: "broken", None: "not measured"}[recovery.within]
+
+
+def bounds(result: Result) -> str:
+    """How many of the bounds were kept, and how many were put to the test at all."""
+    judged = [_verdict(recovery) for recovery in result.recoveries if recovery.bound is not None]
+    untested = f", {judged.count('not measured')} not measured" if "not measured" in judged else ""
+    back = sum(check.within for check in result.rest)
+    return (
+        f"Recovery: {judged.count('kept')} of {len(judged)} bounds kept{untested}. "
+        f"At rest: {back} of {len(result.rest)} sizes back to the start."
+    )
 
 
 def in_order(recoveries: Sequence[Recovery]) -> list[Recovery]:
@@ -176,10 +194,18 @@ def _fault_row(family: str, kind: str, found: Sequence[FaultRecord]) -> FaultRow
         family,
         kind,
         number(len(done)),
-        f"{seconds(median(lasting))}, up to {seconds(max(lasting))}" if lasting else NOTHING,
+        _lasted(lasting),
         ", ".join(f"{target} {times}" for target, times in targets.most_common(6)),
         f"{len(failed)}: {failed[-1]}" if failed else "",
     )
+
+
+def _lasted(times: Sequence[float]) -> str:
+    if not times:
+        return NOTHING
+    if max(times) < _AT_ONCE:
+        return "at once"
+    return f"{seconds(median(times))}, up to {seconds(max(times))}"
 
 
 def stories(result: Result) -> list[Violated]:

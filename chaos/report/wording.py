@@ -13,6 +13,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
 
 
+def plural(count: int, noun: str) -> str:
+    """1 -> "1 fault", 2 -> "2 faults"."""
+    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"
+
+
 def seconds(value: float) -> str:
     """0.0123 -> "12 ms", 1.234 -> "1.23 s", 83 -> "83 s"."""
     if value < 0.0995:
@@ -26,6 +31,12 @@ def duration(value: float) -> str:
     hours, minutes = divmod(minutes, 60)
     parts = [f"{hours} h" if hours else "", f"{minutes} min" if minutes else "", f"{rest} s" if rest else ""]
     return " ".join(part for part in parts if part) or "0 s"
+
+
+def clock(value: float) -> str:
+    """95 -> "1:35", minutes and seconds into the run."""
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes}:{rest:02d}"
 
 
 def size(value: float, unit: str) -> str:
