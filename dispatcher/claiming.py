@@ -111,7 +111,8 @@ class Claiming:
         self._board.take(names)
         try:
             entries = await self._lanes.take(self._consumer, plan.quotas, budget)
-            await failpoints.reach("lane-taken")
+            if entries:
+                await failpoints.reach("lane-taken")
         except StoreUnavailable:
             self._board.learn(names)
             raise
@@ -246,7 +247,8 @@ class Claiming:
             generations = {session.id: session.generation for session in group.sessions}
             quotas = {quota.lane: budget for quota in plan.quotas}
             claimed = await self._claims.claim_heads(quotas, generations, assign)
-            await failpoints.reach("claimed")
+            if claimed:
+                await failpoints.reach("claimed")
             self._send(claimed, by_id, began)
         finally:
             _release(reserved)
