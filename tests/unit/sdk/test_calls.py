@@ -92,6 +92,15 @@ async def test_reads_are_repeated_and_changes_are_not(client: Client, stub: Stub
     assert not late.value.outcome_unknown
 
 
+async def test_what_one_try_left_unknown_stays_unknown(dead_address: str, address: str, stub: StubScheduler) -> None:
+    stub.failures += [failure(Code.UNAVAILABLE, "UNAVAILABLE")] * 100
+    async with Client(f"{dead_address},{address}", time_limit=0.5) as client:
+        for _ in range(8):  # the last try of each is at either address
+            with pytest.raises(Unavailable) as caught:
+                await client.submit("demo.echo", idempotency_key="k")
+            assert caught.value.outcome_unknown
+
+
 async def test_a_silent_scheduler(address: str, stub: StubScheduler) -> None:
     stub.doors.clear()
     async with Client(address, time_limit=0.1) as client:

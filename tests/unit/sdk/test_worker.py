@@ -29,6 +29,8 @@ def test_hello_says_what_the_worker_is(dispatcher: StubDispatcher, monkeypatch: 
     worker.task("t")(lambda payload: payload)
     with serving(worker, dispatcher):
         hello = dispatcher.accept().hello
+        assert worker.session_id == hello.session_id
+    assert worker.session_id is None
     assert dict(hello.labels) == {"zone": "a", "io": "ssd"}
     assert (list(hello.types), list(hello.queues), hello.slots) == (["t"], ["mail"], 7)
     assert (hello.worker, hello.pod, hello.pid, hello.version) == ("w", "pod-1", os.getpid(), "1.2")

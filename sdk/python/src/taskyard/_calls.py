@@ -43,6 +43,18 @@ class Calls:
         except Unavailable as error:
             if not _may_repeat(error, repeatable):
                 raise
+            unknown = error.outcome_unknown
+
+        async def again() -> T:
+            # What one try has left unknown stays so, though the next ones surely don't arrive.
+            nonlocal unknown
+            try:
+                return await self._once(send, deadline)
+            except Unavailable as error:
+                unknown |= error.outcome_unknown
+                error.outcome_unknown = unknown
+                raise
+
         # Made for the failed call only, since it costs as much as a call.
         retrying = AsyncRetrying(
             retry=retry_if_exception(lambda error: _may_repeat(error, repeatable)),
@@ -50,7 +62,7 @@ class Calls:
             stop=stop_before_delay(self._time_limit),
             reraise=True,
         )
-        return await retrying(self._once, send, deadline)
+        return await retrying(again)
 
     async def ask(self, send: Send[T]) -> T:
         """The answer to a call that changes nothing, and so leaves nothing unknown when it fails."""

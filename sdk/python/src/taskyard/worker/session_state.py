@@ -81,6 +81,11 @@ class SessionState:
         self._silent_at: float | None = None
         self.stale = 0
 
+    @property
+    def session_id(self) -> str:
+        """The session's id, the same in every hello."""
+        return self._identity.session_id
+
     # The stream's life
 
     def hello(self, now: float) -> wire.WorkerFrame:

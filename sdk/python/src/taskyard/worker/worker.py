@@ -97,6 +97,11 @@ class Worker:
         return self._service is not None and self._service.session.connected
 
     @property
+    def session_id(self) -> str | None:
+        """The id of its session while it serves; each `serve` has a new one."""
+        return None if self._service is None else self._service.state.session_id
+
+    @property
     def status_port(self) -> int | None:
         """The port of /livez, /readyz and /metrics while it serves them."""
         return None if self._service is None else self._service.status_port
