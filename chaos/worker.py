@@ -1,0 +1,98 @@
+"""A worker for chaos runs: `python -m chaos.worker --slots 20 --label zone=a`.
+
+It keeps its own log of what it started and ended (`--log`, or CHAOS_WORKER_LOG). The SDK's settings apply:
+TASKYARD_DISPATCHERS, TASKYARD_WORKER_NAME, ... `--mode deaf` and `--mode replay` misbehave, see chaos/misbehaviour.py.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+
+from chaos import misbehaviour
+from chaos.history.events import Ended, Started
+from chaos.history.journal import Journal
+from chaos.workloads.performance import TYPES, Hopeless, digest_of, perform
+from taskyard import Context, Worker
+
+
+class Mode(StrEnum):
+    """How the worker behaves."""
+
+    WORK = "work"
+    DEAF = "deaf"
+    REPLAY = "replay"
+
+
+def main(
+    *,
+    log: Annotated[Path, typer.Option(envvar="CHAOS_WORKER_LOG", help="Its own log, JSON lines.")],
+    dispatchers: Annotated[str, typer.Option(envvar="TASKYARD_DISPATCHERS")] = "localhost:7071",
+    name: Annotated[str, typer.Option(envvar="TASKYARD_WORKER_NAME")] = "",
+    slots: Annotated[int, typer.Option(envvar="TASKYARD_WORKER_SLOTS", min=1)] = 20,
+    labels: Annotated[
+        list[str] | None, typer.Option("--label", envvar="CHAOS_WORKER_LABELS", help="NAME=VALUE; may be repeated.")
+    ] = None,
+    queues: Annotated[
+        list[str] | None, typer.Option("--queue", envvar="CHAOS_WORKER_QUEUES", help="Served queue; may be repeated.")
+    ] = None,
+    mode: Annotated[Mode, typer.Option(envvar="CHAOS_WORKER_MODE")] = Mode.WORK,
+) -> None:
+    """Run one worker until SIGTERM."""
+    name = name or f"{socket.gethostname()}-{os.getpid()}"
+    labelled = dict(label.split("=", 1) for label in labels or ())
+    with Journal(log) as journal:
+        if mode is Mode.WORK:
+            worker = Worker(
+                dispatchers, labels=labelled or None, slots=slots, queues=queues or (), name=name, grace=5.0
+            )
+            _Logged(worker, name, journal).run()
+        else:
+            fellow = misbehaviour.Fellow(
+                dispatchers.split(","), str(uuid4()), name, slots, labelled, tuple(queues or ())
+            )
+            act = misbehaviour.deaf if mode is Mode.DEAF else misbehaviour.replay
+            asyncio.run(act(fellow, journal))
+
+
+class _Logged:
+    """A worker whose handler notes what it does, before anybody else can know it."""
+
+    def __init__(self, worker: Worker, name: str, journal: Journal) -> None:
+        self._worker = worker
+        self._name = name
+        self._journal = journal
+
+    def run(self) -> None:
+        """Serves every type of task."""
+        for type_ in TYPES:
+            self._worker.task(type_)(self._handle)
+        self._worker.run()
+
+    async def _handle(self, context: Context, payload: Any) -> Mapping[str, Any]:
+        attempt = (self._name, self._worker.session_id or "", *context.token)
+        self._journal.append(Started(self._journal.now(), *attempt))
+        outcome, returned = "FAILED", None
+        try:
+            returned = await perform(context, payload)
+            outcome = "SUCCEEDED"
+        except Hopeless:
+            outcome = "HOPELESS"
+            raise
+        except asyncio.CancelledError:
+            outcome = "STOPPED"
+            raise
+        finally:
+            said = digest_of(returned) if returned is not None else None
+            self._journal.append(Ended(self._journal.now(), *attempt, outcome, said))
+        return returned
+
+
+if __name__ == "__main__":
+    typer.run(main)
