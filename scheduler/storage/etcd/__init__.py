@@ -1,9 +1,9 @@
 """etcd: who is alive and who leads. Nothing outside this package knows the client library."""
 
 from scheduler.storage.backoff import Backoff
+from scheduler.storage.etcd.access import Access, KeySpace, KeyValue, Listing, PutOutcome
 from scheduler.storage.etcd.change import Change, Changes, Delete, Put
 from scheduler.storage.etcd.client import Etcd
-from scheduler.storage.etcd.connection import EtcdConnection
 from scheduler.storage.etcd.errors import (
     EtcdError,
     EtcdRejected,
@@ -11,26 +11,25 @@ from scheduler.storage.etcd.errors import (
     LeaseNotFound,
 )
 from scheduler.storage.etcd.keys import EtcdKeys
-from scheduler.storage.etcd.kv import KeyValue, KeyValues, Listing, PutOutcome
 from scheduler.storage.etcd.lease import Lease
 from scheduler.storage.etcd.renewal import LeaseRenewal
 from scheduler.storage.etcd.settings import EtcdSettings
 from scheduler.storage.etcd.watch import PrefixWatch, WatchTiming
 
 __all__ = [
+    "Access",
     "Backoff",
     "Change",
     "Changes",
     "Delete",
     "Etcd",
-    "EtcdConnection",
     "EtcdError",
     "EtcdKeys",
     "EtcdRejected",
     "EtcdSettings",
     "EtcdUnavailable",
+    "KeySpace",
     "KeyValue",
-    "KeyValues",
     "Lease",
     "LeaseNotFound",
     "LeaseRenewal",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scheduler.storage.etcd.kv import KeyValue
+from scheduler.storage.etcd.access import KeyValue
 
 
 @dataclass(frozen=True, slots=True)

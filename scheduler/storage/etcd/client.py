@@ -1,28 +1,40 @@
-"""One door to etcd: a connection and what is done over it."""
+"""One door to etcd: access to it and what is done with that."""
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from scheduler.storage.etcd.connection import EtcdConnection
+from scheduler.storage.etcd.access import Access
+from scheduler.storage.etcd.grpc_access import GrpcAccess
 from scheduler.storage.etcd.keys import EtcdKeys
-from scheduler.storage.etcd.kv import KeyValues
 from scheduler.storage.etcd.renewal import LeaseRenewal
 from scheduler.storage.etcd.settings import EtcdSettings
 from scheduler.storage.etcd.watch import PrefixWatch, WatchTiming
 
 
 class Etcd:
-    """An etcd cluster. Make it inside a running event loop; connects when first used."""
+    """An etcd cluster. Make it inside a running event loop; connects when first used.
 
-    def __init__(self, settings: EtcdSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.connection = EtcdConnection(settings)
+    A simulation gives another access, clock and source of chance than the defaults.
+    """
+
+    def __init__(
+        self,
+        settings: EtcdSettings,
+        *,
+        access: Access | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self.access = access or GrpcAccess(settings)
         self.keys = EtcdKeys(settings.prefix)
-        self.kv = KeyValues(self.connection)
+        self.kv = self.access.kv
         self.clock = clock
+        self._draw = draw
 
     async def __aenter__(self) -> Self:
         return self
@@ -37,12 +49,12 @@ class Etcd:
 
     async def close(self) -> None:
         """Close the connection; leases that are left expire by themselves."""
-        await self.connection.close()
+        await self.access.close()
 
     def renewal(self) -> LeaseRenewal:
         """Return a new renewal of leases, with a stream of its own; it must be run."""
-        return LeaseRenewal(self.connection, clock=self.clock)
+        return LeaseRenewal(self.access, clock=self.clock, draw=self._draw)
 
     def watch(self, prefix: str, *, timing: WatchTiming | None = None) -> PrefixWatch:
         """Return an iterator over the changes under `prefix`."""
-        return PrefixWatch(self.connection, prefix, timing=timing, clock=self.clock)
+        return PrefixWatch(self.access, prefix, timing=timing, clock=self.clock, draw=self._draw)

@@ -1,8 +1,7 @@
-"""Reading and writing keys."""
+"""Reading and writing keys over gRPC."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from etcd3aio._protobuf import (
@@ -15,40 +14,13 @@ from etcd3aio._protobuf import (
 )
 from etcd3aio.kv import prefix_range_end
 
+from scheduler.storage.etcd.access import KeyValue, Listing, PutOutcome
 from scheduler.storage.etcd.connection import EtcdConnection
 from scheduler.storage.etcd.errors import EtcdCompacted
 
 
-@dataclass(frozen=True, slots=True)
-class KeyValue:
-    """A key as etcd stores it; `lease` is 0 if it isn't attached to one."""
-
-    key: str
-    value: bytes
-    create_revision: int
-    mod_revision: int
-    lease: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Everything under a prefix as of `revision`, in key order."""
-
-    revision: int
-    items: tuple[KeyValue, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PutOutcome:
-    """Result of a conditional put: `existing` is what stood in the way, if it wasn't `done`."""
-
-    done: bool
-    revision: int
-    existing: KeyValue | None
-
-
 class KeyValues:
-    """The key space. Every method raises EtcdUnavailable or EtcdRejected."""
+    """See KeySpace."""
 
     def __init__(self, connection: EtcdConnection) -> None:
         self._connection = connection
@@ -68,20 +40,13 @@ class KeyValues:
                 continue
 
     async def put(self, key: str, value: bytes, *, lease: int = 0, repeatable: bool = False) -> int:
-        """Write and return the revision.
-
-        Say `repeatable` only for a key that nobody else writes: a repeat may overwrite what came
-        in between. Raises LeaseNotFound if the lease is gone.
-        """
+        """Write and return the revision."""
         request = PutRequest(key=key.encode(), value=value, lease=lease)
         response = await self._connection.call(lambda member: member.kv.Put, request, repeatable=repeatable)
         return int(response.header.revision)
 
     async def put_if(self, key: str, value: bytes, *, mod_revision: int, lease: int = 0) -> PutOutcome:
-        """Write if the key's mod revision is still this; 0 means the key must not exist.
-
-        Not repeated when its outcome is unknown: read the key to learn what happened.
-        """
+        """Write if the key's mod revision is still this; 0 means the key must not exist."""
         name = key.encode()
         request = TxnRequest(
             compare=[

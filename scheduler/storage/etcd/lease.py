@@ -37,12 +37,19 @@ class Lease:
 
     def is_due(self, now: float) -> bool:
         """Whether it is time to ask for the next renewal (and none has been asked for)."""
-        renew_at = self.confirmed_until - self.ttl + self.ttl / _RENEWALS_PER_TTL
-        return self._sent_at is None and now >= renew_at
+        return self._sent_at is None and now >= self._renew_at
 
     def is_stalled(self, now: float, patience: float) -> bool:
         """Whether a renewal was asked for more than `patience` seconds ago without an answer."""
         return self._sent_at is not None and now - self._sent_at > min(patience, self.ttl / 5)
+
+    def attention_at(self, patience: float) -> float:
+        """When there is next something to look at: a renewal is due, or its answer overdue."""
+        return self._renew_at if self._sent_at is None else self._sent_at + min(patience, self.ttl / 5)
+
+    @property
+    def _renew_at(self) -> float:
+        return self.confirmed_until - self.ttl + self.ttl / _RENEWALS_PER_TTL
 
     def is_expired(self, now: float) -> bool:
         """Whether no renewal has been confirmed for a whole TTL."""

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from etcd3aio._protobuf import LeaseGrantRequest, LeaseKeepAliveRequest, LeaseRevokeRequest
-
 from scheduler.storage.backoff import Backoff
-from scheduler.storage.etcd.connection import EtcdConnection
+from scheduler.storage.etcd.access import Access, KeepAlive
+from scheduler.storage.etcd.alarm import Alarm
 from scheduler.storage.etcd.errors import EtcdError, EtcdUnavailable, LeaseNotFound
 from scheduler.storage.etcd.lease import Lease
-from scheduler.storage.etcd.stream import Stream
 
 _log = logging.getLogger(__name__)
 
+# Renewals due within this many seconds go together.
 _TICK = 0.1
+_NEVER = float("inf")
 
 
 class LeaseRenewal:
@@ -29,11 +30,19 @@ class LeaseRenewal:
     after the other.
     """
 
-    def __init__(self, connection: EtcdConnection, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._connection = connection
+    def __init__(
+        self,
+        access: Access,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._access = access
         self._clock = clock
+        self._draw = draw
         self._leases: dict[int, Lease] = {}
-        self._added = asyncio.Event()
+        self._attention = Alarm(clock)
+        self._expiry = Alarm(clock)
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -61,16 +70,12 @@ class LeaseRenewal:
         `revoke` or `abandon`. Raises EtcdError.
         """
         asked_at = self._clock()
-        response = await self._connection.call(
-            lambda member: member.lease.LeaseGrant,
-            LeaseGrantRequest(TTL=ttl),
-            # If the first answer was lost, its lease expires unused.
-            repeatable=True,
-        )
+        granted = await self._access.grant(ttl)
         # An attempt that failed before this one only makes the start too early: the safe side.
-        lease = Lease(int(response.ID), float(response.TTL), granted_at=asked_at, on_lost=on_lost)
+        lease = Lease(granted.lease_id, granted.ttl, granted_at=asked_at, on_lost=on_lost)
         self._leases[lease.id] = lease
-        self._added.set()
+        self._attention.ring(lease.attention_at(self._access.patience))
+        self._expiry.ring(lease.confirmed_until)
         return lease
 
     def abandon(self, lease: Lease) -> None:
@@ -85,12 +90,7 @@ class LeaseRenewal:
         """
         self.abandon(lease)
         try:
-            await self._connection.call(
-                lambda member: member.lease.LeaseRevoke,
-                LeaseRevokeRequest(ID=lease.id),
-                repeatable=True,
-                timeout=timeout,
-            )
+            await self._access.revoke(lease.id, timeout=timeout)
         except LeaseNotFound:
             _log.debug("lease %x was gone before it was revoked", lease.id)
 
@@ -105,21 +105,28 @@ class LeaseRenewal:
                 self._lose(lease, "its renewal has stopped")
 
     async def run_once(self) -> None:
-        """Renew on one stream until it fails. Raises EtcdError when it does."""
-        self._added.clear()
-        if not self._leases:
-            await self._added.wait()
+        """Renew on one stream until it fails or no lease is left. Raises EtcdError when it fails."""
+        while not self._leases:
+            await self._attention.wait(_NEVER)
+        stream = await self._access.keep_alive()
+        listening = asyncio.create_task(self._listen(stream), name="lease-answers")
+        listening.add_done_callback(lambda _: self._attention.ring())
         try:
-            async with await self._connection.stream(lambda member: member.lease.LeaseKeepAlive) as stream:
-                while self._leases:
-                    await self._ask(stream)
-                    await self._listen(stream, until=self._clock() + _TICK)
+            while self._leases and not listening.done():
+                await self._ask(stream)
+                if not listening.done():
+                    await self._attention.wait(self._next_attention())
+            if listening.done():
+                listening.result()
         finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            await stream.close()
             for lease in self._leases.values():
                 lease.renewal_dropped()
 
     async def _renew_forever(self) -> None:
-        backoff = Backoff(first=0.05, longest=0.5)
+        backoff = Backoff(first=0.05, longest=0.5, draw=self._draw)
         while True:
             started = self._clock()
             try:
@@ -133,29 +140,35 @@ class LeaseRenewal:
     async def _expire_forever(self) -> None:
         while True:
             self._expire(self._clock())
-            await asyncio.sleep(_TICK)
+            await self._expiry.wait(min((lease.confirmed_until for lease in self._leases.values()), default=_NEVER))
 
     def _expire(self, now: float) -> None:
         for lease in [lease for lease in self._leases.values() if lease.is_expired(now)]:
             self._lose(lease, f"no renewal was confirmed within {lease.ttl} s")
 
-    async def _ask(self, stream: Stream) -> None:
+    def _next_attention(self) -> float:
+        patience = self._access.patience
+        soonest = min((lease.attention_at(patience) for lease in self._leases.values()), default=_NEVER)
+        return max(soonest, self._clock() + _TICK)
+
+    async def _ask(self, stream: KeepAlive) -> None:
         now = self._clock()
-        patience = self._connection.settings.request_timeout
+        patience = self._access.patience
         if any(lease.is_stalled(now, patience) for lease in self._leases.values()):
-            self._connection.suspect(stream.place)
+            self._access.suspect(stream.place)
             raise EtcdUnavailable(f"{stream.place}: renewals are not answered")
         for lease in [lease for lease in self._leases.values() if lease.is_due(now)]:
             lease.renewal_sent(self._clock())
-            await stream.write(LeaseKeepAliveRequest(ID=lease.id), timeout=min(patience, 1.0))
+            await stream.ask(lease.id, timeout=min(patience, 1.0))
 
-    async def _listen(self, stream: Stream, until: float) -> None:
-        """Take answers until `until`; at least one, if there is one."""
-        while (response := await stream.read(timeout=until - self._clock())) is not None:
-            lease = self._leases.get(response.ID)
+    async def _listen(self, stream: KeepAlive) -> None:
+        """Take answers until the stream ends."""
+        while True:
+            answer = await stream.read()
+            lease = self._leases.get(answer.lease_id)
             if lease is None:
                 continue
-            lease.renewal_answered(float(response.TTL))
+            lease.renewal_answered(answer.ttl)
             if lease.lost.is_set():
                 self._leases.pop(lease.id, None)
 

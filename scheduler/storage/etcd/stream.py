@@ -50,8 +50,8 @@ class Stream:
         except TimeoutError as error:
             raise EtcdUnavailable(f"{self.place}: could not write for {timeout} s") from error
 
-    async def read(self, *, timeout: float) -> Any | None:
-        """Return the next message, or None after `timeout` seconds of silence.
+    async def read(self, *, timeout: float | None = None) -> Any | None:
+        """Return the next message, or None after `timeout` seconds of silence, if that is given.
 
         Neither silence nor cancelling this coroutine harms the stream: a plain gRPC read that is
         cancelled takes the whole call with it, so the read is kept and picked up again.
@@ -59,7 +59,7 @@ class Stream:
         """
         if self._reading is None:
             self._reading = asyncio.ensure_future(self._call.read())
-        await asyncio.wait({self._reading}, timeout=max(0.0, timeout))
+        await asyncio.wait({self._reading}, timeout=None if timeout is None else max(0.0, timeout))
         if not self._reading.done():
             return None
         reading, self._reading = self._reading, None

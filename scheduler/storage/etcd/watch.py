@@ -6,24 +6,17 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Self
-
-from etcd3aio._protobuf import WatchCreateRequest, WatchRequest
-from etcd3aio.kv import prefix_range_end
+from typing import Self
 
 from scheduler.storage.backoff import Backoff
+from scheduler.storage.etcd.access import Access, ChangeStream, Event, KeyValue
 from scheduler.storage.etcd.change import Change, Changes, Delete, Put, difference
-from scheduler.storage.etcd.connection import EtcdConnection
-from scheduler.storage.etcd.errors import EtcdUnauthenticated, EtcdUnavailable
-from scheduler.storage.etcd.kv import KeyValue, KeyValues, key_value
-from scheduler.storage.etcd.stream import Stream
+from scheduler.storage.etcd.errors import EtcdCompacted, EtcdError, EtcdUnauthenticated, EtcdUnavailable
 
 _log = logging.getLogger(__name__)
-
-_DELETE_EVENT = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +39,7 @@ class PrefixWatch:
 
     def __init__(
         self,
-        connection: EtcdConnection,
+        access: Access,
         prefix: str,
         *,
         timing: WatchTiming | None = None,
@@ -57,13 +50,12 @@ class PrefixWatch:
         self.revision = 0
         self.heard_at = float("-inf")
         """Monotonic seconds of the last sign of life: how old `current` may be."""
-        self._connection = connection
-        self._keys = KeyValues(connection)
+        self._access = access
         self._timing = timing or WatchTiming()
         self._clock = clock
         self._draw = draw
         self._current: dict[str, KeyValue] = {}
-        self._stream: Stream | None = None
+        self._stream: ChangeStream | None = None
         self._probed = False
         self._relist_at = float("-inf")
         self._backoff = Backoff(draw=draw)
@@ -105,19 +97,24 @@ class PrefixWatch:
         if now >= self._relist_at:
             return await self._list()
         if self._stream is None:
-            self._stream = await self._open()
-        patience = min(self._timing.probe, self._relist_at - now)
-        response = await self._stream.read(timeout=patience)
-        if response is None:
+            self._stream = await self._access.watch(self.prefix, start=self.revision + 1)
+        try:
+            events = await self._stream.read(timeout=min(self._timing.probe, self._relist_at - now))
+        except EtcdCompacted:
+            await self._fall_behind()
+            return Changes(self.revision, ())
+        except EtcdError:
+            await self.aclose()
+            raise
+        if events is None:
             await self._probe(self._stream)
-            return self._nothing()
-        self._probed = False
-        return await self._take(self._stream, response)
+            return Changes(self.revision, ())
+        return self._take(events)
 
     async def _list(self) -> Changes:
         # A stream opened before would tell what the listing already says.
         await self.aclose()
-        listing = await self._keys.get_prefix(self.prefix)
+        listing = await self._access.kv.get_prefix(self.prefix)
         found = {item.key: item for item in listing.items}
         changes = difference(self._current, found)
         self._current = found
@@ -126,67 +123,39 @@ class PrefixWatch:
         self._relist_at = self.heard_at + self._draw(*self._timing.relist)
         return Changes(self.revision, changes, listed=True)
 
-    async def _open(self) -> Stream:
-        stream = await self._connection.stream(lambda member: member.watch.Watch)
-        create = WatchCreateRequest(
-            key=self.prefix.encode(),
-            range_end=prefix_range_end(self.prefix),
-            start_revision=self.revision + 1,
-        )
-        try:
-            await stream.write(WatchRequest(create_request=create), timeout=self._patience)
-        except BaseException:
-            await stream.close()
-            raise
-        return stream
-
-    async def _probe(self, stream: Stream) -> None:
+    async def _probe(self, stream: ChangeStream) -> None:
         """Ask a silent member for a sign of life, or give it up if it owes us one."""
         if self._probed:
-            self._connection.suspect(stream.place)
+            self._access.suspect(stream.place)
             raise EtcdUnavailable(f"{stream.place}: the watch has gone silent")
         self._probed = True
-        request = WatchRequest()
-        request.progress_request.SetInParent()
-        await stream.write(request, timeout=self._patience)
+        await stream.ask_progress()
 
-    async def _take(self, stream: Stream, response: Any) -> Changes:
-        if response.canceled:
-            return await self._cancelled(stream, response)
+    def _take(self, events: Sequence[Event]) -> Changes:
+        self._probed = False
         self._alive()
         # The revision of a response without events is not taken: some releases of etcd report
         # progress before they have sent the events that led to it.
         changes = tuple(
             self._apply(event)
-            for event in response.events
-            if event.kv.mod_revision > self.revision
-            and (event.type != _DELETE_EVENT or event.kv.key.decode() in self._current)
+            for event in events
+            if event.item.mod_revision > self.revision and (not event.deleted or event.item.key in self._current)
         )
-        self.revision = max([self.revision, *(event.kv.mod_revision for event in response.events)])
+        self.revision = max([self.revision, *(event.item.mod_revision for event in events)])
         return Changes(self.revision, changes)
 
-    def _apply(self, event: Any) -> Change:
-        key = event.kv.key.decode()
-        if event.type == _DELETE_EVENT:
-            return Delete(key, self._current.pop(key))
-        item = self._current[key] = key_value(event.kv)
+    def _apply(self, event: Event) -> Change:
+        item = event.item
+        if event.deleted:
+            return Delete(item.key, self._current.pop(item.key))
+        self._current[item.key] = item
         return Put(item)
 
-    async def _cancelled(self, stream: Stream, response: Any) -> Changes:
+    async def _fall_behind(self) -> None:
         await self.aclose()
-        if not response.compact_revision:
-            raise self._connection.ended(stream.place, response.cancel_reason)
         _log.info("watch of %s fell behind a compaction; listing again", self.prefix)
         self._relist_at = float("-inf")
-        return self._nothing()
 
     def _alive(self) -> None:
         self.heard_at = self._clock()
         self._backoff.reset()
-
-    def _nothing(self) -> Changes:
-        return Changes(self.revision, ())
-
-    @property
-    def _patience(self) -> float:
-        return self._connection.settings.request_timeout

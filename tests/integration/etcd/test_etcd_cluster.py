@@ -5,11 +5,13 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from typing import cast
 
 import pytest
 import pytest_asyncio
 
 from scheduler.storage.etcd import Etcd, EtcdSettings, WatchTiming
+from scheduler.storage.etcd.grpc_access import GrpcAccess
 from tests.stores.etcd import ClusterMember, cluster, crash, restart, running
 
 
@@ -28,7 +30,7 @@ async def client_of(members: list[ClusterMember]) -> AsyncIterator[Etcd]:
 
 def used_by(etcd: Etcd, members: list[ClusterMember]) -> ClusterMember:
     """The member that the client's calls go to."""
-    return next(member for member in members if member.url == etcd.connection.member.address)
+    return next(member for member in members if member.url == cast("GrpcAccess", etcd.access).connection.member.address)
 
 
 async def test_calls_leases_and_watches_outlive_the_member_they_use(members: list[ClusterMember]) -> None:

@@ -1,0 +1,117 @@
+"""An etcd cluster over gRPC: the only place, with kv.py, that knows its messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from etcd3aio._protobuf import (
+    LeaseGrantRequest,
+    LeaseKeepAliveRequest,
+    LeaseRevokeRequest,
+    WatchCreateRequest,
+    WatchRequest,
+)
+from etcd3aio.kv import prefix_range_end
+
+from scheduler.storage.etcd.access import Event, Granted
+from scheduler.storage.etcd.connection import EtcdConnection
+from scheduler.storage.etcd.errors import EtcdCompacted
+from scheduler.storage.etcd.kv import KeyValues, key_value
+from scheduler.storage.etcd.settings import EtcdSettings
+from scheduler.storage.etcd.stream import Stream
+
+_DELETE_EVENT = 1
+
+
+class GrpcAccess:
+    """See Access."""
+
+    def __init__(self, settings: EtcdSettings) -> None:
+        self.connection = EtcdConnection(settings)
+        self.kv = KeyValues(self.connection)
+        self.patience = settings.request_timeout
+
+    async def grant(self, ttl: int) -> Granted:
+        """Make a lease of `ttl` seconds. If a first answer was lost, its lease expires unused."""
+        request = LeaseGrantRequest(TTL=ttl)
+        response = await self.connection.call(lambda member: member.lease.LeaseGrant, request, repeatable=True)
+        return Granted(int(response.ID), float(response.TTL))
+
+    async def revoke(self, lease_id: int, *, timeout: float | None = None) -> None:
+        """Delete a lease with its keys."""
+        request = LeaseRevokeRequest(ID=lease_id)
+        await self.connection.call(lambda member: member.lease.LeaseRevoke, request, repeatable=True, timeout=timeout)
+
+    async def keep_alive(self) -> GrpcKeepAlive:
+        """Open a stream of renewals."""
+        return GrpcKeepAlive(await self.connection.stream(lambda member: member.lease.LeaseKeepAlive))
+
+    async def watch(self, prefix: str, *, start: int) -> GrpcChangeStream:
+        """Open a stream of the changes under `prefix`."""
+        stream = await self.connection.stream(lambda member: member.watch.Watch)
+        create = WatchCreateRequest(key=prefix.encode(), range_end=prefix_range_end(prefix), start_revision=start)
+        try:
+            await stream.write(WatchRequest(create_request=create), timeout=self.patience)
+        except BaseException:
+            await stream.close()
+            raise
+        return GrpcChangeStream(stream, self.connection)
+
+    def suspect(self, place: str) -> None:
+        """Go to another member if calls still go to the one at `place`."""
+        self.connection.suspect(place)
+
+    async def close(self) -> None:
+        """End every connection."""
+        await self.connection.close()
+
+
+class GrpcKeepAlive:
+    """See KeepAlive."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.place = stream.place
+
+    async def ask(self, lease_id: int, *, timeout: float) -> None:
+        """Ask for a renewal."""
+        await self._stream.write(LeaseKeepAliveRequest(ID=lease_id), timeout=timeout)
+
+    async def read(self) -> Granted:
+        """Return the next answer."""
+        response: Any = await self._stream.read()
+        return Granted(int(response.ID), float(response.TTL))
+
+    async def close(self) -> None:
+        """Leave nothing running."""
+        await self._stream.close()
+
+
+class GrpcChangeStream:
+    """See ChangeStream."""
+
+    def __init__(self, stream: Stream, connection: EtcdConnection) -> None:
+        self._stream = stream
+        self._connection = connection
+        self.place = stream.place
+
+    async def read(self, *, timeout: float) -> tuple[Event, ...] | None:
+        """Return what comes next, or None after `timeout` seconds of silence."""
+        response = await self._stream.read(timeout=timeout)
+        if response is None:
+            return None
+        if response.canceled and response.compact_revision:
+            raise EtcdCompacted(f"{self.place}: compacted up to {response.compact_revision}")
+        if response.canceled:
+            raise self._connection.ended(self.place, response.cancel_reason)
+        return tuple(Event(key_value(event.kv), event.type == _DELETE_EVENT) for event in response.events)
+
+    async def ask_progress(self) -> None:
+        """Have the member give a sign of life."""
+        request = WatchRequest()
+        request.progress_request.SetInParent()
+        await self._stream.write(request, timeout=self._connection.settings.request_timeout)
+
+    async def close(self) -> None:
+        """Leave nothing running."""
+        await self._stream.close()
