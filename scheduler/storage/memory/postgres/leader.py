@@ -1,0 +1,51 @@
+"""The fence of the leader's duties: one row that knows the newest term."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from scheduler.storage.leader import TermOver
+from scheduler.storage.memory.postgres.client import Client
+from scheduler.storage.memory.postgres.tables import ONLY, LeaderRow
+from scheduler.storage.memory.postgres.transaction import Transaction
+from scheduler.storage.memory.postgres.work import Work
+
+
+class LeaderFence:
+    """See scheduler.storage.leader."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def begin(self, term: int, dispatcher: str) -> None:
+        """Record a new term; raises TermOver if a newer one is known. Waits for the duties that hold the former one."""
+        await self._client.run(lambda work: _begin(work, term, dispatcher))
+
+    @asynccontextmanager
+    async def duty(self, term: int) -> AsyncIterator[Transaction]:
+        """A transaction that holds the term: check and commit cannot straddle a takeover."""
+        async with self._client.transaction() as opened:
+            await opened.run(lambda work: _hold(work, term))
+            yield Transaction(opened)
+
+    async def lane_epoch(self) -> str:
+        """The lanes' epoch for which all QUEUED tasks were last published."""
+        return await self._client.run(lambda work: _row(work).lane_epoch)
+
+
+def _row(work: Work) -> LeaderRow:
+    return work.get(work.tables.leader, ONLY) or LeaderRow()
+
+
+def _begin(work: Work, term: int, dispatcher: str) -> None:
+    row = _row(work)
+    if row.term > term:
+        raise TermOver(f"term {term} is over")
+    work.lock(work.tables.leader, ONLY)
+    work.put(work.tables.leader, ONLY, row._replace(term=term, dispatcher=dispatcher))
+
+
+def _hold(work: Work, term: int) -> None:
+    if _row(work).term != term:
+        raise TermOver(f"term {term} is over")
+    work.lock(work.tables.leader, ONLY, share=True)
+    work.term = term

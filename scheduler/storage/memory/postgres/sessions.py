@@ -1,0 +1,96 @@
+"""Worker sessions: session_hello.sql, session_end.sql, session_running.sql and the like in memory."""
+
+from collections.abc import Sequence
+
+from scheduler.domain.task import TaskState
+from scheduler.storage.memory.postgres.claims import claimed
+from scheduler.storage.memory.postgres.client import Client
+from scheduler.storage.memory.postgres.tables import SessionRow
+from scheduler.storage.memory.postgres.work import Work
+from scheduler.storage.sessions import Held, LiveSession, NamespaceMismatch, RunningRef, SessionRecord
+
+
+class Sessions:
+    """See scheduler.storage.sessions."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def hello(self, record: SessionRecord) -> int:
+        """Store the session, alive; returns its new generation. Raises NamespaceMismatch."""
+        return await self._client.run(lambda work: _hello(work, record))
+
+    async def drain(self, session: str, generation: int) -> None:
+        """Note that the worker wants no more tasks."""
+        await self._client.run(lambda work: _drain(work, session, generation))
+
+    async def held(self, session: str) -> list[Held]:
+        """The tasks it runs."""
+        return await self._client.run(lambda work: held_within(work, session))
+
+    async def generations(self, sessions: Sequence[str]) -> dict[str, int]:
+        """The current generation of each of the sessions; 0 for one that was given up."""
+        return await self._client.run(lambda work: _generations(work, sessions))
+
+    async def running(self, sessions: Sequence[str], age: float) -> list[RunningRef]:
+        """What these sessions run, as far as it started at least `age` seconds ago."""
+        return await self._client.run(lambda work: _running(work, sessions, age))
+
+    async def live(self) -> list[LiveSession]:
+        """All sessions that nobody has given up, by id."""
+        return await self._client.run(_live)
+
+
+def end_within(work: Work, session: str, generation: int, reason: str) -> bool:
+    """Give a session up, unless it has said hello again since or was given up before."""
+    row = work.get(work.tables.sessions, session)
+    if row is None or row.generation != generation or not row.live:
+        return False
+    work.lock(work.tables.sessions, session)
+    work.put(work.tables.sessions, session, row._replace(live=False, ended_at=work.time, end_reason=reason))
+    return True
+
+
+def held_within(work: Work, session: str) -> list[Held]:
+    """The tasks that a session runs, by id, locked."""
+    rows = sorted(row for row in work.tasks(TaskState.RUNNING) if row.session == session)
+    for row in rows:
+        work.lock(work.tables.tasks, row.id)
+    return [Held(claimed(row, work.time), row.cancel_requested) for row in rows]
+
+
+def _hello(work: Work, record: SessionRecord) -> int:
+    work.lock(work.tables.sessions, record.id)
+    former = work.get(work.tables.sessions, record.id)
+    if former is not None and former.record.namespace != record.namespace:
+        raise NamespaceMismatch(record.id)
+    generation = former.generation + 1 if former else 1
+    row = SessionRow(record.id, generation, True, record, record.draining, work.time)
+    work.put(work.tables.sessions, record.id, row)
+    return generation
+
+
+def _drain(work: Work, session: str, generation: int) -> None:
+    row = work.get(work.tables.sessions, session)
+    if row is not None and row.generation == generation:
+        work.lock(work.tables.sessions, session)
+        work.put(work.tables.sessions, session, row._replace(draining=True))
+
+
+def _generations(work: Work, sessions: Sequence[str]) -> dict[str, int]:
+    rows = (work.get(work.tables.sessions, session) for session in sessions)
+    return {row.id: row.generation if row.live else 0 for row in rows if row is not None}
+
+
+def _running(work: Work, sessions: Sequence[str], age: float) -> list[RunningRef]:
+    wanted, before = set(sessions), work.time - age
+    return [
+        RunningRef(row.session, row.id, row.attempt, row.cancel_requested)
+        for row in work.tasks(TaskState.RUNNING)
+        if row.session in wanted and row.session and row.started_at is not None and row.started_at < before
+    ]
+
+
+def _live(work: Work) -> list[LiveSession]:
+    rows = sorted((row for row in work.tables.sessions.rows.values() if row.live), key=lambda row: row.id)
+    return [LiveSession(row.id, row.generation, row.record.dispatcher, work.time - row.connected_at) for row in rows]
