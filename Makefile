@@ -46,6 +46,23 @@ bench: $(READY) ## Measure throughput and latency on a cluster of this machine's
 test: $(READY) ## Run the whole test suite on real stores (ARGS=... goes to pytest)
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
+# Programs of others that no Python package has: toxiproxy, an etcd fit for being killed, and where apt is, libfaketime.
+TOOLS := .tools
+
+.PHONY: tools
+tools: $(TOOLS)/toxiproxy-server $(TOOLS)/etcd $(TOOLS)/faketime ## Build the programs that chaos runs need (Go 1.24 or later)
+
+$(TOOLS)/toxiproxy-server: tools/go.mod tools/go.sum
+	cd tools && go build -trimpath -ldflags='-s -w' -o ../$@ github.com/Shopify/toxiproxy/v2/cmd/server
+
+$(TOOLS)/etcd: tools/go.mod tools/go.sum
+	cd tools && go build -trimpath -ldflags='-s -w' -o ../$@ go.etcd.io/etcd/server/v3
+
+# Without it wall clocks can't jump; all else works.
+$(TOOLS)/faketime:
+	@mkdir -p $@
+	@cd $@ && { apt-get download --quiet=2 libfaketime && dpkg -x libfaketime_*.deb . || echo "no libfaketime: clocks will not jump"; }
+
 # What the wire contract must stay compatible with: the last release, or the commit before.
 BASE ?= $(shell git describe --tags --abbrev=0 2>/dev/null || echo HEAD~1)
 

@@ -1,0 +1,53 @@
+"""Wall clocks that can be moved while a process runs."""
+
+from pathlib import Path
+
+from chaos.backends.cluster import Role, Unsupported
+from chaos.backends.local.program import faketime_library
+
+# etcd is a Go program and asks the kernel itself.
+ROLES = frozenset(Role) - {Role.ETCD}
+
+
+class Clocks:
+    """One file for each part, which libfaketime reads again at most a second after it changed."""
+
+    def __init__(self, directory: Path, *, wanted: bool) -> None:
+        self._directory = directory
+        self._library = faketime_library() if wanted else None
+
+    @property
+    def available(self) -> bool:
+        """Whether `set` works."""
+        return self._library is not None
+
+    def environment(self, name: str, role: Role) -> dict[str, str]:
+        """What a part's process needs so that its clock can be moved later."""
+        if self._library is None or role not in ROLES:
+            return {}
+        if not self._file(name).exists():
+            self.set(name, role, 0.0)
+        return {
+            "LD_PRELOAD": str(self._library),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file(name)),
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_CACHE_DURATION": "1",
+        }
+
+    def set(self, name: str, role: Role, seconds: float) -> None:
+        """Moves a part's clock that far from the true time. Raises Unsupported."""
+        if self._library is None:
+            raise Unsupported("clock jumps need `clocks`, and libfaketime from the system or from `make tools`")
+        if role not in ROLES:
+            raise Unsupported(f"the clock of {name} cannot be moved: it does not ask libc for the time")
+        self._directory.mkdir(parents=True, exist_ok=True)
+        fresh = self._file(name).with_suffix(".new")
+        fresh.write_text(f"{seconds:+.3f}\n")
+        fresh.replace(self._file(name))
+
+    def moved(self, name: str) -> bool:
+        """Whether a part's clock may differ from the true time."""
+        return self._file(name).exists()
+
+    def _file(self, name: str) -> Path:
+        return self._directory / name

@@ -1,0 +1,1 @@
+"""The three stores, each as more than one process."""
