@@ -1,0 +1,32 @@
+"""What one process has of the cluster."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from scheduler.storage.etcd.errors import EtcdUnavailable
+from scheduler.storage.memory.etcd.server import EtcdServer
+from scheduler.storage.memory.link import Link
+
+Answer = TypeVar("Answer")
+
+PLACE = "memory"
+"""The one member."""
+
+
+class EtcdClient:
+    """Sends requests over a link; `patience` is in seconds."""
+
+    def __init__(self, server: EtcdServer, link: Link, patience: float) -> None:
+        self.server = server
+        self.link = link
+        self._patience = patience
+
+    async def call(self, operation: Callable[[], Answer], timeout: float | None = None) -> Answer:
+        """What the cluster answers within `timeout` seconds. Raises EtcdError."""
+        limit = self._patience if timeout is None else timeout
+        try:
+            async with asyncio.timeout(limit):
+                return await self.link.call(operation)
+        except TimeoutError as error:
+            raise EtcdUnavailable(f"no answer within {limit:g} s") from error
