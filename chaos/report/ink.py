@@ -21,9 +21,8 @@ COLOURS = {
     "backlog": "#070707",
     "fault": "#080808",
     "bad": "#090909",
-    "paper": "#0a0a0a",
 }
-INK, MUTED, GRID, ACCEPTED, STARTED, ENDED, BACKLOG, FAULT, BAD, PAPER = COLOURS.values()
+INK, MUTED, GRID, ACCEPTED, STARTED, ENDED, BACKLOG, FAULT, BAD = COLOURS.values()
 
 _STYLE: Any = {
     "svg.fonttype": "none",
