@@ -15,8 +15,8 @@ class Card(NamedTuple):
 
     @property
     def strains(self) -> frozenset[str]:
-        """What must not be under another fault meanwhile: of a link, the link itself."""
-        return self.fault.strains or frozenset({self.target} if ">" in self.target else ())
+        """What must not be under another fault meanwhile."""
+        return self.fault.strained(self.target)
 
 
 class Deck:

@@ -8,6 +8,8 @@ from chaos.faults.fault import Blow, Fault, Hit, Injection, Scene
 
 FAMILY = "failpoints"
 VARIABLE = "TASKYARD_FAILPOINTS"
+ENVIRONMENT = "environment"
+"""What faults strain that restart servers in another way than they were."""
 DUTIES = ("outbox", "promotion", "expiry", "reaping", "rebuild", "audit", "retention")
 # Reached once a batch: dozens of times a second under load.
 BATCH_ACTIONS = ("crash:0.02", "stop:0.02", "sleep(2):0.1", "error:0.2")
@@ -58,6 +60,6 @@ def _fault(place: str, role: Role, actions: Sequence[str], *, all_of_them: bool 
         arms(place, role, all_of_them=all_of_them),
         (3.0, 8.0),
         frozenset({Capability.ENVIRONMENT, Capability.FREEZE}),
-        frozenset({"environment"}),
+        frozenset({ENVIRONMENT}),
         recovery=20.0,
     )

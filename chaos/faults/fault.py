@@ -52,20 +52,22 @@ class Scene:
             return self.part(Role(role), draw, but=leader)
         return leader or self.part(Role(role), draw)
 
-    def links(self, source: Role, target: Role, draw: float) -> list[Link]:
-        """Every link from one part of a role to the parts of another."""
-        sources = {part.name for part in self.cluster.parts(source)}
-        links = [
-            link for link in self.cluster.links if link.source in sources and link.target.partition("-")[0] == target
-        ]
-        chosen = picked(sorted({link.source for link in links}), draw)
-        return [link for link in links if link.source == chosen]
+    def links(self, source: str, target: str, draw: float) -> list[Link]:
+        """Every link from one part of a kind to the parts of another; who is no part, such as a client, to one part."""
+        parts = {part.name for part in self.cluster.parts()}
+        between = [link for link in self.cluster.links if _kind(link.source) == source and _kind(link.target) == target]
+        groups: dict[str, list[Link]] = {}
+        for link in sorted(between):
+            groups.setdefault(link.source if link.source in parts else link.target, []).append(link)
+        return picked(list(groups.values()), draw)
 
     def running(self, role: Role) -> list[Part]:
         """Parts of a role whose process is there, as far as one can know."""
         return [part for part in self.cluster.parts(role) if part.pid is not None]
 
 
+INNER = {"standby": "postgres", "replica": "redis", "etcd": "etcd"}
+"""Stores whose members keep each other up to date over links."""
 Injection = Callable[[Scene, Blow], AbstractAsyncContextManager[Hit]]
 """Entered, the fault is there; left, it is healed."""
 
@@ -89,6 +91,15 @@ class Fault:
     strains: frozenset[str] = frozenset()
     recovery: float = 10.0
     weight: int = 1
+
+    def strained(self, target: str) -> frozenset[str]:
+        """What must not be under another fault meanwhile: of ways, the way, and a store's own way to its like."""
+        source, way, _ = target.partition(">")
+        return self.strains | (frozenset({target, INNER.get(source, target)}) if way else frozenset())
+
+
+def _kind(name: str) -> str:
+    return name.partition("-")[0]
 
 
 def picked(things: Sequence[Thing], draw: float) -> Thing:

@@ -16,6 +16,10 @@ PAIRS = (
     (Role.DISPATCHER, Role.REDIS),
     (Role.DISPATCHER, Role.ETCD),
     (Role.WORKER, Role.DISPATCHER),
+    ("client", Role.SCHEDULER),
+    ("standby", Role.POSTGRES),
+    ("replica", Role.REDIS),
+    (Role.ETCD, Role.ETCD),
 )
 TARGETS = tuple(f"{source}>{target} {direction}" for source, target in PAIRS for direction in Direction)
 
@@ -27,11 +31,11 @@ def spoils(kind: Toxic, attributes: Mapping[str, int]) -> Injection:
     async def inject(scene: Scene, blow: Blow) -> AsyncIterator[Hit]:
         pair, direction = blow.target.split(" ")
         source, target = pair.split(">")
-        links = scene.links(Role(source), Role(target), blow.draw)
+        links = scene.links(source, target, blow.draw)
         try:
             for link in links:
                 await scene.cluster.toxic(link, kind, attributes, Direction(direction))
-            yield Hit((links[0].source,), f"to {target}, {direction}")
+            yield Hit((links[0].source,), f"to {target if len(links) > 1 else links[0].target}, {direction}")
         finally:
             await asyncio.gather(*(scene.cluster.heal(link) for link in links))
 

@@ -6,7 +6,7 @@ from signal import SIGKILL, SIGQUIT
 
 from chaos.backends.cluster import Capability
 from chaos.faults.fault import Blow, Fault, Hit, Scene
-from chaos.faults.outages import holds_down, lets_end
+from chaos.faults.outages import answers, holds_down, lets_end
 from chaos.faults.processes import freezes
 
 FAMILY = "postgres"
@@ -22,6 +22,7 @@ async def promotes(scene: Scene, blow: Blow) -> AsyncIterator[Hit]:
     """The primary is killed and its standby takes over."""
     primary = await scene.aimed(blow.target, blow.draw)
     await scene.cluster.postgres_failover()
+    await answers(scene)
     yield Hit((primary,), f"promoted {await scene.aimed(PRIMARY, 0.0)}")
 
 

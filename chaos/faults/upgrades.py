@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chaos.backends.cluster import CURRENT, PREVIOUS, SERVERS, Capability, Role
+from chaos.faults.failpoints import ENVIRONMENT
 from chaos.faults.fault import Blow, Fault, Hit, Scene
 
 FAMILY = "upgrades"
@@ -34,7 +35,7 @@ async def changes_version(scene: Scene, _blow: Blow) -> AsyncIterator[Hit]:
 
 def faults() -> list[Fault]:
     """This family."""
-    strains = frozenset({"environment"})
+    strains = frozenset({ENVIRONMENT})
     return [
         Fault(
             "roll",

@@ -1,0 +1,98 @@
+"""Experiments from the command line: `python -m chaos --help`."""
+
+import asyncio
+import random
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chaos import archive
+from chaos.backends.cluster import Capability
+from chaos.checks import all_checks, verdict
+from chaos.experiments import PRESETS, Preset, plan
+from chaos.faults import possible_faults
+from chaos.report import write_report
+from chaos.run import HISTORY, Experiment, run
+from chaos.staging import SHARES, cluster_for, load_for
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Break a Taskyard cluster on purpose, and prove from what was recorded that nothing was lost or done twice.",
+)
+
+Seed = Annotated[int | None, typer.Option(help="Decides the plan and the load; drawn and printed if not given.")]
+Minutes = Annotated[float | None, typer.Option(help="How long the load lasts; the preset's time if not given.")]
+PresetName = Annotated[str, typer.Option("--preset", help=f"How dense: {', '.join(PRESETS)}.")]
+Backend = Annotated[str, typer.Option(help="Where: local (processes of this machine) or kubernetes.")]
+
+
+@app.command("run")
+def run_command(  # noqa: PLR0917 - options, not arguments
+    seed: Seed = None,
+    minutes: Minutes = None,
+    preset: PresetName = "quick",
+    backend: Backend = "local",
+    out: Annotated[Path | None, typer.Option(help="Where the report and the history go; must not exist.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Tasks a second; the preset's if not given.")] = None,
+) -> None:
+    """Run an experiment and write its report; ends with 1 if anything was violated."""
+    seed = _seed(seed)
+    chosen = _preset(preset).lasting(minutes).loaded(rate)
+    directory = (out or Path(".chaos") / f"{preset}-{seed}").resolve()
+    if directory.exists():
+        raise typer.BadParameter(f"{directory} exists", param_hint="--out")
+    directory.mkdir(parents=True)
+    experiment = Experiment(
+        seed=seed,
+        preset_name=preset,
+        preset=chosen,
+        backend=backend,
+        out=directory,
+        workload=load_for(),
+        shares=SHARES,
+    )
+    typer.echo(f"seed {seed}, {chosen.seconds / 60:g} minutes, into {directory}")
+    result = asyncio.run(run(experiment, cluster_for(backend, directory, chosen), typer.echo))
+    page = write_report(result, directory)
+    for violation in result.violations[:10]:
+        typer.echo(f"VIOLATED {violation.invariant}: {violation.message}")
+    typer.echo(f"{'PASSED' if result.passed else 'FAILED'}, see {page}")
+    sys.exit(0 if result.passed else 1)
+
+
+@app.command("plan")
+def plan_command(seed: Seed = None, minutes: Minutes = None, preset: PresetName = "full") -> None:
+    """Print which faults would come when, on a cluster that can suffer all of them."""
+    steps = plan(_seed(seed), _preset(preset).lasting(minutes), possible_faults(Capability))
+    for step in steps:
+        alone = "alone" if step.alone else ""
+        typer.echo(f"{step.at:9.3f}  {step.duration:7.3f} s  {step.fault:28} {step.target:34} {alone}".rstrip())
+    typer.echo(f"{len(steps)} faults of {len({step.fault for step in steps})} kinds")
+
+
+@app.command("check")
+def check_command(directory: Annotated[Path, typer.Argument(help="What was given to `run` as --out.")]) -> None:
+    """Check a run's history again; ends with 1 if anything was violated."""
+    found = verdict(archive.restore(directory / HISTORY))
+    for violation in found.violations:
+        typer.echo(str(violation))
+    for name in all_checks():
+        typer.echo(f"{found.counts.get(name, 0):6}  {name}")
+    sys.exit(0 if found.good else 1)
+
+
+def _seed(given: int | None) -> int:
+    return random.SystemRandom().randrange(2**31) if given is None else given
+
+
+def _preset(name: str) -> Preset:
+    if name not in PRESETS:
+        raise typer.BadParameter(f"there are {', '.join(PRESETS)}", param_hint="--preset")
+    return PRESETS[name]
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,1 @@
+"""What a history says in numbers: counts, throughput, recovery times, sizes. Pure."""

@@ -1,0 +1,229 @@
+"""A whole experiment: load a cluster, break it as planned, heal it, let it come to rest, and judge what was seen."""
+
+import asyncio
+import datetime
+import re
+import shutil
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from chaos import archive
+from chaos.backends.cluster import Cluster, Sizes
+from chaos.checks import Verdict, all_checks, verdict
+from chaos.execution import Execution, heal_everything
+from chaos.experiments import Preset, Step, plan
+from chaos.faults import all_faults, possible_faults
+from chaos.history import audit, journal
+from chaos.history.record import Facts as HistoryFacts
+from chaos.history.record import History
+from chaos.load import Load
+from chaos.machine import commit, machine
+from chaos.measures.rest import as_sizes, rest_checks
+from chaos.outcome import outcome
+from chaos.progress import CountingJournal, tell, unfinished
+from chaos.result import Facts, RestCheck, Result
+from chaos.workloads import Workload
+from taskyard import Client
+
+HISTORY = "history"
+"""Directory of a run's events, below where its report is."""
+WORKLOAD = "workload"
+"""Under this name the workload's own expectations are reported."""
+
+WHOLE_SECONDS = 120.0
+WARM_SECONDS = 10.0
+REST_SECONDS = 90.0
+LOOK_SECONDS = 0.5
+RECOVERY_SECONDS = 15.0
+CLOCK_TOLERANCE_SECONDS = 0.05
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """What is to be done, and with what load; `shares` tells what the workload is made of."""
+
+    seed: int
+    preset_name: str
+    preset: Preset
+    backend: str
+    out: Path
+    workload: Workload
+    shares: Mapping[str, float]
+
+
+async def run(experiment: Experiment, cluster: Cluster, say: Say) -> Result:
+    """Carries it out on a cluster that is not entered yet; the history and the journals stay in `experiment.out`."""
+    async with cluster:
+        say("starting the cluster")
+        await cluster.wait_whole(WHOLE_SECONDS)
+        return await _Run(experiment, cluster, say).run()
+
+
+class _Run:
+    def __init__(self, experiment: Experiment, cluster: Cluster, say: Say) -> None:
+        self._experiment = experiment
+        self._cluster = cluster
+        self._say = say
+        self._origin = time.time()
+        self._history = experiment.out / HISTORY
+        self._journal = CountingJournal(self._history / "client.jsonl")
+        self._faults = possible_faults(cluster.capabilities)
+        self._execution = Execution(cluster, all_faults(), self._journal, say=say)
+
+    async def run(self) -> Result:
+        await self._with_database(audit.install)
+        self._origin = time.time()
+        steps = plan(self._experiment.seed, self._experiment.preset, self._faults)
+        self._say(f"plan: {len(steps)} faults of {len(self._faults)} kinds")
+        addresses = ",".join(self._cluster.grpc_addresses)
+        async with Client(addresses) as client:
+            before = await self._warm_up(client)
+            loaded_until = await self._loaded(client, steps)
+            healed_at = await self._heal()
+            drained_at = await self._drain()
+        after = await self._at_rest(before)
+        return await self._judge(before, after, loaded_until, healed_at, drained_at)
+
+    async def _warm_up(self, client: Client) -> Sizes:
+        """Some load first: a process that has done nothing yet is smaller than one at rest."""
+        load = self._load(client, self._experiment.seed + 1)
+        await load.start()
+        await asyncio.sleep(WARM_SECONDS)
+        await load.stop()
+        await self._drain()
+        return await self._cluster.sizes()
+
+    async def _loaded(self, client: Client, steps: Sequence[Step]) -> float:
+        load = self._load(client, self._experiment.seed)
+        await load.start()
+        ends = self._now() + self._experiment.preset.seconds
+        telling = asyncio.create_task(
+            tell(self._cluster, self._journal, self._execution, origin=self._origin, say=self._say)
+        )
+        try:
+            await self._execution.run(steps)
+            while self._now() < ends:
+                load.failed()
+                await asyncio.sleep(LOOK_SECONDS)
+            await load.stop()
+        finally:
+            telling.cancel()
+        return self._now()
+
+    def _load(self, client: Client, seed: int) -> Load:
+        return Load(client, self._journal, self._experiment.workload, rate=self._experiment.preset.rate, seed=seed)
+
+    async def _heal(self) -> float:
+        self._say("healing")
+        await heal_everything(self._cluster, restart_all=self._execution.half_done)
+        await self._cluster.wait_whole(WHOLE_SECONDS)
+        return self._now()
+
+    async def _drain(self) -> float | None:
+        """Waits until every task has ended; None if that takes too long."""
+        deadline = self._now() + self._experiment.preset.drain
+        while self._now() < deadline:
+            left = await unfinished(self._cluster)
+            if left is not None and left.total == 0:
+                self._say(f"drained after {self._now():.0f} s")
+                return self._now()
+            await asyncio.sleep(LOOK_SECONDS)
+        self._say(f"not drained: {await unfinished(self._cluster)}")
+        return None
+
+    async def _at_rest(self, before: Sizes) -> Sizes:
+        """The sizes once they are as they should be, or when that has taken too long."""
+        deadline = self._now() + REST_SECONDS + (self._experiment.preset.retention if self._forgets else 0)
+        while True:
+            after = await self._cluster.sizes()
+            if all(check.within for check in self._rest(before, after)) or self._now() > deadline:
+                return after
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _judge(
+        self, before: Sizes, after: Sizes, loaded_until: float, healed_at: float, drained_at: float | None
+    ) -> Result:
+        rest = self._rest(before, after)
+        history = History(
+            facts=HistoryFacts(
+                retention=self._experiment.preset.retention,
+                recovery=RECOVERY_SECONDS,
+                clock_tolerance=CLOCK_TOLERANCE_SECONDS,
+                healed_at=healed_at,
+                drained=drained_at is not None,
+            ),
+            sizes=as_sizes(rest),
+        )
+        self._say("reading the history")
+        self._journal.close()
+        shutil.copytree(self._cluster.worker_logs, self._history / "workers")
+        journal.load(history, self._history, self._origin)
+        await self._with_database(lambda connection: audit.load(history, connection, self._origin))
+        archive.save(history, self._history, self._origin)
+        self._say(f"checking {len(history.transitions):,} transitions")
+        found = self._verdict(history)
+        facts = await self._facts(loaded_until, healed_at, drained_at)
+        return outcome(
+            history,
+            found,
+            facts,
+            faults=self._execution.records(self._origin),
+            rest=rest,
+            bounds={fault.name: fault.recovery for fault in self._faults},
+            checks=list(all_checks()),
+        )
+
+    def _verdict(self, history: History) -> Verdict:
+        return verdict(history, {**all_checks(), WORKLOAD: self._experiment.workload.check})
+
+    async def _facts(self, loaded_until: float, healed_at: float, drained_at: float | None) -> Facts:
+        experiment = self._experiment
+        return Facts(
+            seed=experiment.seed,
+            minutes=experiment.preset.seconds / 60,
+            preset=experiment.preset_name,
+            backend=experiment.backend,
+            started_at=datetime.datetime.fromtimestamp(self._origin, datetime.UTC).isoformat(),
+            loaded_until=loaded_until,
+            healed_at=healed_at,
+            drained_at=drained_at,
+            ended_at=self._now(),
+            machine=machine(),
+            versions=await self._versions(),
+            parts=dict(Counter(str(part.role) for part in self._cluster.parts())),
+            workloads=dict(experiment.shares),
+        )
+
+    async def _versions(self) -> dict[str, str]:
+        [postgres] = await self._cluster.postgres_execute("SHOW server_version")
+        redis = str(await self._cluster.redis_command("INFO", "server"))
+        found = {"taskyard": commit(), "postgres": str(postgres["server_version"])}
+        for name in ("valkey_version", "redis_version"):
+            if match := re.search(rf"{name}:([\d.]+)", redis):
+                return {**found, name.removesuffix("_version"): match[1]}
+        return found
+
+    @property
+    def _forgets(self) -> bool:
+        """Whether tasks that ended are deleted soon enough to wait for it."""
+        return self._experiment.preset.retention < 3600
+
+    def _rest(self, before: Sizes, after: Sizes) -> list[RestCheck]:
+        return rest_checks(before, after, forgets=self._forgets)
+
+    def _now(self) -> float:
+        return time.time() - self._origin
+
+    async def _with_database(self, use: Callable[["asyncpg.Connection[asyncpg.Record]"], Awaitable[None]]) -> None:
+        connection = await asyncpg.connect(self._cluster.postgres_url)
+        try:
+            await use(connection)
+        finally:
+            await connection.close()
