@@ -1,0 +1,194 @@
+"""A whole cluster: stores, schedulers, dispatchers and workers, each a simulated process that is restarted when it dies."""
+
+import asyncio
+from collections.abc import Coroutine
+from random import Random
+from typing import Any, Protocol
+
+from chaos.history.record import History
+from dispatcher.assembly import Assembly as DispatcherAssembly
+from dispatcher.settings import DispatcherSettings
+from dispatcher.stores import Stores as DispatcherStores
+from scheduler.assembly import Assembly as SchedulerAssembly
+from scheduler.settings import SchedulerSettings
+from scheduler.stores import Stores as SchedulerStores
+from scheduler.telemetry import Telemetry
+from tests.simulation.chance import VirtualClock
+from tests.simulation.loop import Process, VirtualLoop
+from tests.simulation.network import Network
+from tests.simulation.plan import Machine, Plan
+from tests.simulation.stores import StoreRoom
+from tests.simulation.worker import Worker
+
+DISPATCHER = DispatcherSettings(pod_name="pod")
+SCHEDULER = SchedulerSettings(pod_name="pod")
+
+
+class Part(Protocol):
+    """A member of the cluster that the supervisor keeps alive; `process` is its present run."""
+
+    process: Process
+
+    @property
+    def name(self) -> str:
+        """What it is called over all its runs."""
+
+    def boot(self, process: Process) -> None:
+        """Begin a run."""
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+
+
+class SchedulerPart:
+    """A scheduler without its transports: clients call its desk and its tasks."""
+
+    def __init__(self, name: str, cluster: "Cluster") -> None:
+        self.name = name
+        self._cluster = cluster
+
+    def boot(self, process: Process) -> None:
+        """See Part."""
+        self.process = process
+        room = self._cluster.stores
+        stores = SchedulerStores(
+            tasks=room.task_store(process, self.name),
+            delivery=room.delivery(process),
+            etcd=room.etcd_client(process),
+        )
+        self.parts = SchedulerAssembly(SCHEDULER, stores, self._cluster.telemetry)
+        self.desk, self.tasks = self.parts.desk, self.parts.tasks
+        process.start(self._cluster.must_go_on(process, self.parts.admission.run()))
+
+    def terminate(self) -> None:
+        """Nothing waits for it: see Part."""
+        self.process.kill()
+
+
+class DispatcherPart:
+    """A dispatcher with all its loops; workers reach it at its name."""
+
+    def __init__(self, name: str, cluster: "Cluster") -> None:
+        self.name = name
+        self._cluster = cluster
+        self._runs = 0
+
+    def boot(self, process: Process) -> None:
+        """See Part."""
+        self.process = process
+        process.start(self._run(process))
+
+    def terminate(self) -> None:
+        """See Part."""
+        process = self.process
+        if process.alive:
+            process.start(self._leave(process))
+
+    async def _run(self, process: Process) -> None:
+        cluster, room = self._cluster, self._cluster.stores
+        self._runs += 1
+        id = f"{self.name}.{self._runs}"
+        self.parts = DispatcherAssembly(
+            id,
+            DISPATCHER.model_copy(update={"session_address": f"{self.name}:7071", "pod_name": self.name}),
+            DispatcherStores(
+                tasks=room.task_store(process, id),
+                duties=room.task_store(process, f"{id}-duties"),
+                delivery=room.delivery(process),
+                etcd=room.etcd_client(process),
+            ),
+            cluster.telemetry,
+            VirtualClock(cluster.loop),
+        )
+        for loop in self.parts.loops():
+            process.start(cluster.must_go_on(process, loop))
+        cluster.network.listen(self.name, process, self.parts.streams.Session)
+
+    async def _leave(self, process: Process) -> None:
+        await self.parts.leave()
+        await self.parts.departure.close()
+        process.kill()
+
+
+class WorkerPart:
+    """A worker; each run is a session of its own."""
+
+    def __init__(self, machine: Machine, cluster: "Cluster") -> None:
+        self.name = machine.name
+        self._machine = machine
+        self._cluster = cluster
+
+    def boot(self, process: Process) -> None:
+        """See Part."""
+        self.process = process
+        process.start(self._run(process))
+
+    def terminate(self) -> None:
+        """See Part."""
+        if self.process.alive:
+            self.process.start(self._leave(self.process))
+
+    async def _run(self, process: Process) -> None:
+        cluster = self._cluster
+        self.worker = Worker(
+            self._machine,
+            process,
+            cluster.network,
+            list(cluster.plan.dispatchers),
+            cluster.plan.jobs,
+            cluster.history,
+            cluster.random,
+        )
+        await self.worker.run()
+
+    async def _leave(self, process: Process) -> None:
+        await self.worker.leave()
+        process.kill()
+
+
+class Cluster:
+    """All parts and what is between them."""
+
+    def __init__(
+        self, plan: Plan, loop: VirtualLoop, stores: StoreRoom, history: History, telemetry: Telemetry, random: Random
+    ) -> None:
+        self.plan = plan
+        self.loop = loop
+        self.stores = stores
+        self.history = history
+        self.telemetry = telemetry
+        self.random = random
+        self.network = Network(loop, random, (plan.latency / 10, plan.latency))
+        self._workers = [WorkerPart(machine, self) for machine in plan.workers]
+        self.schedulers = {name: SchedulerPart(name, self) for name in plan.schedulers}
+        self._dispatchers = [DispatcherPart(name, self) for name in plan.dispatchers]
+        every: list[Part] = [*self.schedulers.values(), *self._dispatchers, *self._workers]
+        self.parts = {part.name: part for part in every}
+
+    def start(self) -> None:
+        """Boot everything, and again whatever dies."""
+        for part in self.parts.values():
+            self._boot(part)
+
+    def workers(self) -> list[Worker]:
+        """The workers that run."""
+        return [part.worker for part in self._workers if part.process.alive and hasattr(part, "worker")]
+
+    async def must_go_on(self, process: Process, work: Coroutine[Any, Any, None]) -> None:
+        """A loop that fails takes its process with it."""
+        try:
+            await work
+        except Exception as error:
+            self.loop.call_exception_handler({"message": f"a loop of {process.name} failed", "exception": error})
+            process.kill()
+        # As the real ones do: a loop that simply ends, ends nothing else.
+        await asyncio.sleep(0)
+
+    def _boot(self, part: Part) -> None:
+        process = Process(self.loop, part.name)
+        part.boot(process)
+        process.at_death.append(lambda: self._bury(part))
+
+    def _bury(self, part: Part) -> None:
+        delay = 0.1 + self.random.random() * 0.9
+        self.loop.call_later(delay, self._boot, part, context=self.loop.world.context)

@@ -1,0 +1,93 @@
+"""Mutants of the way from lanes to sessions."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dispatcher.claiming import Claiming, Offer
+from dispatcher.sessions import Session
+from scheduler.domain.matching import Capabilities
+from scheduler.storage.claims import Bid, Claimed
+from scheduler.storage.memory.postgres import claims
+from scheduler.storage.memory.postgres.tables import TaskRow
+from scheduler.storage.memory.postgres.work import Work
+from tests.simulation.mutants.mutant import Mutant, instead
+
+
+@instead(claims, "_lock_live")
+def _any_generation(work: Work, sessions: Sequence[str], generations: Mapping[str, int]) -> set[str]:
+    rows = [work.get(work.tables.sessions, id) for id in sessions]
+    return {row.id for row in rows if row is not None and row.live}
+
+
+@instead(claims, "_lock_live")
+def _dead_or_alive(work: Work, sessions: Sequence[str], generations: Mapping[str, int]) -> set[str]:
+    return set(sessions)
+
+
+_claim = claims._claim
+
+
+@instead(claims, "_claim")
+def _same_attempt(work: Work, bids: Sequence[Bid], generations: Mapping[str, int]) -> list[Claimed]:
+    won = _claim(work, bids, generations)
+    for task in won:
+        row = work.get(work.tables.tasks, task.task_id)
+        assert row is not None
+        if row.attempt > 1:
+            work.put(work.tables.tasks, row.id, row._replace(attempt=row.attempt - 1))
+    return [task._replace(attempt=max(1, task.attempt - 1)) for task in won]
+
+
+@instead(claims, "_ready")
+def _any_entry(work: Work, task_id: str, attempt: int) -> TaskRow | None:
+    row = work.get(work.tables.tasks, task_id)
+    return row if row is not None and not row.state.terminal else None
+
+
+@instead(claims, "_may_run")
+def _may_always_run(row: TaskRow, now: float) -> bool:
+    return True
+
+
+_settle = Claiming._settle
+
+
+@instead(Claiming, "_settle")
+async def _acknowledged_first(self: Claiming, offers: list[Offer]) -> None:
+    await self._acker.add([offer.entry for offer in offers])
+    await _settle(self, offers)
+
+
+@instead(Claiming, "_dispose")
+async def _disposed_unseen(self: Claiming, offers: Sequence[Offer]) -> None:
+    await self._acker.add([offer.entry for offer in offers])
+
+
+@instead(Session, "free")
+@property
+def _reservations_ignored(self: Session) -> int:
+    return 0 if self.draining or not self.connected else self.slots - len(self.running)
+
+
+@instead(Claiming, "_find_out")
+async def _unknown_claims_forgotten(self: Claiming, sessions: Any) -> None:
+    return
+
+
+@instead(Capabilities, "serve")
+def _serves_all(self: Capabilities, lane: Any) -> bool:
+    return True
+
+
+MUTANTS = (
+    Mutant("no-generation-check", "a dispatcher claims for sessions that were adopted elsewhere", [_any_generation]),
+    Mutant("no-session-check-at-claim", "tasks are claimed for sessions that were given up", [_dead_or_alive]),
+    Mutant("attempt-not-raised", "a second claim has the number of the first", [_same_attempt]),
+    Mutant("state-not-checked-at-claim", "an entry of a task that runs claims it once more", [_any_entry]),
+    Mutant("expiry-ignored", "tasks start although they were cancelled or have expired", [_may_always_run]),
+    Mutant("ack-before-claim", "an entry is gone before its task is claimed", [_acknowledged_first]),
+    Mutant("unclaimed-not-given-back", "an entry that was not claimed is deleted unseen", [_disposed_unseen]),
+    Mutant("reservations-ignored", "slots count as free while claims for them are under way", [_reservations_ignored]),
+    Mutant("unknown-claims-forgotten", "a claim without an answer is taken for none", [_unknown_claims_forgotten]),
+    Mutant("labels-ignored", "a task goes to whoever has a free slot", [_serves_all]),
+)

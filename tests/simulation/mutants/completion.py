@@ -1,0 +1,84 @@
+"""Mutants of how attempts end."""
+
+from typing import Any
+
+from dispatcher.completion import Completion
+from scheduler.domain import retry, transitions
+from scheduler.domain.task import Outcome, TaskState
+from scheduler.domain.transitions import Snapshot, Transition
+from scheduler.storage.memory.postgres import changes
+from scheduler.storage.memory.postgres.tables import TaskRow
+from scheduler.wire.gen import worker_service_pb2 as wire
+from tests.simulation.mutants.mutant import Mutant, instead
+
+
+def _state_fits(decision: Transition, row: TaskRow) -> bool:
+    return row.state is decision.source or (decision.target is TaskState.SUCCEEDED and row.state is TaskState.QUEUED)
+
+
+def _session_fits(decision: Transition, row: TaskRow) -> bool:
+    return decision.session is None or row.session == decision.session
+
+
+@instead(changes, "_holds")
+def _any_attempt(decision: Transition, row: TaskRow) -> bool:
+    return _state_fits(decision, row)
+
+
+@instead(changes, "_holds")
+def _any_state(decision: Transition, row: TaskRow) -> bool:
+    return row.attempt == decision.attempt and _session_fits(decision, row)
+
+
+@instead(changes, "_holds")
+def _any_session(decision: Transition, row: TaskRow) -> bool:
+    return row.attempt == decision.attempt and _state_fits(decision, row)
+
+
+_moved = changes._moved
+
+
+@instead(changes, "_moved")
+def _cancel_forgotten(row: TaskRow, decision: Transition, now: float) -> TaskRow:
+    return _moved(row._replace(cancel_requested=False), decision, now)
+
+
+_again = transitions._again
+
+
+@instead(transitions, "_again")
+def _cancel_overlooked(task: Snapshot, outcome: Outcome, crashes: int) -> Transition:
+    return _again(task._replace(cancel_requested=False), outcome, crashes)
+
+
+@instead(transitions, "_lost")
+def _no_crash_budget(task: Snapshot) -> Transition:
+    return transitions._again(task, Outcome.CRASHED, task.crashes + 1)
+
+
+@instead(retry, "exhausted")
+def _never_exhausted(*_: Any) -> bool:
+    return False
+
+
+_report = Completion.report
+
+
+@instead(Completion, "report")
+async def _acknowledged_first(self: Completion, session: Any, reports: Any) -> None:
+    session.acknowledge(
+        wire.ResultAck(task_id=report.task_id, attempt=report.attempt, verdict=wire.VERDICT_ACCEPTED)
+        for report in reports
+    )
+    await _report(self, session, reports)
+
+
+MUTANTS = (
+    Mutant("no-attempt-check", "a result counts for whichever attempt runs now", [_any_attempt]),
+    Mutant("no-state-check", "a result counts although the task has ended", [_any_state]),
+    Mutant("no-session-check", "anybody's result counts, if only the attempt fits", [_any_session]),
+    Mutant("cancel-ignored-at-requeue", "what was cancelled while it ran waits again", [_cancel_forgotten, _cancel_overlooked]),
+    Mutant("crash-budget-ignored", "a task may kill any number of workers", [_no_crash_budget]),
+    Mutant("retry-budget-ignored", "failures are retried for ever", [_never_exhausted]),
+    Mutant("acknowledged-before-commit", "a worker forgets its result before it is stored", [_acknowledged_first]),
+)

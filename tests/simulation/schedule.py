@@ -1,0 +1,119 @@
+"""One schedule from beginning to verdict."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from random import Random
+
+from chaos.checks import Violation, verdict
+from chaos.history.events import Size
+from chaos.history.record import Facts, History
+from scheduler import failpoints
+from scheduler.domain.task import TERMINAL
+from tests.simulation.chance import seeded
+from tests.simulation.clients import Clients, Gateway
+from tests.simulation.cluster import Cluster
+from tests.simulation.faults import Faults, Places
+from tests.simulation.loop import Livelock, Stuck, VirtualLoop
+from tests.simulation.plan import Plan, plan
+from tests.simulation.recorder import Recorder
+from tests.simulation.stores import StoreRoom
+from tests.simulation.telemetry import NoTelemetry
+
+TURNS = 400_000
+"""More than any schedule needs."""
+RECOVERY = 45.0
+"""Seconds after the last fault within which every task that could start must have: a worker that died together with its
+dispatcher is given up after 27 s."""
+DRAINED = 240.0
+"""Seconds after the last fault within which everything must have ended."""
+_LOOK = 0.5
+
+_TELEMETRY = NoTelemetry()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a schedule. `digest` is equal for equal runs."""
+
+    seed: int
+    violations: tuple[Violation, ...]
+    digest: int
+    seconds: float
+    turns: int
+    history: History
+
+
+class Complaints(logging.Handler):
+    """What the server logs as an error: it must not come to that."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See Handler."""
+        self.heard.append(self.format(record))
+
+
+def run(seed: int) -> Outcome:
+    """Run the schedule of a seed."""
+    planned = plan(seed)
+    random = Random(f"chance {seed}")
+    history, complaints = History(), Complaints()
+    loop = VirtualLoop(random, TURNS)
+    logging.getLogger().addHandler(complaints)
+    fate: list[Violation] = []
+    with loop, seeded(seed, loop):
+        try:
+            history.facts = loop.run(_play(planned, loop, history, random))
+        except (Livelock, Stuck) as error:
+            fate.append(Violation("progress", f"{type(error).__name__}: {error}"))
+        finally:
+            failpoints.install(None)
+            logging.getLogger().removeHandler(complaints)
+        fate += [Violation("unforeseen", f"{e['message']}: {e.get('exception')!r}") for e in loop.errors]
+        fate += [Violation("unforeseen", line) for line in complaints.heard]
+    digest = hash((loop.digest, len(history.transitions), tuple(t[:11] for t in history.transitions)))
+    return Outcome(seed, (*fate, *verdict(history).violations), digest, loop.time(), loop.turns, history)
+
+
+async def _play(planned: Plan, loop: VirtualLoop, history: History, random: Random) -> Facts:
+    stores = StoreRoom(planned, loop, random, Recorder(history))
+    cluster = Cluster(planned, loop, stores, history, _TELEMETRY, random)
+    places = Places()
+    failpoints.install(places)
+    faults = Faults(planned, cluster, places, history, random)
+    cluster.start()
+    faults.schedule()
+    clients = Clients(planned, Gateway(loop, random, cluster.network.delay, dict(cluster.schedulers)), history)
+    driven = asyncio.ensure_future(clients.run())
+    await asyncio.sleep(planned.trouble_ends)
+    faults.heal()
+    healed = loop.time()
+    while not (driven.done() and _at_rest(stores, cluster)) and loop.time() < healed + DRAINED:
+        await asyncio.sleep(_LOOK)
+    if driven.done():
+        driven.result()
+        await clients.final_reads()
+    history.sizes += _left_over(stores, cluster)
+    return Facts(recovery=RECOVERY, healed_at=healed + 1.0)
+
+
+def _at_rest(stores: StoreRoom, cluster: Cluster) -> bool:
+    return all(not size.after for size in _left_over(stores, cluster))
+
+
+def _left_over(stores: StoreRoom, cluster: Cluster) -> list[Size]:
+    tables, lanes = stores.postgres.tables, stores.redis.streams.lanes.values()
+    alive = {worker.session for worker in cluster.workers()}
+    left = {
+        "tasks that have not ended": sum(
+            len(rows) for state, rows in tables.tasks.by_state.items() if state not in TERMINAL
+        ),
+        "outbox rows": len(tables.outbox.rows),
+        "lane entries": sum(len(stream.entries) for stream in lanes),
+        "pending entries": sum(len(stream.pending) for stream in lanes),
+        "live sessions of dead workers": sum(row.live and row.id not in alive for row in tables.sessions.rows.values()),
+    }
+    return [Size(name, 0, after, 0) for name, after in left.items()]

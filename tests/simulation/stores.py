@@ -1,0 +1,85 @@
+"""The three stores in memory, and each process's way to them."""
+
+from random import Random
+
+from scheduler.storage.etcd import Etcd, EtcdSettings, EtcdUnavailable
+from scheduler.storage.hints import Message
+from scheduler.storage.memory.etcd import EtcdServer, MemoryAccess
+from scheduler.storage.memory.postgres.server import Observer, TaskServer
+from scheduler.storage.memory.postgres.store import MemoryTaskStore
+from scheduler.storage.memory.redis import MemoryDelivery, RedisServer
+from scheduler.storage.unavailable import StoreUnavailable
+from tests.simulation.chance import EPOCH
+from tests.simulation.link import Site, SiteLink, Weather
+from tests.simulation.loop import Process, VirtualLoop
+from tests.simulation.plan import Plan
+
+ETCD = EtcdSettings(endpoints=("etcd:2379",))
+
+
+class Redis(RedisServer):
+    """Can lose what it is to tell others."""
+
+    hints_lost = False
+
+    def hint(self, message: Message) -> None:
+        """PUBLISH, or not."""
+        if not self.hints_lost:
+            super().hint(message)
+
+
+class StoreRoom:
+    """Servers, and the sites at which they are reached."""
+
+    def __init__(self, plan: Plan, loop: VirtualLoop, random: Random, observer: Observer) -> None:
+        self.loop = loop
+        self.random = random
+        self.postgres = TaskServer(lambda: EPOCH + loop.time(), observer)
+        self.redis = Redis(loop.time, lambda: f"{random.getrandbits(64):016x}")
+        self.etcd = EtcdServer(loop.time)
+        weather = Weather(plan.latency / 10, plan.latency)
+        self.sites = {
+            name: Site(name, loop, random, weather, patience)
+            for name, patience in (("postgres", 15.0), ("redis", 2.0), ("etcd", 3.0))
+        }
+
+    def task_store(self, process: Process, application: str) -> MemoryTaskStore:
+        """Postgres, as a process reaches it."""
+        link = SiteLink(self.sites["postgres"], process, lambda detail: StoreUnavailable("postgres", detail))
+        return MemoryTaskStore(self.postgres, link, application)
+
+    def delivery(self, process: Process) -> MemoryDelivery:
+        """Redis, as a process reaches it."""
+        link = SiteLink(self.sites["redis"], process, lambda detail: StoreUnavailable("redis", detail))
+        delivery = MemoryDelivery(self.redis, link)
+        process.at_death.append(delivery.close)
+        return delivery
+
+    def etcd_client(self, process: Process) -> Etcd:
+        """etcd, as a process reaches it."""
+        link = SiteLink(self.sites["etcd"], process, EtcdUnavailable)
+        access = MemoryAccess(self.etcd, link)
+        return Etcd(ETCD, access=access, clock=self.loop.time)
+
+    def stop(self, store: str) -> None:
+        """Take a store away: all its connections break."""
+        self.sites[store].down = True
+        if store == "redis":
+            self.redis.stop()
+        elif store == "etcd":
+            self.etcd.stop()
+        else:
+            self.postgres.crash()
+
+    def start(self, store: str) -> None:
+        """Bring it back."""
+        self.sites[store].down = False
+        if store == "redis":
+            self.redis.start()
+        elif store == "etcd":
+            self.etcd.start()
+
+    def lose_lease(self) -> None:
+        """Let any lease end before its time."""
+        if self.etcd.leases:
+            self.etcd.revoke(self.random.choice(self.etcd.leases))
