@@ -1,11 +1,13 @@
-"""A migrated database for each test of a Postgres store."""
+"""Task stores: a migrated database of its own for each test, or a server in memory."""
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.migration import migrate
+from tests.conformance.task_stores import MemoryYard, PostgresYard, Yard
 from tests.conftest import DatabaseMaker
 
 
@@ -24,3 +26,9 @@ async def database(fresh_database: DatabaseMaker, migrated: str) -> AsyncIterato
         opened = await Database.open(url)
         yield opened
         await opened.close()
+
+
+@pytest.fixture(params=["postgres", "memory"])
+def yard(request: pytest.FixtureRequest) -> Yard:
+    """Each task store in turn; the one in memory starts no server."""
+    return PostgresYard(request.getfixturevalue("database")) if request.param == "postgres" else MemoryYard()

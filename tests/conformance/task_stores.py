@@ -1,0 +1,54 @@
+"""Every task store, with what a test must do behind its back."""
+
+import time
+from typing import Protocol
+
+from scheduler.storage.memory.link import Direct
+from scheduler.storage.memory.postgres import Change, MemoryTaskStore, TaskServer
+from scheduler.storage.postgres.database import Database
+from scheduler.storage.postgres.store import PostgresStore
+from scheduler.storage.store import TaskStore
+
+
+class Yard(Protocol):
+    """A task store that holds nothing yet."""
+
+    @property
+    def store(self) -> TaskStore:
+        """The store as one process reaches it."""
+
+    async def expire(self, task: str) -> None:
+        """Have the task's expires_at come."""
+
+    async def anyone_waits(self) -> bool:
+        """Whether a statement waits for what an open transaction holds."""
+
+
+class PostgresYard:
+    """A migrated database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.store: TaskStore = PostgresStore(database)
+
+    async def expire(self, task: str) -> None:
+        await self._database.fetch("UPDATE taskyard.task SET expires_at = now() WHERE id = $1", task)
+
+    async def anyone_waits(self) -> bool:
+        return bool(await self._database.fetch("SELECT 1 FROM pg_locks WHERE NOT granted"))
+
+
+class MemoryYard:
+    """A server in memory, whose observer keeps all it is told."""
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.server = TaskServer(time.time, self.changes.append)
+        self.store: TaskStore = MemoryTaskStore(self.server, Direct())
+
+    async def expire(self, task: str) -> None:
+        tasks = self.server.tables.tasks
+        tasks.put(task, tasks.rows[task]._replace(expires_at=time.time()))
+
+    async def anyone_waits(self) -> bool:
+        return self.server.awaited()
