@@ -5,6 +5,7 @@ TASKYARD_DISPATCHERS, TASKYARD_WORKER_NAME, ... `--mode deaf` and `--mode replay
 """
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Mapping
@@ -45,6 +46,8 @@ def main(
     mode: Annotated[Mode, typer.Option(envvar="CHAOS_WORKER_MODE")] = Mode.WORK,
 ) -> None:
     """Run one worker until SIGTERM."""
+    # Tasks fail because they are told to; that is no news.
+    logging.getLogger("taskyard").setLevel(logging.ERROR)
     name = name or f"{socket.gethostname()}-{os.getpid()}"
     labelled = dict(label.split("=", 1) for label in labels or ())
     with Journal(log) as journal:
