@@ -41,7 +41,8 @@ class Pipe(Generic[Item]):
             await self._news.wait()
             # All that is there, in one go: messages on a slow link overlap.
             arrived = await self._link.call(self._arriving)
-            for _ in arrived:
+            # None are left if the server has hung up meanwhile.
+            for _ in range(min(len(arrived), len(self._sent))):
                 self._sent.popleft()
             self._received += arrived
             if not self._sent and self._broken is None:
