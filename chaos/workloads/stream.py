@@ -38,8 +38,7 @@ class Stream:
         room = asyncio.Semaphore(max(1, stage.outstanding // pace.batch))
         async with asyncio.TaskGroup() as batches:
             running: set[asyncio.Task[None]] = set()
-            while await _goes_on(stage.stop, room):
-                await pace.turn()
+            while await _goes_on(stage.stop, room.acquire()) and await _goes_on(stage.stop, pace.turn()):
                 batch = batches.create_task(self._batch(stage, recorder, pace.batch, room))
                 running.add(batch)
                 batch.add_done_callback(running.discard)
@@ -100,7 +99,7 @@ async def until(stop: asyncio.Event, work: Coroutine[object, object, object]) ->
                 await future
 
 
-async def _goes_on(stop: asyncio.Event, room: asyncio.Semaphore) -> bool:
-    """Waits for room; false once it is time to stop."""
-    await until(stop, room.acquire())
+async def _goes_on(stop: asyncio.Event, turn: Coroutine[object, object, object]) -> bool:
+    """Waits for one's turn; false once it is time to stop."""
+    await until(stop, turn)
     return not stop.is_set()
