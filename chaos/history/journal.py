@@ -4,6 +4,7 @@ A line is written by one unbuffered append, so what has been written outlives a 
 disk cut short is the last of its file, and is left out when it is read.
 """
 
+import errno
 import os
 import sys
 import time
@@ -34,7 +35,9 @@ class Journal:
 
     def append(self, *events: Event) -> None:
         """Writes the events; when this returns, the kernel has them."""
-        os.write(self._file, b"".join(_line(event) for event in events))
+        lines = b"".join(_line(event) for event in events)
+        if os.write(self._file, lines) < len(lines):
+            raise OSError(errno.ENOSPC, "the journal's disk is full")
 
     def close(self) -> None:
         """Closes the file."""

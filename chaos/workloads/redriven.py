@@ -9,7 +9,7 @@ from chaos.workloads.tokens import token
 from chaos.workloads.workload import Stage
 from taskyard import TaskFilter, TaskRequest, TaskState
 
-WAIT = 30.0
+WAIT = 5.0
 """Seconds that a client waits for a task to become a dead letter."""
 
 
@@ -22,7 +22,7 @@ class Redriven(Stream):
     LETTERS = TaskFilter(type="chaos.redriven", state=TaskState.FAILED)
 
     def requests(self, stage: Stage, count: int) -> Sequence[TaskRequest]:
-        """Tasks that want `redrives` further chances."""
+        """Tasks that fail once or twice before they succeed."""
         return [
             TaskRequest("chaos.redriven", {"token": token(stage.draw), "hopeless_before": stage.draw.randint(2, 3)})
             for _ in range(min(count, 50))
