@@ -48,14 +48,17 @@ test: $(READY) ## Run the whole test suite on real stores (ARGS=... goes to pyte
 
 # Programs of others that no Python package has: toxiproxy, an etcd fit for being killed, and where apt is, libfaketime.
 TOOLS := .tools
+NEEDS_GO := command -v go >/dev/null || { echo "this needs Go 1.24 or later: https://go.dev/dl" >&2; exit 1; }
 
 .PHONY: tools
 tools: $(TOOLS)/toxiproxy-server $(TOOLS)/etcd $(TOOLS)/faketime ## Build the programs that chaos runs need (Go 1.24 or later)
 
 $(TOOLS)/toxiproxy-server: tools/go.mod tools/go.sum
+	@$(NEEDS_GO)
 	cd tools && go build -trimpath -ldflags='-s -w' -o ../$@ github.com/Shopify/toxiproxy/v2/cmd/server
 
 $(TOOLS)/etcd: tools/go.mod tools/go.sum
+	@$(NEEDS_GO)
 	cd tools && go build -trimpath -ldflags='-s -w' -o ../$@ go.etcd.io/etcd/server/v3
 
 # Without it wall clocks can't jump; all else works.

@@ -28,7 +28,7 @@ class Member:
     """One part.
 
     `prepare` is asked for the command before each start and may do what has to be done first. `stop_signal` asks
-    for an end in good order, which may take `grace` seconds.
+    for an end in good order, which may take `grace` seconds; `last_signal` does when the cluster ends, too.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Member:
         prepare: Callable[["Member"], Awaitable[Command]],
         *,
         stop_signal: signal.Signals = signal.SIGTERM,
+        last_signal: signal.Signals | None = None,
         grace: float = 30.0,
     ) -> None:
         self.name = name
@@ -49,6 +50,7 @@ class Member:
         self.frozen = False
         self._prepare = prepare
         self._stop_signal = stop_signal
+        self._last_signal = last_signal or stop_signal
         self._grace = grace
         self._process: Process | None = None
         self._released = asyncio.Event()
@@ -121,7 +123,7 @@ class Member:
         if self._process is None:
             return
         try:
-            await self._process.stop(self._stop_signal, min(self._grace, 10.0))
+            await self._process.stop(self._last_signal, min(self._grace, 10.0))
         finally:
             self._process.send_to_family(signal.SIGKILL)
 

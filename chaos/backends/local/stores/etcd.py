@@ -1,6 +1,7 @@
 """etcd: a cluster of three members that reach each other through proxies."""
 
 import os
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,8 @@ class Etcd:
 
     def _member(self, name: str) -> Member:
         addresses = {"endpoint": self._addresses[name].client}
-        return Member(name, Role.ETCD, addresses, self._prepare)
+        # The last member would wait in vain for one to hand its leadership to.
+        return Member(name, Role.ETCD, addresses, self._prepare, last_signal=signal.SIGKILL)
 
     async def _prepare(self, member: Member) -> Command:
         place = self._places[member.name]
