@@ -101,8 +101,12 @@ async def answers(url: str) -> bool:
 async def test_every_part_of_a_whole_cluster_runs(cluster: LocalCluster) -> None:
     names = {role: [part.name for part in cluster.parts(role)] for role in Role}
     assert {role: len(found) for role, found in names.items()} == {
-        "scheduler": 2, "dispatcher": 2, "worker": 2,
-        "postgres": 2, "redis": 2, "etcd": 3,
+        "scheduler": 2,
+        "dispatcher": 2,
+        "worker": 2,
+        "postgres": 2,
+        "redis": 2,
+        "etcd": 3,
     }
     assert all(part.pid for part in cluster.parts())
     assert await cluster.leader() in names[Role.DISPATCHER]
