@@ -36,7 +36,7 @@ class MemoryAccess:
         """Open a stream of the changes under `prefix` from revision `start` on."""
         return await MemoryChangeStream.open(self._client, prefix, start)
 
-    def suspect(self, place: str) -> None:  # noqa: ARG002
+    def suspect(self, place: str) -> None:
         """There is no other member to go to."""
 
     async def close(self) -> None:

@@ -113,10 +113,11 @@ class EtcdServer:
         return tuple(self._leases)
 
     def watch(self, client: object, prefix: str, start: int, pipe: Pipe[Told]) -> None:
-        """Tell the changes under a prefix from revision `start` on; raises EtcdCompacted."""
+        """Tell the changes under a prefix from revision `start` on."""
         self._require_up()
         if start <= self._compacted:
-            raise EtcdCompacted(f"compacted up to {self._compacted}")
+            pipe.hang_up(EtcdCompacted(f"compacted up to {self._compacted}"))
+            return
         watch = _Watch(client, prefix, pipe)
         for told in self._history[start - self._compacted - 1 :]:
             _send(watch, told)
