@@ -39,7 +39,7 @@ def restore(directory: Path) -> History:
 
 def _lines(events: Iterable[Any]) -> Iterator[bytes]:
     for event in events:
-        yield orjson.dumps([type(event).__name__, *event], option=orjson.OPT_APPEND_NEWLINE)
+        yield orjson.dumps([type(event).__name__, *event], default=list, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _add(history: History, kind: str, *fields: Any) -> None:
