@@ -1,6 +1,7 @@
 """Reading tasks, and what is done to many FAILED ones at once."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import orjson
@@ -102,7 +103,7 @@ def _rows(work: Work, ids: Sequence[str]) -> list[TaskRow]:
 
 
 def _failed(work: Work, wanted: TaskFilter) -> list[TaskRow]:
-    fits = _fits(wanted)
+    fits = _fits(replace(wanted, state=None))
     return sorted(row for row in work.tasks(TaskState.FAILED) if fits(row))
 
 
