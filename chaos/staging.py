@@ -37,7 +37,12 @@ def local(directory: Path, retention: float) -> LocalCluster:
         Options(
             directory=directory,
             workers=tuple(_environment(group) for group in FLEET for _ in range(group.workers)),
-            settings={"TASKYARD_RETENTION": keeps, "TASKYARD_DEAD_LETTER_RETENTION": keeps},
+            settings={
+                "TASKYARD_RETENTION": keeps,
+                "TASKYARD_DEAD_LETTER_RETENTION": keeps,
+                # A line for each of millions of transitions; the audit has them.
+                "TASKYARD_LOG_TRANSITIONS": "off",
+            },
             volume_bytes=VOLUME_BYTES,
             clocks=True,
         )

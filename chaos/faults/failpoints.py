@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from chaos.backends.cluster import Capability, Role
 from chaos.faults.fault import Blow, Fault, Hit, Injection, Scene
+from chaos.faults.rolling import roll
 
 FAMILY = "failpoints"
 VARIABLE = "TASKYARD_FAILPOINTS"
@@ -24,14 +25,13 @@ def arms(place: str, role: Role, *, all_of_them: bool) -> Injection:
     async def inject(scene: Scene, blow: Blow) -> AsyncIterator[Hit]:
         parts = await _followers_first(scene, role) if all_of_them else [scene.part(role, blow.draw)]
         try:
-            for part in parts:
-                await scene.cluster.restart(part, environment={VARIABLE: f"{place}={blow.target}"})
+            await roll(scene, parts, environment={VARIABLE: f"{place}={blow.target}"})
             yield Hit(tuple(parts), f"{place}={blow.target}")
         finally:
+            # One that stopped itself could not hear that it is to end.
             for part in parts:
-                # One that stopped itself could not hear that it is to end.
                 await scene.cluster.thaw(part)
-                await scene.cluster.restart(part, environment={VARIABLE: ""})
+            await roll(scene, parts, environment={VARIABLE: ""})
 
     return inject
 

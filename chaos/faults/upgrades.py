@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from chaos.backends.cluster import CURRENT, PREVIOUS, SERVERS, Capability, Role
 from chaos.faults.failpoints import ENVIRONMENT
 from chaos.faults.fault import Blow, Fault, Hit, Scene
+from chaos.faults.rolling import roll
 
 FAMILY = "upgrades"
 
@@ -15,8 +16,7 @@ async def rolls(scene: Scene, blow: Blow) -> AsyncIterator[Hit]:
     """Each part of the target's roles ends in good order and is started again before the next one does."""
     roles = (*SERVERS, Role.WORKER) if blow.target == "everything" else (Role(blow.target),)
     parts = [part.name for role in roles for part in scene.cluster.parts(role)]
-    for part in parts:
-        await scene.cluster.restart(part)
+    await roll(scene, parts)
     yield Hit(tuple(parts))
 
 
@@ -25,12 +25,10 @@ async def changes_version(scene: Scene, _blow: Blow) -> AsyncIterator[Hit]:
     """The servers become those of the release before, one by one, and then again those of this one."""
     parts = [part.name for role in SERVERS for part in scene.cluster.parts(role)]
     try:
-        for part in parts:
-            await scene.cluster.restart(part, version=PREVIOUS)
+        await roll(scene, parts, version=PREVIOUS)
         yield Hit(tuple(parts), "previous version")
     finally:
-        for part in parts:
-            await scene.cluster.restart(part, version=CURRENT)
+        await roll(scene, parts, version=CURRENT)
 
 
 def faults() -> list[Fault]:
