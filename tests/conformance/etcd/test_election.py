@@ -1,0 +1,147 @@
+"""Elections: one leader at a time, the next one in time, and never trust beyond the lease."""
+
+import asyncio
+import time
+
+import pytest
+
+from dispatcher.leadership import ElectionTiming, LeaderRecord, Term
+from scheduler.storage.etcd import Etcd
+from tests.conformance.etcd.conftest import Stage
+from tests.stores.election import Turns, elector, running, two_candidates
+
+
+async def test_the_first_leads_and_everybody_knows(etcd: Etcd) -> None:
+    one, turns = elector(etcd, "one"), Turns()
+    heard_of: asyncio.Queue[LeaderRecord | None] = asyncio.Queue()
+    other, others = elector(etcd, "other", on_leader=heard_of.put_nowait), Turns()
+    async with running(one, turns):
+        term = await turns.next_term()
+        assert one.is_leader
+        assert one.term is term
+        assert term.is_trusted()
+        async with running(other, others), asyncio.timeout(5.0):
+            leader = await heard_of.get()
+            assert leader == other.leader == one.leader
+            assert leader is not None
+            assert (leader.candidate.dispatcher_id, leader.term) == ("one", term.number)
+            await two_candidates(etcd)
+            assert not other.is_leader
+            assert others.terms.empty()
+            await one.resign()
+            while (leader := await heard_of.get()) is None:
+                pass
+            assert leader.candidate.dispatcher_id == "other"
+
+
+async def test_resigning_hands_over_within_a_second(etcd: Etcd) -> None:
+    one, other = elector(etcd, "one"), elector(etcd, "other")
+    turns, others = Turns(), Turns()
+    async with running(one, turns):
+        first = await turns.next_term()
+        async with running(other, others):
+            await two_candidates(etcd)
+            resigned_at = time.monotonic()
+            await one.resign()
+            second = await others.next_term(1.0)
+            assert time.monotonic() - resigned_at < 1.0
+            assert second.number > first.number
+            assert not first.is_trusted()
+            assert turns.over.qsize() == 1
+            assert one.term is None
+
+
+async def test_failed_work_resigns_rests_and_stands_again(etcd: Etcd) -> None:
+    one, turns = elector(etcd, "one"), Turns()
+    async with running(one, turns):
+        first = await turns.next_term()
+        turns.fail.set()
+        second = await turns.next_term()
+        assert second.number > first.number
+        assert not first.is_trusted()
+
+
+async def test_work_that_ends_hands_over(etcd: Etcd) -> None:
+    one = elector(etcd, "one", ElectionTiming(ttl=2, margin=0.5, rest=(60.0, 60.0)))
+    turns, others = Turns(), Turns()
+    async with running(one, turns):
+        await turns.next_term()
+        async with running(elector(etcd, "other"), others):
+            await two_candidates(etcd)
+            turns.fail.set()
+            await others.next_term(1.0)
+
+
+async def test_a_leader_whose_key_is_deleted_stops_and_stands_again(etcd: Etcd) -> None:
+    one, turns = elector(etcd, "one"), Turns()
+    async with running(one, turns):
+        first = await turns.next_term()
+        (item,) = (await etcd.kv.get_prefix(etcd.keys.election)).items
+        await etcd.kv.delete(item.key)
+        assert await turns.next_end(1.0) is first
+        assert (await turns.next_term()).number > first.number
+
+
+@pytest.mark.parametrize("ttl", [2, 5])
+async def test_a_leader_stops_in_time_when_etcd_dies_and_returns_with_it(own_stage: Stage, ttl: int) -> None:
+    one, turns = elector(own_stage.etcd, "one", ElectionTiming(ttl=ttl, margin=1.0)), Turns()
+    async with running(one, turns):
+        first = await turns.next_term()
+        await own_stage.crash()
+        died_at = time.monotonic()
+        assert await turns.next_end() is first
+        assert time.monotonic() - died_at < ttl - 1.0 + 0.5
+        assert not first.is_trusted()
+        await own_stage.restart()
+        # Sooner than the old key would expire, which etcd gives a new TTL when it starts.
+        assert (await turns.next_term(4.0)).number > first.number
+
+
+async def test_a_leader_goes_on_through_a_quick_restart_of_etcd(own_stage: Stage) -> None:
+    one, turns = elector(own_stage.etcd, "one", ElectionTiming(ttl=10, margin=1.0)), Turns()
+    async with running(one, turns):
+        term = await turns.next_term()
+        await own_stage.crash()
+        await own_stage.restart()
+        until = term.trusted_until
+        await asyncio.wait({asyncio.ensure_future(turns.over.get())}, timeout=5.0)
+        assert term.is_trusted()
+        assert term.trusted_until > until
+        assert one.leader is not None
+        assert one.leader.term == term.number
+
+
+async def test_an_elector_waits_for_an_etcd_that_is_not_there_yet(own_stage: Stage) -> None:
+    await own_stage.crash()
+    turns = Turns()
+    async with running(elector(own_stage.etcd, "early"), turns):
+        await own_stage.restart()
+        await turns.next_term(15.0)
+
+
+async def test_work_that_does_not_stop_keeps_its_process_from_standing_again(etcd: Etcd) -> None:
+    started: asyncio.Queue[Term] = asyncio.Queue()
+    release = asyncio.Event()
+
+    async def stubborn(term: Term) -> None:
+        started.put_nowait(term)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await release.wait()
+
+    one = elector(etcd, "one", ElectionTiming(ttl=2, margin=0.5, stop_grace=0.1))
+    task = asyncio.ensure_future(one.run(stubborn))
+    term = await started.get()
+    (item,) = (await etcd.kv.get_prefix(etcd.keys.election)).items
+    async with running(elector(etcd, "other"), turns := Turns()):
+        await two_candidates(etcd)
+        await etcd.kv.delete(item.key)
+        await turns.next_term(1.0)
+        assert not term.is_trusted()
+        assert started.empty()
+        assert len((await etcd.kv.get_prefix(etcd.keys.election)).items) == 1
+        release.set()
+        await two_candidates(etcd)
+        await one.resign()
+        await task
