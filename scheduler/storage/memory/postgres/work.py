@@ -32,6 +32,23 @@ class Work:
     One that is a single statement is over before anybody could see its locks: only a lasting one notes them.
     """
 
+    __slots__ = (
+        "_idle_since",
+        "_locked",
+        "_log",
+        "_waiters",
+        "_written",
+        "application",
+        "lasting",
+        "number",
+        "open",
+        "server",
+        "tables",
+        "term",
+        "time",
+        "waits_for",
+    )
+
     def __init__(self, server: TaskServer, application: str, *, lasting: bool = False) -> None:
         self.server = server
         self.tables = server.tables
@@ -95,7 +112,7 @@ class Work:
 
     def do(self, statement: "Callable[[Work], Answer]") -> Answer:
         """Run a statement, as a whole or not at all; raises Busy, StoreUnavailable."""
-        if not self.open or self.expired():
+        if self.expired():
             raise StoreUnavailable("postgres", "the transaction was undone: it was idle for too long")
         mark = len(self._log)
         try:
@@ -112,7 +129,7 @@ class Work:
 
     def commit(self) -> None:
         """Let everybody see what was written, and the observer know of it; raises StoreUnavailable."""
-        if not self.open or self.expired():
+        if self.expired():
             raise StoreUnavailable("postgres", "the transaction was undone: it was idle for too long")
         for table, key, old, new in self._log:
             table.put(key, new)
