@@ -67,9 +67,9 @@ _KEY = r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?"
 _VALUE = r"[A-Za-z0-9](?:[A-Za-z0-9._/:+-]*[A-Za-z0-9])?"
 _SET = re.compile(rf"({_KEY})\s+(in|notin)\s*\(\s*({_VALUE}(?:\s*,\s*{_VALUE})*)\s*\)")
 _EQUAL = re.compile(rf"({_KEY})\s*(==|=|!=)\s*({_VALUE})")
-_AT_LEAST = re.compile(rf"({_KEY})\s*>=\s*(-?\d{{1,18}})")
+_AT_LEAST = re.compile(rf"({_KEY})\s*>=\s*(-?[0-9]{{1,18}})")
 _EXISTS = re.compile(rf"(!?)\s*({_KEY})")
-_INTEGER = re.compile(r"-?\d{1,18}")
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 _SEPARATOR = re.compile(r"\s*,\s*")
 _LABEL_KEY = re.compile(_KEY)
 
