@@ -1,4 +1,4 @@
-"""8 Capacity: no session holds more attempts than it has slots."""
+"""8 Capacity: no session holds more attempts than it has slots, and only its own dispatcher gives it any."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +12,10 @@ NAME = "capacity"
 
 
 def check(history: History) -> Iterator[Violation]:
-    """After each claim the session's open attempts are at most its slots; it is live, and doesn't drain."""
+    """After each claim the session's open attempts are at most its slots; it is live, and doesn't drain.
+
+    Who claims is who took the session's latest hello: dispatchers call their database connections by their own name.
+    """
     sessions: dict[str, SessionChange] = {}
     held: dict[str, str] = {}
     open_attempts: Counter[str] = Counter()
@@ -26,15 +29,17 @@ def check(history: History) -> Iterator[Violation]:
             session = sessions.get(change.session)
             held[change.task] = change.session
             open_attempts[change.session] += 1
-            if wrong := _wrong(session, open_attempts[change.session]):
+            if wrong := _wrong(session, open_attempts[change.session], change.application):
                 yield Violation(NAME, f"session {change.session} claimed {change.task}, but {wrong}", change.task)
 
 
-def _wrong(session: SessionChange | None, count: int) -> str | None:
+def _wrong(session: SessionChange | None, count: int, claimant: str) -> str | None:
     if session is None:
         return "it never said hello"
     if not session.live:
         return f"it was given up ({session.reason})"
+    if claimant and claimant != session.dispatcher:
+        return f"{claimant} claimed for it, and {session.dispatcher} has it"
     if session.draining:
         return "it takes no more tasks"
     return f"has {count} for {session.slots} slots" if count > session.slots else None

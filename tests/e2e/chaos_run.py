@@ -112,6 +112,14 @@ class Run:
 
         await eventually(ended, within=within, every=0.2)
 
+    async def lost_a_session(self, *, within: float) -> None:
+        """Waits until a session was given up."""
+
+        async def lost() -> bool:
+            return bool(await self.connection.fetchval("SELECT count(*) FROM taskyard.session WHERE NOT live"))
+
+        await eventually(lost, within=within, every=0.2)
+
     async def history(self, *, healed_at: float | None = None) -> History:
         """All that was recorded."""
         found = History(Facts(healed_at=healed_at))

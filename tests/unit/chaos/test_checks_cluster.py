@@ -61,6 +61,14 @@ def test_a_claim_for_a_session_that_was_given_up(t: Teller) -> None:
     caught(t, "capacity", "claimed x, but it was given up")
 
 
+def test_a_claim_by_the_dispatcher_that_had_the_session_before(t: Teller) -> None:
+    t.submit("x")
+    t.hello("s", dispatcher="new")
+    t.change("x", "RUNNING", attempt=1, session="s", application="old")
+    t.succeed("x")
+    caught(t, "capacity", "claimed x, but old claimed for it, and new has it")
+
+
 def test_a_claim_for_a_session_that_drains(t: Teller) -> None:
     t.submit("x")
     t.hello("s", draining=True)
