@@ -6,11 +6,15 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
 
 from chaos.history.record import History
+from tests.simulation.hunt import hunt
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.schedule import run
 
 
 def main(
@@ -23,19 +27,30 @@ def main(
 ) -> None:
     """Run simulated schedules and check their histories."""
     logging.disable(logging.WARNING)
-    from tests.simulation import mutants as zoo  # noqa: F401 - only with hashes that are fixed
-    from tests.simulation.schedule import run
+    with MUTANTS[mutant].alive() if mutant else nullcontext():
+        if trace is not None:
+            _tell(run(trace).history)
+            return
+        if not mutants:
+            raise SystemExit(_run(_seeds(seeds), stop))
+    raise SystemExit(_hunt(patience))
 
-    _ = (mutant, mutants, patience)
-    if trace is not None:
-        _tell(run(trace).history)
-        return
-    raise SystemExit(_run(_seeds(seeds), stop))
+
+def _hunt(patience: int) -> int:
+    """Show for each mutant after how many schedules it is caught."""
+    free = 0
+    for mutant in MUTANTS.values():
+        caught = hunt(mutant, patience)
+        if caught is None:
+            free += 1
+            print(f"{mutant.name:32} NOT CAUGHT in {patience} schedules: {mutant.breaks}")
+        else:
+            print(f"{mutant.name:32} {caught.invariant:20} seed {caught.seed:5}, schedule {caught.count:5}: {mutant.breaks}")
+    print(f"{len(MUTANTS) - free} of {len(MUTANTS)} mutants caught")
+    return 1 if free else 0
 
 
 def _run(seeds: Iterable[int], stop: bool) -> int:
-    from tests.simulation.schedule import run
-
     gc.disable()
     gc.freeze()
     began, cpu, count, bad = time.perf_counter(), time.process_time(), 0, 0

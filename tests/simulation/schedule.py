@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import traceback
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from chaos.checks import Violation, verdict
 from chaos.history.events import Size
@@ -72,10 +74,17 @@ def run(seed: int) -> Outcome:
         finally:
             failpoints.install(None)
             logging.getLogger().removeHandler(complaints)
-        fate += [Violation("unforeseen", f"{e['message']}: {e.get('exception')!r}") for e in loop.errors]
+        fate += [_unforeseen(error) for error in loop.errors]
         fate += [Violation("unforeseen", line) for line in complaints.heard]
     digest = hash((loop.digest, len(history.transitions), tuple(t[:11] for t in history.transitions)))
     return Outcome(seed, (*fate, *verdict(history).violations), digest, loop.time(), loop.turns, history)
+
+
+def _unforeseen(context: dict[str, Any]) -> Violation:
+    error = context.get("exception")
+    told = traceback.format_exception(error) if isinstance(error, BaseException) else []
+    story = tuple("".join(told).splitlines())
+    return Violation("unforeseen", f"{context['message']}: {error!r}", story=story)
 
 
 async def _play(planned: Plan, loop: VirtualLoop, history: History, random: Random) -> Facts:

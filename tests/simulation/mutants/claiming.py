@@ -63,9 +63,7 @@ async def _disposed_unseen(self: Claiming, offers: Sequence[Offer]) -> None:
     await self._acker.add([offer.entry for offer in offers])
 
 
-@instead(Session, "free")
-@property
-def _reservations_ignored(self: Session) -> int:
+def _free(self: Session) -> int:
     return 0 if self.draining or not self.connected else self.slots - len(self.running)
 
 
@@ -87,7 +85,11 @@ MUTANTS = (
     Mutant("expiry-ignored", "tasks start although they were cancelled or have expired", [_may_always_run]),
     Mutant("ack-before-claim", "an entry is gone before its task is claimed", [_acknowledged_first]),
     Mutant("unclaimed-not-given-back", "an entry that was not claimed is deleted unseen", [_disposed_unseen]),
-    Mutant("reservations-ignored", "slots count as free while claims for them are under way", [_reservations_ignored]),
+    Mutant(
+        "reservations-ignored",
+        "slots count as free while claims for them are under way",
+        [(Session, "free", property(_free))],
+    ),
     Mutant("unknown-claims-forgotten", "a claim without an answer is taken for none", [_unknown_claims_forgotten]),
     Mutant("labels-ignored", "a task goes to whoever has a free slot", [_serves_all]),
 )

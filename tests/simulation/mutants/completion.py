@@ -77,7 +77,11 @@ MUTANTS = (
     Mutant("no-attempt-check", "a result counts for whichever attempt runs now", [_any_attempt]),
     Mutant("no-state-check", "a result counts although the task has ended", [_any_state]),
     Mutant("no-session-check", "anybody's result counts, if only the attempt fits", [_any_session]),
-    Mutant("cancel-ignored-at-requeue", "what was cancelled while it ran waits again", [_cancel_forgotten, _cancel_overlooked]),
+    Mutant(
+        "cancel-ignored-at-requeue",
+        "what was cancelled while it ran waits again",
+        [_cancel_forgotten, _cancel_overlooked],
+    ),
     Mutant("crash-budget-ignored", "a task may kill any number of workers", [_no_crash_budget]),
     Mutant("retry-budget-ignored", "failures are retried for ever", [_never_exhausted]),
     Mutant("acknowledged-before-commit", "a worker forgets its result before it is stored", [_acknowledged_first]),
