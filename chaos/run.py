@@ -47,7 +47,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """What is to be done, and with what load; `shares` tells what the workload is made of."""
+    """What is to be done, and with what load.
+
+    `shares` tells what the workload is made of. Without `steps`, they are drawn from the seed as the preset says.
+    """
 
     seed: int
     preset_name: str
@@ -56,6 +59,7 @@ class Experiment:
     out: Path
     workload: Workload
     shares: Mapping[str, float]
+    steps: Sequence[Step] | None = None
 
 
 async def run(experiment: Experiment, cluster: Cluster, say: Say) -> Result:
@@ -80,8 +84,8 @@ class _Run:
     async def run(self) -> Result:
         await self._with_database(audit.install)
         self._origin = time.time()
-        steps = plan(self._experiment.seed, self._experiment.preset, self._faults)
-        self._say(f"plan: {len(steps)} faults of {len(self._faults)} kinds")
+        steps = self._experiment.steps or plan(self._experiment.seed, self._experiment.preset, self._faults)
+        self._say(f"plan: {len(steps)} faults of {len({step.fault for step in steps})} kinds")
         addresses = ",".join(self._cluster.grpc_addresses)
         async with Client(addresses) as client:
             before = await self._warm_up(client)

@@ -8,6 +8,7 @@ beside.
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from chaos.history.events import Injected, Started, Transition
@@ -20,8 +21,10 @@ QUIET = 10.0
 """Seconds after which an earlier fault explains nothing any more: sessions are reaped again after an outage."""
 BACKLOG = 2_000
 """With more tasks queued, a task's start says more about the queue than about the recovery."""
+PAUSE = 5.0
+"""Seconds after a loss of Redis in which a pause in dispatch is laid to it."""
 RERUN_BOUND = 0.001
-LOST_REDIS = ("flush-redis", "wipe-redis", "drop-lane", "promote-replica", "kill-redis")
+LOST_REDIS = ("flush-redis", "wipe-redis", "promote-replica", "kill-redis")
 LOST_POSTGRES = ("kill-postgres", "stop-postgres-at-once", "terminate-postgres", "freeze-postgres", "promote-standby")
 
 
@@ -181,8 +184,13 @@ def _next_term(evidence: Evidence, scene: Scene) -> Iterable[Duration]:
     return _first_after(evidence.terms, scene, scene.fault.began)
 
 
-def _next_claim(evidence: Evidence, scene: Scene) -> Iterable[Duration]:
-    return _first_after(evidence.claims, scene, _end(scene.fault))
+def _pause(evidence: Evidence, scene: Scene) -> Iterable[Duration]:
+    """The longest time without a claim, from the fault until a while after it: claims under way then don't end it."""
+    until = _end(scene.fault) + PAUSE
+    inside = slice(bisect_right(evidence.claims, scene.fault.began), bisect_right(evidence.claims, until) + 1)
+    moments = [scene.fault.began, *evidence.claims[inside]]
+    pauses = [Duration(scene.fault, later - earlier, later) for earlier, later in pairwise(moments)]
+    return [max(pauses, key=lambda pause: pause.seconds)] if pauses else []
 
 
 def _next_answer(evidence: Evidence, scene: Scene) -> Iterable[Duration]:
@@ -218,6 +226,6 @@ KINDS = (
     ),
     Kind("leader killed", "until the next one leads", 7.0, ("kill-leader",), _next_term),
     Kind("leader terminated", "until the next one leads", 1.0, ("terminate-leader",), _next_term),
-    Kind("Redis lost", "until the next task is dispatched", 2.0, LOST_REDIS, _next_claim),
+    Kind("Redis lost", "the longest pause in dispatch meanwhile and after", 2.0, LOST_REDIS, _pause),
     Kind("Postgres back", "until a submit is accepted again", 3.0, LOST_POSTGRES, _next_answer),
 )
