@@ -1,0 +1,102 @@
+"""What workloads need to be true of themselves: pace, payloads, workers for every task, honest records."""
+
+import asyncio
+import random
+from pathlib import Path
+from typing import cast
+
+import orjson
+import pytest
+
+from chaos.checks.selector import holds
+from chaos.history.events import Phase
+from chaos.history.journal import Journal
+from chaos.workloads import FLEET, MIX, WORKLOADS, Stage, workload
+from chaos.workloads.pace import Pace
+from chaos.workloads.performance import TYPES
+from chaos.workloads.recorder import phase_of
+from chaos.workloads.stream import Stream
+from taskyard import Client, TaskRequest, errors
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> Stage:
+    """A stage whose client nobody calls."""
+    return Stage(
+        client=cast("Client", None),
+        journal=Journal(tmp_path / "c.jsonl"),
+        rate=100,
+        stop=asyncio.Event(),
+        draw=random.Random(1),
+        clock=lambda: 0.0,
+    )
+
+
+def _requests(stage: Stage, name: str) -> list[TaskRequest]:
+    load = workload(name)
+    assert isinstance(load, Stream)
+    return [request for _ in range(40) for request in load.requests(stage, 10)]
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+async def test_every_task_has_a_handler_a_worker_and_an_expected_end(stage: Stage, name: str) -> None:
+    load = cast("Stream", workload(name))
+    for request in _requests(stage, name):
+        assert request.type in TYPES
+        assert request.type in load.expected
+        queue = request.queue or "default"
+        assert any(queue in group.queues and holds(request.selector, group.labels) for group in FLEET)
+
+
+@pytest.mark.parametrize("name", sorted(WORKLOADS.keys() - {"keyed"}))
+async def test_no_two_payloads_are_alike(stage: Stage, name: str) -> None:
+    payloads = [orjson.dumps(request.payload) for request in _requests(stage, name)]
+    assert len(set(payloads)) == len(payloads)
+
+
+async def test_large_payloads_end_at_the_limit_or_one_byte_beyond(stage: Stage) -> None:
+    sizes = {len(orjson.dumps(request.payload)) for request in _requests(stage, "large")}
+    assert sizes == {50_000, 256 * 1024, 256 * 1024 + 1}
+
+
+def test_the_mix_knows_all_workloads() -> None:
+    assert MIX.keys() == WORKLOADS.keys()
+    assert workload("mix").name == "mix"
+    assert workload("plain=9,large=1").name == "plain=9,large=1"
+    with pytest.raises(KeyError):
+        workload("nothing")
+
+
+async def test_a_pace_keeps_its_rate_and_makes_nothing_up() -> None:
+    now = 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    pace = Pace(100, clock=lambda: now, sleep=sleep)
+    for _ in range(100):
+        await pace.turn()
+    assert pace.batch == 10
+    assert now == pytest.approx(10, abs=0.2)
+    now += 60  # an outage
+    before = now
+    for _ in range(10):
+        await pace.turn()
+    assert now - before == pytest.approx(0.9, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("error", "phase"),
+    [
+        (errors.InvalidArgument("m"), Phase.FAILED),
+        (errors.IdempotencyConflict("m", task_id="t"), Phase.FAILED),
+        (errors.BacklogFull("m"), Phase.FAILED),
+        (errors.Unavailable("m"), Phase.FAILED),
+        (errors.Unavailable("m", outcome_unknown=True), Phase.UNKNOWN),
+        (errors.DeadlineExceeded("m", outcome_unknown=True), Phase.UNKNOWN),
+        (errors.ServerError("m"), Phase.UNKNOWN),
+    ],
+)
+def test_only_what_is_surely_not_done_has_failed(error: errors.TaskyardError, phase: Phase) -> None:
+    assert phase_of(error) is phase
