@@ -1,6 +1,7 @@
 """How the parts of a dispatcher hang together."""
 
 import asyncio
+import math
 import os
 import socket
 from collections.abc import Coroutine
@@ -13,7 +14,7 @@ from dispatcher.claiming import Claiming
 from dispatcher.completion import Completion
 from dispatcher.departure import Departure
 from dispatcher.dispatching import Dispatching
-from dispatcher.duties import Keeping, Rota, rota
+from dispatcher.duties import Keeping, Patience, Rota, rota
 from dispatcher.lanes import LaneBoard
 from dispatcher.leadership import Candidate, ElectionTiming, Elector
 from dispatcher.loss import Loss
@@ -82,7 +83,8 @@ class Assembly:
     @cached_property
     def registry(self) -> SessionRegistry:
         """Session leases in etcd."""
-        return SessionRegistry(self.stores.etcd, on_superseded=self._superseded)
+        ttl = math.ceil(self.settings.session_timeout)
+        return SessionRegistry(self.stores.etcd, ttl=ttl, on_superseded=self._superseded)
 
     @cached_property
     def presence(self) -> Presence:
@@ -208,6 +210,7 @@ class Assembly:
             telemetry=self.telemetry,
             clock=self.clock,
             keeping=Keeping(self.settings.retention, self.settings.dead_letter_retention),
+            patience=Patience.for_leases(self.settings.session_timeout),
         )
 
     def loops(self) -> tuple[Coroutine[Any, Any, None], ...]:

@@ -18,6 +18,11 @@ class Patience:
     missing: float = 2.0
     lease: float = 10.0
 
+    @classmethod
+    def for_leases(cls, seconds: float) -> "Patience":
+        """What sessions need whose leases last that long."""
+        return cls(grace=1.5 * seconds, lease=seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
