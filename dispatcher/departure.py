@@ -28,9 +28,11 @@ class Departure:
         self._stopping = False
 
     def replaced(self, former: Session | None) -> None:
-        """The worker said hello again; its former stream is of no interest any more."""
+        """The worker said hello again; its former stream gets nothing more."""
         if former is not None:
-            former.connected = False
+            # Two hellos may be answered in the other order than they were sent. Should the worker be on the former
+            # stream, it is told to leave: else it would wait there for ever, for tasks that nobody sends.
+            former.supersede()
 
     def stream_ended(self, session: Session) -> None:
         """No more frames come from this stream."""

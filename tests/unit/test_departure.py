@@ -1,0 +1,33 @@
+"""What becomes of sessions whose stream is not the newest any more."""
+
+from typing import Any, cast
+
+from dispatcher.departure import Departure
+from dispatcher.sessions import Roster, Session
+from scheduler.domain.matching import Capabilities
+from scheduler.telemetry import Runner
+
+
+def session(generation: int) -> Session:
+    return Session(
+        id="s",
+        generation=generation,
+        runner=Runner("s", "w"),
+        capabilities=Capabilities("default", frozenset(["x"])),
+        slots=1,
+        draining=False,
+    )
+
+
+async def test_whoever_is_on_a_stream_that_was_replaced_is_told_to_say_hello_again() -> None:
+    # The worker gave its first hello up and is on the stream of its second; the first is answered last.
+    roster = Roster()
+    unused = cast("Any", None)
+    departure = Departure(roster, unused, unused, unused, grace=3.0)
+    second, first = session(2), session(1)
+    departure.replaced(roster.put(second))
+    departure.replaced(roster.put(first))
+
+    assert not second.connected
+    assert [frame.go_away for frame in await second.frames()] == [True]
+    assert first.connected
