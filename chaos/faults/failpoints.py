@@ -1,7 +1,10 @@
 """Servers that die, stop, wait or lose an answer exactly between two steps of theirs."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from signal import SIGTERM
 
 from chaos.backends.cluster import Capability, Role
 from chaos.faults.fault import Blow, Fault, Hit, Injection, Scene
@@ -12,33 +15,42 @@ VARIABLE = "TASKYARD_FAILPOINTS"
 ENVIRONMENT = "environment"
 """What faults strain that restart servers in another way than they were."""
 DUTIES = ("outbox", "promotion", "expiry", "reaping", "rebuild", "audit", "retention")
+ELECTED_SECONDS = 12.0
+LOOK_SECONDS = 0.1
 # Reached once a batch: dozens of times a second under load.
 BATCH_ACTIONS = ("crash:0.02", "stop:0.02", "sleep(2):0.1", "error:0.2")
 # Reached once a round of the duty: at most five times a second.
 DUTY_ACTIONS = ("crash:0.5", "stop", "sleep(3)", "error:0.7")
 
 
-def arms(place: str, role: Role, *, all_of_them: bool) -> Injection:
-    """Parts are restarted with a failpoint on, and again without it."""
+def arms(place: str, role: Role, *, leads: bool = False) -> Injection:
+    """One part is restarted with a failpoint on, made to lead if only a leader gets there, and restarted without it."""
 
     @asynccontextmanager
     async def inject(scene: Scene, blow: Blow) -> AsyncIterator[Hit]:
-        parts = await _followers_first(scene, role) if all_of_them else [scene.part(role, blow.draw)]
+        part = scene.part(role, blow.draw)
         try:
-            await roll(scene, parts, environment={VARIABLE: f"{place}={blow.target}"})
-            yield Hit(tuple(parts), f"{place}={blow.target}")
+            await roll(scene, [part], environment={VARIABLE: f"{place}={blow.target}"})
+            if leads:
+                await _make_leader(scene, part)
+            yield Hit((part,), f"{place}={blow.target}")
         finally:
             # One that stopped itself could not hear that it is to end.
-            for part in parts:
-                await scene.cluster.thaw(part)
-            await roll(scene, parts, environment={VARIABLE: ""})
+            await scene.cluster.thaw(part)
+            await roll(scene, [part], environment={VARIABLE: ""})
 
     return inject
 
 
-async def _followers_first(scene: Scene, role: Role) -> list[str]:
-    leader = await scene.cluster.leader(role)
-    return sorted((part.name for part in scene.cluster.parts(role)), key=lambda name: (name == leader, name))
+async def _make_leader(scene: Scene, part: str) -> None:
+    """Has those end that were candidates before it; each of them is the last one when it is back."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(ELECTED_SECONDS):
+            while (leader := await scene.cluster.leader()) != part:
+                if leader is not None:
+                    await scene.cluster.signal(leader, SIGTERM)
+                while await scene.cluster.leader() in (leader, None):  # noqa: ASYNC110 - the API has to be asked
+                    await asyncio.sleep(LOOK_SECONDS)
 
 
 def faults() -> list[Fault]:
@@ -47,17 +59,17 @@ def faults() -> list[Fault]:
     return [
         _fault("submit-committed", Role.SCHEDULER, BATCH_ACTIONS),
         *(_fault(place, Role.DISPATCHER, BATCH_ACTIONS) for place in dispatcher),
-        *(_fault(f"duty-{duty}", Role.DISPATCHER, DUTY_ACTIONS, all_of_them=True) for duty in DUTIES),
+        *(_fault(f"duty-{duty}", Role.DISPATCHER, DUTY_ACTIONS, leads=True) for duty in DUTIES),
     ]
 
 
-def _fault(place: str, role: Role, actions: Sequence[str], *, all_of_them: bool = False) -> Fault:
+def _fault(place: str, role: Role, actions: Sequence[str], *, leads: bool = False) -> Fault:
     return Fault(
         f"failpoint-{place}",
         FAMILY,
         f"a {role} crashes, stops, waits or loses an answer at {place}",
         tuple(actions),
-        arms(place, role, all_of_them=all_of_them),
+        arms(place, role, leads=leads),
         (3.0, 8.0),
         frozenset({Capability.ENVIRONMENT, Capability.FREEZE}),
         frozenset({ENVIRONMENT}),

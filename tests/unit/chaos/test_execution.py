@@ -15,7 +15,7 @@ from chaos.history.events import Injected
 from chaos.history.journal import Journal, read
 
 LINKS = (Link("dispatcher-1", "redis"), Link("worker-1", "dispatcher-1"), Link("client", "scheduler-1"))
-PRIMARIES = {Role.DISPATCHER: "dispatcher-2", Role.POSTGRES: "postgres-1", Role.REDIS: "redis-1", Role.ETCD: "etcd-1"}
+PRIMARIES = {Role.POSTGRES: "postgres-1", Role.REDIS: "redis-1", Role.ETCD: "etcd-1"}
 COUNTS = {role: 3 if role is Role.ETCD else 2 for role in Role}
 
 
@@ -26,16 +26,19 @@ class Recording:
         self.told: list[tuple[Any, ...]] = []
         self.capabilities = frozenset(Capability)
         self.links: Sequence[Link] = LINKS
+        self.terminated = 0
 
     def parts(self, role: Role | None = None) -> Sequence[Part]:
         roles = Role if role is None else (role,)
         return [Part(f"{each}-{number}", each, 1) for each in roles for number in range(1, COUNTS[each] + 1)]
 
     async def leader(self, role: Role = Role.DISPATCHER) -> str | None:
-        return PRIMARIES[role]
+        # Whoever leads and is told to end makes way for the next.
+        return f"{role}-{1 + self.terminated % 2}" if role is Role.DISPATCHER else PRIMARIES[role]
 
     async def signal(self, part: str, number: signal.Signals) -> None:
         self.told.append(("signal", part, number.name))
+        self.terminated += number is signal.SIGTERM
 
     async def toxic(self, link: Link, kind: Toxic, attributes: Mapping[str, int], direction: Direction) -> None:
         self.told.append(("toxic", str(link), kind, direction))
@@ -89,10 +92,10 @@ async def test_every_fault_can_be_injected_and_taken_back(fault: str, tmp_path: 
 async def test_what_was_done_is_in_the_journal_with_the_part_that_was_struck(tmp_path: Path) -> None:
     cluster = Recording()
     execution, _ = await carried_out(cluster, tmp_path, step("kill-leader"))
-    assert cluster.told == [("signal", "dispatcher-2", "SIGKILL")]
+    assert cluster.told == [("signal", "dispatcher-1", "SIGKILL")]
     [event] = read(tmp_path / "faults.jsonl", 0.0)
     assert isinstance(event, Injected)
-    assert (event.fault, event.target) == ("kill-leader", "dispatcher-2")
+    assert (event.fault, event.target) == ("kill-leader", "dispatcher-1")
     assert event.healed is not None
     assert execution.done == 1
 
@@ -135,3 +138,15 @@ async def test_a_failed_change_of_environment_has_everything_restarted_in_the_en
         part.name for role in ("scheduler", "dispatcher", "worker") for part in cluster.parts(Role(role))
     }
     assert [told[1] for told in cluster.told if told[0] == "heal"] == list(LINKS)
+
+
+async def test_a_failpoint_in_a_duty_is_armed_on_who_then_leads(tmp_path: Path) -> None:
+    cluster = Recording()
+    cluster.terminated = 1
+    await carried_out(cluster, tmp_path, step("failpoint-duty-outbox", "stop"))
+    assert cluster.told == [
+        ("restart", "dispatcher-1", {"TASKYARD_FAILPOINTS": "duty-outbox=stop"}, None),
+        ("signal", "dispatcher-2", "SIGTERM"),
+        ("thaw", "dispatcher-1"),
+        ("restart", "dispatcher-1", {"TASKYARD_FAILPOINTS": ""}, None),
+    ]
