@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from chaos.backends.cluster import SERVERS, STORES, Link, Part, Role
+from chaos.backends.health import Health
 from chaos.backends.local.clock import Clocks
-from chaos.backends.local.health import Health
 from chaos.backends.local.layout import ETCD_MEMBERS, POSTGRES, REDIS, REPLICA, STANDBY, make_layout
 from chaos.backends.local.member import Member
 from chaos.backends.local.options import Options

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from chaos.backends import database, streams
 from chaos.backends.cluster import (
     SERVERS,
     Capability,
@@ -22,9 +23,8 @@ from chaos.backends.local.assembly import Assembly
 from chaos.backends.local.layout import CLIENT, POSTGRES, REDIS
 from chaos.backends.local.options import Options
 from chaos.backends.local.process import tail
-from chaos.backends.local.waiting import until
+from chaos.backends.waiting import StillMissing, until_whole
 
-LOOK_EVERY_SECONDS = 0.1
 ALWAYS = frozenset(Capability) - {Capability.DISK, Capability.CLOCK}
 
 
@@ -106,19 +106,12 @@ class LocalCluster:
 
     async def wait_whole(self, timeout: float) -> None:
         """Waits until every part runs and does its work."""
-        missing = ["everything"]
-
-        async def is_whole() -> bool:
-            nonlocal missing
-            missing = await self._assembly.missing()
-            return not missing
-
         try:
-            async with asyncio.timeout(timeout):
-                await until(is_whole, every=LOOK_EVERY_SECONDS)
-        except TimeoutError:
-            ends = [f"{name}:\n{tail(self._assembly.logs / f'{name}.log', 5)}" for name in missing]
-            raise TimeoutError("\n".join([f"not whole after {timeout:g} s: {', '.join(missing)}", *ends])) from None
+            await until_whole(self._assembly.missing, timeout)
+        except StillMissing as error:
+            for name in error.names:
+                error.add_note(f"{name}: {tail(self._assembly.logs / f'{name}.log', 5)}")
+            raise
 
     async def signal(self, part: str, number: signal.Signals) -> None:
         """Sends a signal to a part's own process."""
@@ -232,10 +225,10 @@ class LocalCluster:
             # Shared pages are counted once: Postgres is many processes around one block of memory.
             memory={name: sum(process.memory_full_info().pss for process in its) for name, its in families.items()},
             descriptors={name: sum(process.num_fds() for process in its) for name, its in families.items()},
-            postgres_connections=await self._assembly.postgres.connections(),
-            rows=await self._assembly.postgres.rows(),
-            redis_keys=await self._assembly.redis.keys(),
-            streams=await self._assembly.redis.streams(),
+            postgres_connections=await database.connections(self.postgres_url),
+            rows=await database.rows(self.postgres_url),
+            redis_keys=await streams.keys(self._assembly.redis.url),
+            streams=await streams.sizes(self._assembly.redis.url),
         )
 
     @staticmethod

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
+from chaos.backends import database
 from chaos.backends.cluster import Role
 from chaos.backends.local.clock import Clocks
 from chaos.backends.local.member import Member
@@ -16,7 +15,7 @@ from chaos.backends.local.place import Place
 from chaos.backends.local.port import LOOPBACK, port_of
 from chaos.backends.local.process import Command, kill_occupants, run
 from chaos.backends.local.program import postgres_program, unprivileged
-from chaos.backends.local.waiting import until
+from chaos.backends.waiting import until
 
 USER = DATABASE = "taskyard"
 SLOT = "standby"
@@ -51,12 +50,6 @@ SETTINGS = {
 
 IN_STEP = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND sync_state = 'quorum'"
 ATTACHED = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
-CLIENTS = """\
-SELECT count(*) FROM pg_stat_activity
-WHERE backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid()"""
-TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'taskyard'"
-
-UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Postgres:
@@ -89,7 +82,7 @@ class Postgres:
         """Makes both and waits until the standby is in step."""
         await self.members[self.primary].start()
         await until(self._answers)
-        await self._execute_on(self.primary, f'CREATE DATABASE "{DATABASE}"', database="postgres")
+        await database.execute(self._url(self.primary, "postgres"), f'CREATE DATABASE "{DATABASE}"')
         await self.members[self.standby].start()
         await self.attach()
 
@@ -117,33 +110,17 @@ class Postgres:
         self.primary, self.standby = self.standby, self.primary
         self._synchronous = False
         self._stale.add(self.standby)
-        await self._execute_on(self.primary, f"SELECT pg_promote(true, {PROMOTION_SECONDS})")
+        await self.execute(f"SELECT pg_promote(true, {PROMOTION_SECONDS})")
 
     async def execute(self, sql: str) -> list[dict[str, Any]]:
         """Runs a statement on the primary."""
-        return await self._execute_on(self.primary, sql)
-
-    async def connections(self) -> int:
-        """Clients that are connected to the primary, this one left out."""
-        return await self._count(CLIENTS)
-
-    async def rows(self) -> dict[str, int]:
-        """Rows of each of the cluster's tables."""
-        tables = sorted(row["tablename"] for row in await self.execute(TABLES))
-        return {table: await self._count(f'SELECT count(*) FROM taskyard."{table}"') for table in tables}
-
-    async def _execute_on(self, name: str, sql: str, *, database: str = DATABASE) -> list[dict[str, Any]]:
-        connection = await asyncpg.connect(self._url(name, database), timeout=5)
-        try:
-            return [dict(row) for row in await connection.fetch(sql)]
-        finally:
-            connection.terminate()  # close() would wait for a frozen server
+        return await database.execute(self.url, sql)
 
     async def _count(self, sql: str) -> int:
         try:
             async with asyncio.timeout(10):
                 (row,) = await self.execute(sql)
-        except UNREACHABLE:
+        except database.UNREACHABLE:
             return 0
         return int(row["count"])
 
@@ -152,13 +129,13 @@ class Postgres:
 
     async def _answers(self) -> bool:
         try:
-            await self._execute_on(self.primary, "SELECT 1", database="postgres")
-        except UNREACHABLE:
+            await database.execute(self._url(self.primary, "postgres"), "SELECT 1")
+        except database.UNREACHABLE:
             return False
         return True
 
-    def _url(self, name: str, database: str = DATABASE) -> str:
-        return f"postgresql://{USER}@{self._addresses[name]}/{database}"
+    def _url(self, name: str, name_of_database: str = DATABASE) -> str:
+        return f"postgresql://{USER}@{self._addresses[name]}/{name_of_database}"
 
     def _member(self, name: str) -> Member:
         addresses = {"url": self._url(name)}

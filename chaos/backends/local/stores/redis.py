@@ -1,23 +1,20 @@
 """Valkey: a primary that keeps an append-only file, and a replica that lags as replicas do."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import redis.asyncio as client
 from redis.exceptions import RedisError
 
-from chaos.backends.cluster import Role, StreamSize
+from chaos.backends import streams
+from chaos.backends.cluster import Role
 from chaos.backends.local.clock import Clocks
 from chaos.backends.local.member import Member
 from chaos.backends.local.place import Place
 from chaos.backends.local.port import LOOPBACK, port_of
 from chaos.backends.local.process import Command
 from chaos.backends.local.program import valkey_program
-
-ANSWER_SECONDS = 5.0
 
 
 class Redis:
@@ -40,6 +37,11 @@ class Redis:
         """host:port of the primary."""
         return self._addresses[self.primary]
 
+    @property
+    def url(self) -> str:
+        """URL of the primary."""
+        return self._url(self.primary)
+
     async def start(self) -> None:
         """Starts both."""
         for member in self.members.values():
@@ -48,7 +50,7 @@ class Redis:
     async def in_step(self) -> bool:
         """Whether the primary answers and the replica follows it."""
         try:
-            links = await self._command_on(self.replica, "INFO", "replication")
+            links = await streams.command(self._url(self.replica), "INFO", "replication")
             return await self.command("PING") in (True, b"PONG") and links["master_link_status"] == "up"
         except (RedisError, OSError, KeyError):
             return False
@@ -59,7 +61,7 @@ class Redis:
         old.hold()
         await old.end()
         self.primary, self.replica = self.replica, self.primary
-        await self._command_on(self.primary, "REPLICAOF", "NO", "ONE")
+        await streams.command(self.url, "REPLICAOF", "NO", "ONE")
 
     async def wipe(self, name: str) -> None:
         """Kills a server; its next start finds no data."""
@@ -68,38 +70,13 @@ class Redis:
 
     async def command(self, *words: str | int) -> Any:
         """Runs a command on the primary."""
-        return await self._command_on(self.primary, *words)
+        return await streams.command(self.url, *words)
 
-    async def keys(self) -> int:
-        """How many keys there are."""
-        return int(await self.command("DBSIZE"))
-
-    async def streams(self) -> dict[str, StreamSize]:
-        """Length and unacknowledged entries of each stream."""
-        async with self._connected(self.primary) as server:
-            found = [key async for key in server.scan_iter(_type="STREAM")]
-            sizes: dict[str, StreamSize] = {}
-            for key in found:
-                groups = await server.xinfo_groups(key)
-                pending = sum(int(group["pending"]) for group in groups)
-                sizes[key.decode()] = StreamSize(await server.xlen(key), pending)
-            return sizes
-
-    @asynccontextmanager
-    async def _connected(self, name: str) -> AsyncIterator["client.Redis"]:
-        port = port_of(self._addresses[name])
-        server = client.Redis(host=LOOPBACK, port=port, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=5)
-        try:
-            yield server
-        finally:
-            await server.aclose()
-
-    async def _command_on(self, name: str, *words: str | int) -> Any:
-        async with self._connected(name) as server:
-            return await server.execute_command(*words)  # type: ignore[no-untyped-call]
+    def _url(self, name: str) -> str:
+        return f"redis://{self._addresses[name]}/0"
 
     def _member(self, name: str) -> Member:
-        addresses = {"url": f"redis://{self._addresses[name]}/0"}
+        addresses = {"url": self._url(name)}
         return Member(name, Role.REDIS, addresses, self._prepare)
 
     async def _prepare(self, member: Member) -> Command:
