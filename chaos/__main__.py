@@ -61,7 +61,7 @@ def run_command(  # noqa: PLR0917 - options, not arguments
         preset=chosen,
         backend=backend,
         out=directory,
-        workload=load_for(),
+        workload=load_for,
         shares=SHARES,
     )
     typer.echo(f"seed {seed}, {chosen.seconds / 60:g} minutes, into {directory}")
@@ -89,7 +89,7 @@ def recoveries_command(
         preset=preset,
         backend=backend,
         out=directory,
-        workload=load_for(),
+        workload=load_for,
         shares=SHARES,
         steps=steps,
     )

@@ -3,40 +3,67 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable, Sequence
 
 from chaos.history.journal import Journal
 from chaos.workloads import Stage, Workload
 from taskyard import Client
 
+OUTSTANDING = 20_000
+"""Tasks that clients leave unfinished before they wait: an outage must not end the load."""
+
+
+def spread_clients(addresses: Sequence[str]) -> list[Client]:
+    """A client for each scheduler that prefers this one: a client stays with the first that answers."""
+    return [Client(",".join([*addresses[turn:], *addresses[:turn]])) for turn in range(len(addresses))]
+
 
 class Load:
-    """A workload that runs from `start` to `stop`, with so many tasks a second."""
+    """A workload that runs from `start` to `stop` once for each client, with so many tasks a second in all."""
 
-    def __init__(self, client: Client, journal: Journal, workload: Workload, *, rate: float, seed: int) -> None:
-        self._workload = workload
+    def __init__(
+        self,
+        clients: Sequence[Client],
+        journal: Journal,
+        workload: Callable[[], Workload],
+        *,
+        rate: float,
+        seed: int,
+    ) -> None:
         self._stop = asyncio.Event()
-        self._running: asyncio.Task[None] | None = None
-        self._stage = Stage(
-            client=client,
-            journal=journal,
-            rate=rate,
-            stop=self._stop,
-            draw=random.Random(seed),
-            clock=time.monotonic,
-        )
+        self._running: list[asyncio.Task[None]] = []
+        self._loads = [
+            (
+                workload(),
+                Stage(
+                    client=client,
+                    journal=journal,
+                    rate=rate / len(clients),
+                    stop=self._stop,
+                    draw=random.Random(f"{seed} {number}"),
+                    outstanding=OUTSTANDING // len(clients),
+                    clock=time.monotonic,
+                ),
+            )
+            for number, client in enumerate(clients)
+        ]
 
     async def start(self) -> None:
-        """Sets the workload up and lets it run."""
-        await self._workload.setup(self._stage)
-        self._running = asyncio.create_task(self._workload.start(self._stage), name=f"workload {self._workload.name}")
+        """Sets the workloads up and lets them run."""
+        for workload, stage in self._loads:
+            await workload.setup(stage)
+        self._running = [
+            asyncio.create_task(workload.start(stage), name=f"workload {workload.name}")
+            for workload, stage in self._loads
+        ]
 
     async def stop(self) -> None:
-        """Ends the load; returns when every call has returned. Raises what the workload raised."""
+        """Ends the load; returns when every call has returned. Raises what a workload raised."""
         self._stop.set()
-        if self._running is not None:
-            await self._running
+        await asyncio.gather(*self._running)
 
     def failed(self) -> None:
         """Raises the error of a workload that ended by one."""
-        if self._running is not None and self._running.done():
-            self._running.result()
+        for task in self._running:
+            if task.done():
+                task.result()

@@ -93,7 +93,7 @@ class _Stream:
             try:
                 yield await asyncio.wait_for(self._outgoing.get(), HEARTBEAT)
             except TimeoutError:
-                yield wire.WorkerFrame(heartbeat=wire.Heartbeat(sequence=sequence))
+                yield wire.WorkerFrame(heartbeat=wire.Heartbeat(sequence=sequence, heard=self._heard))
 
 
 async def _only_talk(stream: _Stream) -> None:

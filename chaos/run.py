@@ -7,6 +7,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from chaos.faults import all_faults, possible_faults
 from chaos.history import audit, journal
 from chaos.history.record import Facts as HistoryFacts
 from chaos.history.record import History
-from chaos.load import Load
+from chaos.load import Load, spread_clients
 from chaos.machine import commit, machine
 from chaos.measures.rest import as_sizes, rest_checks
 from chaos.outcome import outcome
@@ -57,7 +58,7 @@ class Experiment:
     preset: Preset
     backend: str
     out: Path
-    workload: Workload
+    workload: Callable[[], Workload]
     shares: Mapping[str, float]
     steps: Sequence[Step] | None = None
 
@@ -86,26 +87,26 @@ class _Run:
         self._origin = time.time()
         steps = self._experiment.steps or plan(self._experiment.seed, self._experiment.preset, self._faults)
         self._say(f"plan: {len(steps)} faults of {len({step.fault for step in steps})} kinds")
-        addresses = ",".join(self._cluster.grpc_addresses)
-        async with Client(addresses) as client:
-            before = await self._warm_up(client)
-            loaded_until = await self._loaded(client, steps)
+        async with AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(c) for c in spread_clients(self._cluster.grpc_addresses)]
+            before = await self._warm_up(clients)
+            loaded_until = await self._loaded(clients, steps)
             healed_at = await self._heal()
             drained_at = await self._drain()
         after = await self._at_rest(before)
         return await self._judge(before, after, loaded_until, healed_at, drained_at)
 
-    async def _warm_up(self, client: Client) -> Sizes:
+    async def _warm_up(self, clients: Sequence[Client]) -> Sizes:
         """Some load first: a process that has done nothing yet is smaller than one at rest."""
-        load = self._load(client, self._experiment.seed + 1)
+        load = self._load(clients, self._experiment.seed + 1)
         await load.start()
         await asyncio.sleep(WARM_SECONDS)
         await load.stop()
         await self._drain()
         return await self._cluster.sizes()
 
-    async def _loaded(self, client: Client, steps: Sequence[Step]) -> float:
-        load = self._load(client, self._experiment.seed)
+    async def _loaded(self, clients: Sequence[Client], steps: Sequence[Step]) -> float:
+        load = self._load(clients, self._experiment.seed)
         await load.start()
         ends = self._now() + self._experiment.preset.seconds
         telling = asyncio.create_task(
@@ -113,7 +114,7 @@ class _Run:
         )
         try:
             await self._execution.run(steps)
-            while self._now() < ends:
+            while self._now() < ends or self._journal.accepted < self._experiment.preset.tasks:
                 load.failed()
                 await asyncio.sleep(LOOK_SECONDS)
             await load.stop()
@@ -121,8 +122,8 @@ class _Run:
             telling.cancel()
         return self._now()
 
-    def _load(self, client: Client, seed: int) -> Load:
-        return Load(client, self._journal, self._experiment.workload, rate=self._experiment.preset.rate, seed=seed)
+    def _load(self, clients: Sequence[Client], seed: int) -> Load:
+        return Load(clients, self._journal, self._experiment.workload, rate=self._experiment.preset.rate, seed=seed)
 
     async def _heal(self) -> float:
         self._say("healing")
@@ -185,7 +186,7 @@ class _Run:
         )
 
     def _verdict(self, history: History) -> Verdict:
-        return verdict(history, {**all_checks(), WORKLOAD: self._experiment.workload.check})
+        return verdict(history, {**all_checks(), WORKLOAD: self._experiment.workload().check})
 
     async def _facts(self, loaded_until: float, healed_at: float, drained_at: float | None) -> Facts:
         experiment = self._experiment

@@ -16,6 +16,9 @@ from chaos.faults.fault import Fault
 
 WARM_UP = 5.0
 """Seconds before the first fault: the load has to flow."""
+JUDGED = ("kill-worker", "kill-dispatcher", "kill-leader", "terminate-leader", "flush-redis", "kill-postgres")
+"""Faults whose recovery is promised to the second: they come alone more often than the others."""
+JUDGED_WEIGHT = 4
 MARGIN = 3.0
 """Seconds of silence that a measured recovery gets on top of its bound."""
 
@@ -50,7 +53,7 @@ class _Planner:
 
     def steps(self) -> list[Step]:
         storms = Deck(self.random, self.faults)
-        measured = Deck(self.random, [fault for fault in self.faults if fault.recovery <= self.preset.calm_recovery])
+        measured = Deck(self.random, self._measured())
         end = self.preset.seconds - self.preset.rest
         steps: list[Step] = []
         now = min(WARM_UP, end / 10)
@@ -65,6 +68,10 @@ class _Planner:
                 steps.append(step.step)
                 now = step.quiet
         return steps
+
+    def _measured(self) -> list[Fault]:
+        short = [fault for fault in self.faults if fault.recovery <= self.preset.calm_recovery]
+        return [fault for fault in short for _ in range(JUDGED_WEIGHT if fault.name in JUDGED else 1)]
 
     def _storm(self, deck: Deck, begin: float, end: float) -> list[Step]:
         """Faults at random times, as many at once as the preset allows."""

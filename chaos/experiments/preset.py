@@ -20,6 +20,7 @@ class Preset:
         rest: silence at the end.
         rate: tasks a second.
         drain: how long the tasks may take to end once the load has.
+        tasks: the load goes on until so many are accepted, if that takes longer.
         retention: how long the cluster keeps tasks that ended; if less than an hour, a run waits until they are gone.
     """
 
@@ -35,11 +36,14 @@ class Preset:
     rest: float = 5.0
     rate: float = 200.0
     drain: float = 300.0
+    tasks: int = 0
     retention: float = 7 * 24 * 3600.0
 
     def lasting(self, minutes: float | None) -> "Preset":
-        """The same, but so long."""
-        return self if minutes is None else replace(self, seconds=minutes * 60)
+        """The same, but so long, and with as many tasks for its time."""
+        if minutes is None:
+            return self
+        return replace(self, seconds=minutes * 60, tasks=round(self.tasks * minutes * 60 / self.seconds))
 
     def loaded(self, rate: float | None) -> "Preset":
         """The same, with so many tasks a second."""
@@ -49,5 +53,16 @@ class Preset:
 PRESETS = {
     "smoke": Preset(seconds=40, storm=20, gap=2.5, longest=6, settle=4, calms=1, rate=100, drain=120),
     "quick": Preset(seconds=180, storm=40, gap=2.0, at_once=5, longest=15, calms=1, rate=150, drain=180),
-    "full": Preset(seconds=3660, storm=90, gap=3.5, at_once=5, settle=12, calms=3, rate=360, drain=600, retention=300),
+    "full": Preset(
+        seconds=3660,
+        storm=90,
+        gap=3.5,
+        at_once=5,
+        settle=12,
+        calms=3,
+        rate=420,
+        drain=600,
+        tasks=1_000_000,
+        retention=300,
+    ),
 }

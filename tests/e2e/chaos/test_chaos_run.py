@@ -27,7 +27,7 @@ async def test_nothing_is_lost_or_accepted_twice_whatever_is_broken(tmp_path: Pa
         preset=PRESETS["quick"],
         backend="local",
         out=out,
-        workload=load_for(),
+        workload=load_for,
         shares=SHARES,
     )
     result = await run(
