@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -81,6 +80,7 @@ class _Stream:
 
     def __init__(self, channel: grpc.aio.Channel, hello: wire.WorkerFrame) -> None:
         self._outgoing: asyncio.Queue[wire.WorkerFrame] = asyncio.Queue()
+        self.heard = 0
         self.say(hello)
         self.frames = aiter(WorkerServiceStub(channel).Session(self._said()))
 
@@ -89,11 +89,13 @@ class _Stream:
         self._outgoing.put_nowait(frame)
 
     async def _said(self) -> AsyncIterator[wire.WorkerFrame]:
-        for sequence in itertools.count(1):
+        sequence = 0
+        while True:
             try:
                 yield await asyncio.wait_for(self._outgoing.get(), HEARTBEAT)
             except TimeoutError:
-                yield wire.WorkerFrame(heartbeat=wire.Heartbeat(sequence=sequence, heard=self._heard))
+                sequence += 1
+                yield wire.WorkerFrame(heartbeat=wire.Heartbeat(sequence=sequence, heard=self.heard))
 
 
 async def _only_talk(stream: _Stream) -> None:
@@ -114,6 +116,7 @@ class _Repeater:
     async def work(self, stream: _Stream) -> None:
         """One stream: brings home first what it kept, since by now its session was given up."""
         async for frame in stream.frames:
+            stream.heard = max(stream.heard, frame.heartbeat.sequence)
             if frame.HasField("welcome"):
                 self._say(stream, self._kept)
                 self._kept = []

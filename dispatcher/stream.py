@@ -140,6 +140,8 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         async for frame in incoming:
             session.last_frame = self._clock.monotonic()
             self._frame(session, frame)
+            if self._is_deaf(session, frame):
+                return
             if frame.goodbye:
                 # What came before must not be overtaken: an attempt that was handed back has not crashed.
                 if session.reporting:
@@ -163,6 +165,14 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
             session.draining = True
             self._roster.changed()
             self._background.start(self._note_drain(session))
+
+    def _is_deaf(self, session: WorkerSession, frame: wire.WorkerFrame) -> bool:
+        """Whether the worker can't receive: one that only sends would hold its tasks without ever knowing of them."""
+        unheard = frames.unheard(frame.heartbeat, self._settings.heartbeat_interval)
+        if unheard < self._settings.session_timeout:
+            return False
+        _log.warning("session deaf", extra={"session": session.id, "seconds": round(unheard, 1)})
+        return True
 
     async def _note_drain(self, session: WorkerSession) -> None:
         try:

@@ -500,16 +500,24 @@ class Heartbeat(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
+    HEARD_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
+    heard: _builtins.int
+    """The worker's: the newest of its heartbeats whose echo has come on this stream, or that was sent before it. One that
+    falls behind tells of a worker that can send and not receive.
+    """
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
+        heard: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_heard", b"_heard", "heard", b"heard"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_heard", b"_heard", "heard", b"heard", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__heard: _TypeAlias = _typing.Literal["heard"]  # noqa: Y015
+    _WhichOneofArgType__heard: _TypeAlias = _typing.Literal["_heard", b"_heard"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__heard) -> _WhichOneofReturnType__heard | None: ...
 
 Global___Heartbeat: _TypeAlias = Heartbeat  # noqa: Y015

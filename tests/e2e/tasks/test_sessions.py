@@ -115,5 +115,19 @@ async def test_a_silent_worker_is_given_up(cluster: DevCluster, figure: Figure) 
     await cluster.client.cancel(handle.id)
 
 
+async def test_a_worker_that_sends_and_does_not_receive_is_given_up(cluster: DevCluster, figure: Figure) -> None:
+    """Its heartbeats come, and tell that it hears no echo of them."""
+    handle, type_ = await submit(cluster)
+    async with raw_session(address(cluster), str(uuid.uuid4()), types=[type_], slots=1) as session:
+        await session.assignment()
+        for sequence in range(1, 6):
+            session.send(wire.WorkerFrame(heartbeat=wire.Heartbeat(sequence=sequence, heard=0)))
+        began = time.monotonic()
+        await eventually(lambda: is_queued(handle), within=GRACE + 2)
+        figure("deaf worker until its task was queued again (s)", time.monotonic() - began)
+    assert (await handle.get()).crashes == 1
+    await cluster.client.cancel(handle.id)
+
+
 async def is_queued(handle: TaskHandle) -> bool:
     return (await handle.get()).state is TaskState.QUEUED

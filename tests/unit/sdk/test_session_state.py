@@ -174,6 +174,21 @@ def test_heartbeats_come_by_the_welcomes_clock_also_while_idle() -> None:
     assert (first.heartbeat.sequence, second.heartbeat.sequence) == (1, 2)
 
 
+def test_heartbeats_tell_which_echo_was_heard_last_on_this_stream() -> None:
+    state = welcomed(now=0.0)
+    state.next_frame(3.0)
+    state.receive(wire.DispatcherFrame(heartbeat=wire.Heartbeat(sequence=1)), 3.1)
+    second, third = state.next_frame(6.0), state.next_frame(9.0)
+    assert second is not None
+    assert third is not None
+    assert (second.heartbeat.heard, third.heartbeat.heard) == (1, 1)
+    state.hello(10.0)
+    state.receive(WELCOME, 10.0)
+    fourth = state.next_frame(13.0)
+    assert fourth is not None
+    assert (fourth.heartbeat.sequence, fourth.heartbeat.heard) == (4, 3)
+
+
 def test_a_silent_dispatcher_is_noticed_before_and_after_the_welcome() -> None:
     state = make_state()
     assert not state.is_silent(1e9)

@@ -77,6 +77,7 @@ class SessionState:
         self.heartbeat_interval = DEFAULT_HEARTBEAT_INTERVAL
         self.session_timeout = DEFAULT_SESSION_TIMEOUT
         self._sequence = 0
+        self._heard = 0
         self._heartbeat_at = 0.0
         self._silent_at: float | None = None
         self.stale = 0
@@ -127,6 +128,8 @@ class SessionState:
         elif not self.welcomed:
             raise ProtocolError("the dispatcher's first frame has no welcome")
         self._silent_at = now + self.session_timeout
+        if frame.HasField("heartbeat"):
+            self._heard = max(self._heard, frame.heartbeat.sequence)
         received = Received(go_away=frame.go_away)
         for ack in frame.acks:
             self._acknowledge(ack)
@@ -143,6 +146,8 @@ class SessionState:
         self.heartbeat_interval = _seconds(welcome.heartbeat_interval, DEFAULT_HEARTBEAT_INTERVAL)
         self.session_timeout = _seconds(welcome.session_timeout, DEFAULT_SESSION_TIMEOUT)
         self._heartbeat_at = now + self.heartbeat_interval
+        # What was sent before is not answered here.
+        self._heard = self._sequence
         # The old stream's fate is unknown, so every result that was never acknowledged goes again.
         self._unsent = deque(self.unacked)
 
@@ -314,6 +319,7 @@ class SessionState:
         self._sequence += 1
         self._heartbeat_at = now + self.heartbeat_interval
         frame.heartbeat.sequence = self._sequence
+        frame.heartbeat.heard = self._heard
         return True
 
 
