@@ -1,10 +1,10 @@
-"""Loads the `.sql` files beside it by name."""
+"""The `.sql` files beside it by name, read once at import: a process may have no descriptor left when it needs one."""
 
-from functools import cache
 from importlib.resources import files
 
+_TEXTS = {file.name: file.read_text() for file in (files(__package__) / "queries").iterdir()}
 
-@cache
+
 def load(name: str) -> str:
     """The text of `queries/<name>.sql`."""
-    return (files(__package__) / "queries" / f"{name}.sql").read_text()
+    return _TEXTS[f"{name}.sql"]

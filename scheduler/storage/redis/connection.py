@@ -20,6 +20,8 @@ _AWAY = (
     exceptions.ClusterDownError,
     exceptions.TryAgainError,
 )
+# What uvloop says of a connection that the server closed in the moment in which it was made.
+_CLOSED = "the handler is closed"
 # Before Redis 7 an error inside a script keeps its code in the middle of the text.
 _AWAY_CODE = re.compile(r"\b(OOM|READONLY|MISCONF|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|LOADING|BUSY) ")
 
@@ -65,3 +67,10 @@ async def available(redis: Redis) -> AsyncIterator[None]:
             # The server became a replica: the same address may lead to the new primary by now.
             await redis.connection_pool.disconnect(inuse_connections=False)
         raise translated(error) from error
+    except OSError as error:
+        # Not even a connection could be made: no descriptor was left for what the library reads first.
+        raise StoreUnavailable("redis", str(error)) from error
+    except RuntimeError as error:
+        if _CLOSED not in str(error):
+            raise
+        raise StoreUnavailable("redis", str(error)) from error
