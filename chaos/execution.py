@@ -7,13 +7,16 @@ from contextlib import AsyncExitStack
 
 from chaos.backends.cluster import CURRENT, SERVERS, Capability, Cluster, Part, Role
 from chaos.experiments.plan import Step
-from chaos.faults import workers
-from chaos.faults.failpoints import ENVIRONMENT, VARIABLE
+from chaos.faults import failpoints, upgrades, workers
 from chaos.faults.fault import Blow, Fault, Hit, Scene
 from chaos.history.events import Injected
 from chaos.history.journal import Journal
 from chaos.result import FaultRecord
 
+LASTING = (failpoints.FAMILY, upgrades.FAMILY, workers.FAMILY)
+"""Families whose faults restart parts in another way, which outlasts the part's end."""
+PATIENCE_SECONDS = 30.0
+"""A fault whose turn does not come for this long is left out."""
 GRACE_SECONDS = 120.0
 """How long beginning and taking back one fault may take on top of its duration."""
 
@@ -68,14 +71,24 @@ class Execution:
     async def _strike(self, number: int, step: Step) -> None:
         fault = self._faults[step.fault]
         async with AsyncExitStack() as stack:
-            # A fault may take longer than planned; what must not overlap waits for its turn.
-            for thing in sorted(fault.strained(step.target)):
-                await stack.enter_async_context(self._strained.setdefault(thing, asyncio.Lock()))
+            if not await self._turn(stack, fault.strained(step.target)):
+                self._note(fault, Hit((step.target,)), self._clock(), "its turn did not come")
+                return
             self.current[number] = f"{fault.name} {step.target}"
             try:
                 await self._inject(fault, step)
             finally:
                 del self.current[number]
+
+    async def _turn(self, stack: AsyncExitStack, strained: Iterable[str]) -> bool:
+        """Waits for what must not overlap: a fault may take longer than planned."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                for thing in sorted(strained):
+                    await stack.enter_async_context(self._strained.setdefault(thing, asyncio.Lock()))
+        except TimeoutError:
+            return False
+        return True
 
     async def _inject(self, fault: Fault, step: Step) -> None:
         began, hit, error = self._clock(), Hit((step.target,)), None
@@ -90,7 +103,7 @@ class Execution:
         # Whatever went wrong is told with the fault; the experiment goes on.
         except Exception as failure:
             error = f"{type(failure).__name__}: {failure}"
-            self.half_done |= bool({ENVIRONMENT, workers.ENVIRONMENT} & fault.strains)
+            self.half_done |= fault.family in LASTING
             self._say(f"fault {fault.name} ({step.target}) failed: {error}")
         self._note(fault, hit, began, error)
 
@@ -111,7 +124,7 @@ async def heal_everything(cluster: Cluster, *, restart_all: bool) -> None:
     if restart_all:
         for role in SERVERS:
             for part in cluster.parts(role):
-                await cluster.restart(part.name, environment={VARIABLE: ""}, version=CURRENT)
+                await cluster.restart(part.name, environment={failpoints.VARIABLE: ""}, version=CURRENT)
         for part in cluster.parts(Role.WORKER):
             await cluster.restart(part.name, environment={workers.VARIABLE: "work"})
 

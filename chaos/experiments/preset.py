@@ -56,7 +56,7 @@ PRESETS = {
     "full": Preset(
         seconds=3660,
         storm=90,
-        gap=3.5,
+        gap=4.2,
         at_once=5,
         settle=12,
         calms=3,

@@ -12,8 +12,8 @@ from chaos.faults.rolling import roll
 
 FAMILY = "failpoints"
 VARIABLE = "TASKYARD_FAILPOINTS"
-ENVIRONMENT = "environment"
-"""What faults strain that restart servers in another way than they were."""
+LEADERSHIP = frozenset({"leadership"})
+"""What faults strain that need a certain dispatcher to lead."""
 DUTIES = ("outbox", "promotion", "expiry", "reaping", "rebuild", "audit", "retention")
 ELECTED_SECONDS = 12.0
 LOOK_SECONDS = 0.1
@@ -72,6 +72,6 @@ def _fault(place: str, role: Role, actions: Sequence[str], *, leads: bool = Fals
         arms(place, role, leads=leads),
         (3.0, 8.0),
         frozenset({Capability.ENVIRONMENT, Capability.FREEZE}),
-        frozenset({ENVIRONMENT}),
+        LEADERSHIP if leads else frozenset(),
         recovery=20.0,
     )

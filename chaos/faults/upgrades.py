@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chaos.backends.cluster import CURRENT, PREVIOUS, SERVERS, Capability, Role
-from chaos.faults.failpoints import ENVIRONMENT
 from chaos.faults.fault import Blow, Fault, Hit, Scene
 from chaos.faults.rolling import roll
 
@@ -33,7 +32,7 @@ async def changes_version(scene: Scene, _blow: Blow) -> AsyncIterator[Hit]:
 
 def faults() -> list[Fault]:
     """This family."""
-    strains = frozenset({ENVIRONMENT})
+    strains = frozenset({FAMILY})
     return [
         Fault(
             "roll",
