@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from dispatcher import frames
@@ -148,20 +148,19 @@ class Claiming:
         except StoreUnavailable as error:
             _log.warning("claim of %d tasks is unknown: %s", len(offers), error)
             self.interrupted = True
-            await self._find_out({offer.session for offer in offers})
+            await self._find_out(offer.session for offer in offers)
         finally:
-            for offer in offers:
-                offer.session.reserved -= 1
+            _release(offer.session for offer in offers)
 
     async def _find_out(self, sessions: Iterable[Session]) -> None:
         """Learn what was claimed after all, before the slots count as free again.
 
         Entries of what was not claimed stay pending in Redis, and are reclaimed.
         """
-        for session in sessions:
+        for session in dict.fromkeys(sessions):
             while session.connected:
                 try:
-                    await self._resending.run_once(session)
+                    await self._resending.settle(session)
                 except StoreUnavailable:
                     await self._clock.sleep(STORE_PAUSE)
                 else:
@@ -180,7 +179,7 @@ class Claiming:
         kept = [offer for offer in offers if offer.entry.task_id in won] if lost else offers
         self._background.start(self._acker.add([offer.entry for offer in kept]))
         if lost:
-            self._background.start(self._dispose(lost))
+            self._background.start(self._dispose(lost, generations))
             self._slots_freed()
         return [None] * len(offers)
 
@@ -197,7 +196,7 @@ class Claiming:
             claims += [Claim(t.task_id, t.attempt, t.lane, session.runner, t.waited, t.traceparent) for t in tasks]
         self._telemetry.claimed(claims, took)
 
-    async def _dispose(self, offers: Sequence[Offer]) -> None:
+    async def _dispose(self, offers: Sequence[Offer], generations: Mapping[str, int]) -> None:
         """Offers that were not claimed: dead entries are deleted, the others go back for whoever can take them."""
         try:
             waiting = await self._claims.still_queued([(o.entry.task_id, o.entry.attempt) for o in offers])
@@ -206,9 +205,10 @@ class Claiming:
             return
         await self._acker.add([offer.entry for offer in offers if offer.entry.task_id not in waiting])
         refused = [offer for offer in offers if offer.entry.task_id in waiting]
-        for session in {offer.session for offer in refused}:
-            # Nothing was wrong with the task, so the session's generation is over.
-            session.supersede()
+        for session in dict.fromkeys(offer.session for offer in refused):
+            # Nothing was wrong with the task, so the session's generation is over, be it by our own renewal.
+            if session.generation == generations[session.id]:
+                session.supersede()
         await self._give_back([offer.entry for offer in refused])
 
     async def _give_back(self, entries: Sequence[Entry]) -> None:
@@ -230,10 +230,13 @@ class Claiming:
         self._turn += 1
         plan = plan_reads(group.lanes, budget, self._credits, self._turn)
         reserved: list[Session] = []
+        generations = {session.id: session.generation for session in group.sessions}
         by_id = {session.id: session for session in group.sessions}
 
         def assign(heads: Sequence[Head]) -> list[Bid]:
+            # Again, if the whole transaction is tried again.
             _release(reserved)
+            reserved.clear()
             chosen = spread(len(heads), {session.id: session.free for session in group.sessions})
             for session_id in chosen:
                 by_id[session_id].reserved += 1
@@ -244,18 +247,19 @@ class Claiming:
 
         began = self._clock.monotonic()
         try:
-            generations = {session.id: session.generation for session in group.sessions}
             quotas = {quota.lane: budget for quota in plan.quotas}
             claimed = await self._claims.claim_heads(quotas, generations, assign)
             if claimed:
                 await failpoints.reach("claimed")
             self._send(claimed, by_id, began)
+        except StoreUnavailable:
+            await self._find_out(reserved)
+            raise
         finally:
             _release(reserved)
         return bool(claimed)
 
 
-def _release(reserved: list[Session]) -> None:
+def _release(reserved: Iterable[Session]) -> None:
     for session in reserved:
         session.reserved -= 1
-    reserved.clear()

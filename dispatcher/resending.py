@@ -17,6 +17,18 @@ class Resending:
         self._sessions = sessions
         self._clock = clock
 
+    async def settle(self, session: Session) -> None:
+        """After a claim whose outcome is unknown: see to it that none comes later, and send what was claimed after all.
+
+        Raises StoreUnavailable.
+        """
+        generation = await self._sessions.renew(session.id, session.generation)
+        if generation is None:
+            session.supersede()
+            return
+        session.generation = generation
+        await self.run_once(session)
+
     async def run_once(self, session: Session) -> None:
         """Send what the session lacks; raises StoreUnavailable."""
         with session.ended_meanwhile() as ended:
@@ -25,7 +37,8 @@ class Resending:
         unknown = [
             row
             for row in held
-            if row.task.task_id not in session.running and (row.task.task_id, row.task.attempt) not in ended
+            if not session.runs(row.task.task_id, row.task.attempt)
+            and (row.task.task_id, row.task.attempt) not in ended
         ]
         if unknown:
             now = self._clock.monotonic()

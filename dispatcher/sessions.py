@@ -85,6 +85,11 @@ class Session:
             return 0
         return self.slots - len(self.running) - self.reserved
 
+    def runs(self, task_id: str, attempt: int) -> bool:
+        """Whether it holds that attempt."""
+        held = self.running.get(task_id)
+        return held is not None and held.task.attempt == attempt
+
     def assign(self, running: Iterable[Running], assignments: Iterable[Assignment]) -> None:
         """Hold the tasks and send their assignments."""
         for held in running:
@@ -114,8 +119,7 @@ class Session:
 
     def forget(self, task_id: str, attempt: int) -> None:
         """The attempt has ended; its slot is free."""
-        held = self.running.get(task_id)
-        if held and held.task.attempt == attempt:
+        if self.runs(task_id, attempt):
             del self.running[task_id]
         for ended in self._recordings:
             ended.add((task_id, attempt))

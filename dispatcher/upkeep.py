@@ -80,11 +80,10 @@ class Upkeep:
         by_id = {session.id: session for session in self._roster if session.connected}
         for ref in await self._sessions.running(list(by_id), INTERVAL):
             session = by_id[ref.session]
-            held = session.running.get(ref.task_id)
-            if held is None or held.task.attempt != ref.attempt:
+            if not session.runs(ref.task_id, ref.attempt):
                 await self._resending.run_once(session)
             elif ref.cancel_requested:
-                self._stop(session, held, wire.STOP_REASON_CANCELLED)
+                self._stop(session, session.running[ref.task_id], wire.STOP_REASON_CANCELLED)
 
     async def _enforce(self, session: Session, held: Running) -> None:
         now = self._clock.monotonic()

@@ -62,6 +62,12 @@ class Sessions(Protocol):
     async def hello(self, record: SessionRecord) -> int:
         """Store the session, alive; returns its new generation. Raises NamespaceMismatch."""
 
+    async def renew(self, session: str, generation: int) -> int | None:
+        """Begin the session's next generation; once it returns, no claim under the former can take effect any more.
+
+        None if that generation was over.
+        """
+
     async def drain(self, session: str, generation: int) -> None:
         """Note that the worker wants no more tasks."""
 

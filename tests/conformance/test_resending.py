@@ -6,7 +6,7 @@ import pytest
 import uuid_utils
 
 from dispatcher.resending import Resending
-from dispatcher.sessions import Session
+from dispatcher.sessions import Running, Session
 from scheduler.clock import SystemClock
 from scheduler.domain.matching import Capabilities
 from scheduler.domain.submission import build
@@ -18,12 +18,18 @@ from scheduler.telemetry import Runner
 from tests.conformance.task_stores import Yard
 
 
-async def claimed(store: TaskStore, session: str) -> str:
-    """A task that the store says the session runs."""
+async def queued(store: TaskStore) -> str:
+    """A task that waits."""
     task = NewTask(str(uuid_utils.uuid7()), build(type="demo.echo", payload=b"1"))
     await store.submissions.submit([task])
-    assert len(await store.claims.claim([Bid(task.id, 0, session)], {session: 1})) == 1
     return task.id
+
+
+async def claimed(store: TaskStore, session: str) -> str:
+    """A task that the store says the session runs."""
+    task = await queued(store)
+    assert len(await store.claims.claim([Bid(task, 0, session)], {session: 1})) == 1
+    return task
 
 
 async def connected(store: TaskStore) -> Session:
@@ -68,3 +74,31 @@ async def test_a_task_that_ends_while_the_rows_are_read_does_not_take_a_slot_for
     monkeypatch.setattr(sessions, "held", held)
     await Resending(sessions, SystemClock()).run_once(session)
     assert (session.free, session.running) == (2, {})
+
+
+async def test_a_claim_that_comes_late_finds_its_generation_over(yard: Yard) -> None:
+    """Its dispatcher has given up waiting for it, and learns what the session runs."""
+    session = await connected(yard.store)
+    taken, late = await claimed(yard.store, session.id), await queued(yard.store)
+    await Resending(yard.store.sessions, SystemClock()).settle(session)
+    assert (session.generation, session.connected, list(session.running)) == (2, True, [taken])
+    assert await yard.store.claims.claim([Bid(late, 0, session.id)], {session.id: 1}) == []
+    assert len(await yard.store.claims.claim([Bid(late, 0, session.id)], {session.id: 2})) == 1
+
+
+async def test_a_session_that_is_elsewhere_by_now_is_left_to_its_dispatcher(yard: Yard) -> None:
+    session = await connected(yard.store)
+    await claimed(yard.store, session.id)
+    session.generation = 0
+    await Resending(yard.store.sessions, SystemClock()).settle(session)
+    assert (session.connected, session.running) == (False, {})
+    assert await yard.store.sessions.generations([session.id]) == {session.id: 1}
+
+
+async def test_a_newer_attempt_of_a_task_that_was_never_sent_is_sent(yard: Yard) -> None:
+    session = await connected(yard.store)
+    task = await claimed(yard.store, session.id)
+    (held,) = await yard.store.sessions.held(session.id)
+    session.assign([Running(held.task._replace(attempt=0), 0.0)], [])
+    await Resending(yard.store.sessions, SystemClock()).run_once(session)
+    assert session.runs(task, 1)

@@ -40,6 +40,11 @@ class Sessions:
             raise NamespaceMismatch(record.id)
         return int(found[0][0])
 
+    async def renew(self, session: str, generation: int) -> int | None:
+        """Begin the session's next generation; None if this one was over."""
+        found = await self._database.fetch(load("session_renew"), session, generation)
+        return int(found[0][0]) if found else None
+
     async def drain(self, session: str, generation: int) -> None:
         """Note that the worker wants no more tasks."""
         await self._database.fetch(

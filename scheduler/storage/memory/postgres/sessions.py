@@ -20,6 +20,10 @@ class Sessions:
         """Store the session, alive; returns its new generation. Raises NamespaceMismatch."""
         return await self._client.run(lambda work: _hello(work, record))
 
+    async def renew(self, session: str, generation: int) -> int | None:
+        """Begin the session's next generation; None if this one was over."""
+        return await self._client.run(lambda work: _renew(work, session, generation))
+
     async def drain(self, session: str, generation: int) -> None:
         """Note that the worker wants no more tasks."""
         await self._client.run(lambda work: _drain(work, session, generation))
@@ -68,6 +72,15 @@ def _hello(work: Work, record: SessionRecord) -> int:
     row = SessionRow(record.id, generation, True, record, record.draining, work.time)
     work.put(work.tables.sessions, record.id, row)
     return generation
+
+
+def _renew(work: Work, session: str, generation: int) -> int | None:
+    row = work.get(work.tables.sessions, session)
+    if row is None or row.generation != generation or not row.live:
+        return None
+    work.lock(work.tables.sessions, session)
+    work.put(work.tables.sessions, session, row._replace(generation=generation + 1))
+    return generation + 1
 
 
 def _drain(work: Work, session: str, generation: int) -> None:
