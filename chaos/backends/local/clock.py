@@ -5,6 +5,7 @@ from pathlib import Path
 from chaos.backends.cluster import Role, Unsupported
 from chaos.backends.local.program import faketime_library
 
+SHARED_MEMORY = Path("/dev/shm")
 # etcd is a Go program and asks the kernel itself.
 ROLES = frozenset(Role) - {Role.ETCD}
 
@@ -48,6 +49,12 @@ class Clocks:
     def moved(self, name: str) -> bool:
         """Whether a part's clock may differ from the true time."""
         return self._file(name).exists()
+
+    @staticmethod
+    def forget(pid: int) -> None:
+        """Removes what the library made for a process that was killed."""
+        for name in (f"sem.faketime_sem_{pid}", f"faketime_shm_{pid}"):
+            (SHARED_MEMORY / name).unlink(missing_ok=True)
 
     def _file(self, name: str) -> Path:
         return self._directory / name

@@ -29,6 +29,7 @@ class Member:
 
     `prepare` is asked for the command before each start and may do what has to be done first. `stop_signal` asks
     for an end in good order, which may take `grace` seconds; `last_signal` does when the cluster ends, too.
+    `ended` is told the id of each process that has ended.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Member:
         stop_signal: signal.Signals = signal.SIGTERM,
         last_signal: signal.Signals | None = None,
         grace: float = 30.0,
+        ended: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.name = name
         self.role = role
@@ -52,6 +54,7 @@ class Member:
         self._stop_signal = stop_signal
         self._last_signal = last_signal or stop_signal
         self._grace = grace
+        self._ended = ended
         self._process: Process | None = None
         self._released = asyncio.Event()
         self._released.set()
@@ -126,6 +129,7 @@ class Member:
             await self._process.stop(self._last_signal, min(self._grace, 10.0))
         finally:
             self._process.send_to_family(signal.SIGKILL)
+            self._ended(self._process.number)
 
     async def _start(self) -> None:
         self._process = await Process.start(await self._prepare(self))
@@ -137,6 +141,7 @@ class Member:
         while True:
             began = time.monotonic()
             code = await self.process.wait()
+            self._ended(self.process.number)
             early_ends = early_ends + 1 if time.monotonic() - began < HEALTHY_SECONDS else 1
             logger.info("%s ended with %s", self.name, code)
             while not await self._try_again(early_ends):

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from chaos.backends.cluster import Unsupported
-from chaos.backends.local.process import Command, Process
+from chaos.backends.local.process import Command, Process, kill_occupants
 
 # Prints where it is mounted once it is, then holds the namespace and with it the volume.
 _MOUNT = 'mount -t tmpfs -o size="$1",mode=700 tmpfs "$2" && touch "$2/.mounted" && exec sleep infinity'
@@ -42,7 +42,8 @@ class Place:
         (self.path / ".mounted").unlink()
 
     async def close(self) -> None:
-        """Ends the volume."""
+        """Ends the volume, and whatever still works in it."""
+        await kill_occupants(self.directory)
         if self._holder is not None:
             await self._holder.stop(signal.SIGKILL, 5)
 

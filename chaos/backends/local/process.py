@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+OCCUPANTS_SECONDS = 10.0
 # Put right before a program: the kernel kills it when this process ends, however it ends.
 DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 
@@ -53,6 +54,11 @@ class Process:
                 start_new_session=True,
             )
         return cls(command, process)
+
+    @property
+    def number(self) -> int:
+        """Its process id, also after its end."""
+        return self._process.pid
 
     @property
     def pid(self) -> int | None:
@@ -123,10 +129,13 @@ def tail(log: Path, lines: int = 15) -> str:
         return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
 
 
-def kill_occupants(directory: Path) -> None:
+async def kill_occupants(directory: Path) -> None:
     """Kills what still works in a data directory after its server's end, such as stopped backends of Postgres."""
+    killed: list[psutil.Process] = []
     for process in psutil.process_iter():
         # Gone meanwhile, or another user's and so not of ours.
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied, OSError):
             if process.cwd() == str(directory):
                 process.kill()
+                killed.append(process)
+    await asyncio.to_thread(psutil.wait_procs, killed, OCCUPANTS_SECONDS)

@@ -88,7 +88,7 @@ class Roles:
             }
             return Command(argv, environment, self.logs / f"{name}.log")
 
-        return Member(name, role, addresses, prepare)
+        return Member(name, role, addresses, prepare, ended=self.clocks.forget)
 
 
 def _inherited() -> dict[str, str]:

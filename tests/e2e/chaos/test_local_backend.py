@@ -141,6 +141,17 @@ async def test_a_frozen_postgres_answers_nobody(cluster: LocalCluster) -> None:
     assert states == {psutil.STATUS_STOPPED}
 
 
+async def test_a_frozen_postgres_is_killed_with_its_frozen_children(cluster: LocalCluster) -> None:
+    primary = await cluster.leader(Role.POSTGRES)
+    assert primary is not None
+    former = pid_of(cluster, primary)
+    children = psutil.Process(former).children(recursive=True)
+    await cluster.freeze(primary)
+    await cluster.signal(primary, signal.SIGKILL)
+    await came_back(cluster, primary, former)
+    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
+
+
 async def test_a_part_is_restarted_with_an_environment_until_it_gets_another(cluster: LocalCluster) -> None:
     await cluster.restart("scheduler-2", environment={"TASKYARD_MAX_BACKLOG": "77"})
     former = pid_of(cluster, "scheduler-2")

@@ -33,6 +33,8 @@ SETTINGS = {
     "shared_buffers": "128MB",
     "max_connections": "200",
     "huge_pages": "off",
+    # Below the data: shared memory of a killed server would outlive it.
+    "dynamic_shared_memory_type": "mmap",
     "jit": "off",
     "wal_compression": "on",
     "max_wal_size": "1GB",
@@ -139,11 +141,13 @@ class Postgres:
 
     def _member(self, name: str) -> Member:
         addresses = {"url": self._url(name)}
-        return Member(name, Role.POSTGRES, addresses, self._prepare, stop_signal=signal.SIGINT)
+        return Member(
+            name, Role.POSTGRES, addresses, self._prepare, stop_signal=signal.SIGINT, ended=self._clocks.forget
+        )
 
     async def _prepare(self, member: Member) -> Command:
         place = self._places[member.name]
-        kill_occupants(place.directory)
+        await kill_occupants(place.directory)
         if member.name in self._stale:
             await self._make(member.name)
             self._stale.discard(member.name)

@@ -77,7 +77,7 @@ class Redis:
 
     def _member(self, name: str) -> Member:
         addresses = {"url": self._url(name)}
-        return Member(name, Role.REDIS, addresses, self._prepare)
+        return Member(name, Role.REDIS, addresses, self._prepare, ended=self._clocks.forget)
 
     async def _prepare(self, member: Member) -> Command:
         place = self._places[member.name]
