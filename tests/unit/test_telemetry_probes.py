@@ -127,7 +127,12 @@ async def test_grpc_health_follows_the_process() -> None:
             answers = await asyncio.gather(*(stub.Check(request) for request in requests))
             return [answer.status for answer in answers]
 
+        async def alive() -> bool:
+            answer = await stub.Check(health_pb2.HealthCheckRequest(service="liveness"))
+            return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
         assert await statuses() == [health_pb2.HealthCheckResponse.NOT_SERVING] * 2
+        assert await alive()
         await health.serving(True)
         assert await statuses() == [health_pb2.HealthCheckResponse.SERVING] * 2
         await health.serving(False, "taskyard.v1.WorkerService")
@@ -135,6 +140,7 @@ async def test_grpc_health_follows_the_process() -> None:
             health_pb2.HealthCheckResponse.SERVING,
             health_pb2.HealthCheckResponse.NOT_SERVING,
         ]
+        assert await alive()
         await health.drain()
         await health.serving(True)
         assert await statuses() == [health_pb2.HealthCheckResponse.NOT_SERVING] * 2
