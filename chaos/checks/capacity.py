@@ -5,10 +5,13 @@ from collections.abc import Iterator
 
 from chaos.checks.timeline import timeline
 from chaos.checks.violation import Violation
-from chaos.history.events import SessionChange
+from chaos.history.events import SessionChange, Transition
 from chaos.history.record import History
 
 NAME = "capacity"
+
+_UNDER_WAY = 15.0
+"""Longest that a claim can be under way, in seconds: a worker that says meanwhile that it drains hands the task back."""
 
 
 def check(history: History) -> Iterator[Violation]:
@@ -29,17 +32,17 @@ def check(history: History) -> Iterator[Violation]:
             session = sessions.get(change.session)
             held[change.task] = change.session
             open_attempts[change.session] += 1
-            if wrong := _wrong(session, open_attempts[change.session], change.application):
+            if wrong := _wrong(session, open_attempts[change.session], change):
                 yield Violation(NAME, f"session {change.session} claimed {change.task}, but {wrong}", change.task)
 
 
-def _wrong(session: SessionChange | None, count: int, claimant: str) -> str | None:
+def _wrong(session: SessionChange | None, count: int, claim: Transition) -> str | None:
     if session is None:
         return "it never said hello"
     if not session.live:
         return f"it was given up ({session.reason})"
-    if claimant and claimant != session.dispatcher:
-        return f"{claimant} claimed for it, and {session.dispatcher} has it"
-    if session.draining:
+    if claim.application and claim.application != session.dispatcher:
+        return f"{claim.application} claimed for it, and {session.dispatcher} has it"
+    if session.draining and claim.at - session.at > _UNDER_WAY:
         return "it takes no more tasks"
     return f"has {count} for {session.slots} slots" if count > session.slots else None

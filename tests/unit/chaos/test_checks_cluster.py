@@ -70,8 +70,9 @@ def test_a_claim_by_the_dispatcher_that_had_the_session_before(t: Teller) -> Non
 
 
 def test_a_claim_for_a_session_that_drains(t: Teller) -> None:
-    t.submit("x")
     t.hello("s", draining=True)
+    t.wait(20.0)
+    t.submit("x")
     t.claim("x", "s")
     t.succeed("x")
     caught(t, "capacity", "claimed x, but it takes no more tasks")
