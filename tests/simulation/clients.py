@@ -22,7 +22,7 @@ Answer = TypeVar("Answer")
 
 _DEADLINE = 5.0
 _PAUSE = 0.3
-_READS = 6
+_READS = 5
 
 
 class Unreached(Exception):
@@ -101,7 +101,7 @@ class Clients:
                 for at in job.again_at:
                     group.create_task(self._later(at, self._submit, job, _spec(job)))
                 if job.conflict_at is not None:
-                    group.create_task(self._later(job.conflict_at, self._submit, job, _spec(job, priority=1)))
+                    group.create_task(self._later(job.conflict_at, self._submit, job, _spec(job, other=True)))
                 if job.cancel_at is not None:
                     group.create_task(self._later(job.cancel_at, self._cancel, job))
 
@@ -123,6 +123,10 @@ class Clients:
             phase = await self._submit(job, _spec(job))
             if phase is Phase.OK:
                 break
+            if self._history.submits[-1].error == Reason.IDEMPOTENCY_CONFLICT:
+                # The other request under the key came first.
+                self._known[job.number].cancel()
+                return
             if phase is Phase.UNKNOWN and job.key is None:
                 # Submitted again it could be there twice.
                 self._known[job.number].cancel()
@@ -134,7 +138,7 @@ class Clients:
         task_id, pause = await self._known[job.number], _PAUSE
         for _ in range(_READS):
             await asyncio.sleep(pause)
-            pause *= 2
+            pause *= 2.5
             task = await self._read(task_id)
             if task is None or not task.state.terminal:
                 continue
@@ -228,8 +232,8 @@ def _phase(failure: Failure) -> Phase:
     return Phase.UNKNOWN if failure.reason in (Reason.UNAVAILABLE, Reason.INTERNAL) else Phase.FAILED
 
 
-def _spec(job: Job, priority: int | None = None) -> TaskSpec:
-    payload = b"%d" % job.number if priority is None else b" %d" % job.number
+def _spec(job: Job, *, other: bool = False) -> TaskSpec:
+    payload = b" %d" % job.number if other else b"%d" % job.number
     expires = None
     if job.expires_in is not None:
         expires = datetime.fromtimestamp(EPOCH + job.at + job.expires_in, UTC)

@@ -22,6 +22,9 @@ _ASKED = (
 """Who is asked which loop runs."""
 
 
+_TICK = 1e-6
+
+
 class Livelock(Exception):
     """Something goes on and on although nothing is left to do."""
 
@@ -203,10 +206,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             turns -= 1
             handle = queue.popleft()
             if not handle._cancelled:
-                try:
-                    handle.context.run(handle.callback, *handle.args)
-                except Exception as error:
-                    self.call_exception_handler({"message": f"callback of {process.name} failed", "exception": error})
+                self._run(handle, process)
         if not queue or not process.running:
             process.listed = False
             # The order of the others changes, but always in the same way.
@@ -214,17 +214,32 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             runnable.pop()
 
     def _jump(self) -> None:
-        """Go to the time of the next timer; those of the same time become ready together."""
-        timers = self._timers
+        """Go to the time of the next timer; those of the same time become ready together, the world's come first."""
+        timers, world = self._timers, self.world
         while timers and timers[0][2]._cancelled:
             heapq.heappop(timers)
         if not timers:
             raise Stuck(f"nothing can happen any more after {self._now:.3f} s")
-        self._now = max(self._now, timers[0][0])
-        while timers and timers[0][0] <= self._now:
+        now = self._now = max(self._now, timers[0][0])
+        while timers and timers[0][0] <= now:
             handle = heapq.heappop(timers)[2]
-            if not handle._cancelled:
-                self._ready(handle)
+            if handle._cancelled:
+                continue
+            process = handle.context.get(_PROCESS, world)
+            if process is world:
+                self.turns += 1
+                self._run(handle, world)
+            elif process.alive:
+                process.ready.append(handle)
+                self.list_ready(process)
+        if self.turns > self._limit:
+            raise Livelock(f"more than {self._limit} turns until {now:.3f} s, the last of the world")
+
+    def _run(self, handle: Handle, process: Process) -> None:
+        try:
+            handle.context.run(handle.callback, *handle.args)
+        except Exception as error:
+            self.call_exception_handler({"message": f"callback of {process.name} failed", "exception": error})
 
     def _ready(self, handle: Handle) -> None:
         process = handle.context.get(_PROCESS, self.world)
@@ -273,8 +288,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> Handle:
-        """After `delay` virtual seconds."""
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        """After `delay` virtual seconds; no less than a clock's tick, else time could stand still for ever."""
+        return self.call_at(self._now + max(delay, _TICK), callback, *args, context=context)
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None

@@ -135,11 +135,13 @@ class Connection:
         """As gRPC does it: the handler is cancelled, and perhaps once more while it still ends."""
         self._incoming.close()
         if self._call is not None and not self._call.done():
-            loop = self._network.loop
-            context = self.server.context
-            loop.call_soon(self._call.cancel, context=context)
-            for _ in range(self._network.random.randrange(3)):
-                loop.call_later(self._network.random.random() * 0.01, self._call.cancel, context=context)
+            self._network.loop.call_soon(
+                self._cancel_again, self._network.random.randrange(5), context=self.server.context
+            )
+
+    def _cancel_again(self, times: int) -> None:
+        if self._call is not None and self._call.cancel() and times:
+            self._network.loop.call_soon(self._cancel_again, times - 1)
 
     async def _answer(self) -> None:
         context = _Context(self.down)

@@ -1,5 +1,6 @@
 """The three stores in memory, and each process's way to them."""
 
+from math import inf
 from random import Random
 
 from scheduler.storage.etcd import Etcd, EtcdSettings, EtcdUnavailable
@@ -40,7 +41,7 @@ class StoreRoom:
         weather = Weather(plan.latency / 10, plan.latency)
         self.sites = {
             name: Site(name, loop, random, weather, patience)
-            for name, patience in (("postgres", 15.0), ("redis", 2.0), ("etcd", 3.0))
+            for name, patience in (("postgres", 4.0), ("redis", 2.0), ("etcd", 2.0))
         }
 
     def task_store(self, process: Process, application: str) -> MemoryTaskStore:
@@ -51,14 +52,14 @@ class StoreRoom:
     def delivery(self, process: Process) -> MemoryDelivery:
         """Redis, as a process reaches it."""
         link = SiteLink(self.sites["redis"], process, lambda detail: StoreUnavailable("redis", detail))
-        delivery = MemoryDelivery(self.redis, link)
+        delivery = MemoryDelivery(self.redis, link, timeout=None)
         process.at_death.append(delivery.close)
         return delivery
 
     def etcd_client(self, process: Process) -> Etcd:
         """etcd, as a process reaches it."""
         link = SiteLink(self.sites["etcd"], process, EtcdUnavailable)
-        access = MemoryAccess(self.etcd, link)
+        access = MemoryAccess(self.etcd, link, patience=inf)
         return Etcd(ETCD, access=access, clock=self.loop.time)
 
     def stop(self, store: str) -> None:

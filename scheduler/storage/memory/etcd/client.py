@@ -1,6 +1,7 @@
 """What one process has of the cluster."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ PLACE = "memory"
 
 
 class EtcdClient:
-    """Sends requests over a link; `patience` is in seconds."""
+    """Sends requests over a link; `patience` is in seconds, infinite leaves it to the link to give up."""
 
     def __init__(self, server: EtcdServer, link: Link, patience: float) -> None:
         self.server = server
@@ -25,6 +26,8 @@ class EtcdClient:
     async def call(self, operation: Callable[[], Answer], timeout: float | None = None) -> Answer:
         """What the cluster answers within `timeout` seconds. Raises EtcdError."""
         limit = self._patience if timeout is None else timeout
+        if limit == math.inf:
+            return await self.link.call(operation)
         try:
             async with asyncio.timeout(limit):
                 return await self.link.call(operation)

@@ -21,7 +21,7 @@ class MemoryDelivery:
         server: RedisServer,
         link: Link | None = None,
         *,
-        timeout: float = 2.0,
+        timeout: float | None = 2.0,
         quiet: float = 5.0,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
