@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,9 @@ class Postgres:
             self._stale.discard(member.name)
         (place.path / "postmaster.pid").unlink(missing_ok=True)
         self._write_settings(member.name)
-        return self._command(member.name, "postgres", "-D", str(place.directory))
+        server = self._command(member.name, "postgres", "-D", str(place.directory))
+        clock = self._clocks.environment(member.name, Role.POSTGRES)
+        return replace(server, environment={**server.environment, **clock})
 
     async def _make(self, name: str) -> None:
         place = self._places[name]
@@ -173,7 +176,7 @@ class Postgres:
         place = self._places[name]
         return Command(
             (str(postgres_program(program)), *arguments),
-            {**environment, **self._clocks.environment(name, Role.POSTGRES)},
+            environment,
             self._logs / f"{name}.log",
             directory=place.directory,
             enter=(*place.enter, *unprivileged()),
