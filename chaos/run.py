@@ -15,7 +15,7 @@ import asyncpg
 
 from chaos import archive
 from chaos.backends.cluster import Cluster, Sizes
-from chaos.checks import Verdict, all_checks, verdict
+from chaos.checks import all_checks, verdict
 from chaos.execution import Execution, heal_everything
 from chaos.experiments import Preset, Step, plan
 from chaos.faults import all_faults, possible_faults
@@ -27,7 +27,7 @@ from chaos.machine import commit, machine
 from chaos.measures.rest import as_sizes, rest_checks
 from chaos.outcome import outcome
 from chaos.progress import CountingJournal, tell, unfinished
-from chaos.result import Facts, RestCheck, Result
+from chaos.result import Facts, FaultRecord, RestCheck, Result
 from chaos.workloads import Workload
 from taskyard import Client
 
@@ -65,10 +65,35 @@ class Experiment:
 
 async def run(experiment: Experiment, cluster: Cluster, say: Say) -> Result:
     """Carries it out on a cluster that is not entered yet; the history and the journals stay in `experiment.out`."""
+    say("starting the cluster")
     async with cluster:
-        say("starting the cluster")
         await cluster.wait_whole(WHOLE_SECONDS)
-        return await _Run(experiment, cluster, say).run()
+        seen = await _Run(experiment, cluster, say).run()
+    say(f"checking {len(seen.history.transitions):,} transitions")
+    return _judged(experiment, seen)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """Everything there is to judge once the cluster is gone."""
+
+    history: History
+    facts: Facts
+    faults: Sequence[FaultRecord]
+    rest: Sequence[RestCheck]
+
+
+def _judged(experiment: Experiment, seen: _Seen) -> Result:
+    checks = {**all_checks(), WORKLOAD: experiment.workload().check}
+    return outcome(
+        seen.history,
+        verdict(seen.history, checks),
+        seen.facts,
+        faults=seen.faults,
+        rest=seen.rest,
+        bounds={fault.name: fault.recovery for fault in all_faults().values()},
+        checks=list(checks),
+    )
 
 
 class _Run:
@@ -82,7 +107,7 @@ class _Run:
         self._faults = possible_faults(cluster.capabilities)
         self._execution = Execution(cluster, all_faults(), self._journal, say=say)
 
-    async def run(self) -> Result:
+    async def run(self) -> _Seen:
         await self._with_database(audit.install)
         self._origin = time.time()
         steps = self._experiment.steps or plan(self._experiment.seed, self._experiment.preset, self._faults)
@@ -94,7 +119,7 @@ class _Run:
             healed_at = await self._heal()
             drained_at = await self._drain()
         after = await self._at_rest(before)
-        return await self._judge(before, after, loaded_until, healed_at, drained_at)
+        return await self._collect(before, after, loaded_until, healed_at, drained_at)
 
     async def _warm_up(self, clients: Sequence[Client]) -> Sizes:
         """Some load first: a process that has done nothing yet is smaller than one at rest."""
@@ -128,7 +153,11 @@ class _Run:
     async def _heal(self) -> float:
         self._say("healing")
         await heal_everything(self._cluster, restart_all=self._execution.half_done)
-        await self._cluster.wait_whole(WHOLE_SECONDS)
+        try:
+            await self._cluster.wait_whole(WHOLE_SECONDS)
+        except TimeoutError as error:
+            # What was seen until now must not be lost: tasks that this keeps from ending are told by the checks.
+            self._say(f"NOT WHOLE: {error}")
         return self._now()
 
     async def _drain(self) -> float | None:
@@ -152,9 +181,9 @@ class _Run:
                 return after
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _judge(
+    async def _collect(
         self, before: Sizes, after: Sizes, loaded_until: float, healed_at: float, drained_at: float | None
-    ) -> Result:
+    ) -> _Seen:
         rest = self._rest(before, after)
         history = History(
             facts=HistoryFacts(
@@ -172,21 +201,8 @@ class _Run:
         journal.load(history, self._history, self._origin)
         await self._with_database(lambda connection: audit.load(history, connection, self._origin))
         archive.save(history, self._history, self._origin)
-        self._say(f"checking {len(history.transitions):,} transitions")
-        found = self._verdict(history)
         facts = await self._facts(loaded_until, healed_at, drained_at)
-        return outcome(
-            history,
-            found,
-            facts,
-            faults=self._execution.records(self._origin),
-            rest=rest,
-            bounds={fault.name: fault.recovery for fault in self._faults},
-            checks=list(all_checks()),
-        )
-
-    def _verdict(self, history: History) -> Verdict:
-        return verdict(history, {**all_checks(), WORKLOAD: self._experiment.workload().check})
+        return _Seen(history=history, facts=facts, faults=self._execution.records(self._origin), rest=rest)
 
     async def _facts(self, loaded_until: float, healed_at: float, drained_at: float | None) -> Facts:
         experiment = self._experiment

@@ -2,9 +2,12 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
+
+import psutil
 
 from chaos.backends import database, streams
 from chaos.backends.cluster import (
@@ -223,8 +226,8 @@ class LocalCluster:
         families = {name: member.process.family() for name, member in self._assembly.members.items()}
         return Sizes(
             # Shared pages are counted once: Postgres is many processes around one block of memory.
-            memory={name: sum(process.memory_full_info().pss for process in its) for name, its in families.items()},
-            descriptors={name: sum(process.num_fds() for process in its) for name, its in families.items()},
+            memory={name: _sum(its, lambda process: process.memory_full_info().pss) for name, its in families.items()},
+            descriptors={name: _sum(its, psutil.Process.num_fds) for name, its in families.items()},
             postgres_connections=await database.connections(self.postgres_url),
             rows=await database.rows(self.postgres_url),
             redis_keys=await streams.keys(self._assembly.redis.url),
@@ -236,3 +239,12 @@ class LocalCluster:
         if task is None:
             raise RuntimeError("a cluster is entered in a task")
         return task.cancel
+
+
+def _sum(processes: Iterable[psutil.Process], size: Callable[[psutil.Process], int]) -> int:
+    """The sizes of those that are still there: Postgres ends and starts children as it likes."""
+    whole = 0
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            whole += size(process)
+    return whole
