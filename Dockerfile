@@ -1,0 +1,44 @@
+# syntax=docker/dockerfile:1
+# Two images: `--target server` (scheduler, dispatcher, migration) and `--target worker` (a base for Python workers).
+# Pin the bases by digest for a release:
+#   docker buildx build --target server --build-arg RUNTIME=gcr.io/distroless/python3-debian12:nonroot@sha256:… .
+ARG BUILD=python:3.11-slim-bookworm
+ARG RUNTIME=gcr.io/distroless/python3-debian12:nonroot
+
+# What goes in is decided by one script, which tests run without Docker too.
+FROM ${BUILD} AS assembly
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY deploy/images deploy/images
+
+FROM assembly AS server-files
+COPY scheduler scheduler
+COPY dispatcher dispatcher
+COPY taskyard_server taskyard_server
+RUN ["python", "deploy/images/assemble.py", "server", "/opt/taskyard"]
+
+FROM assembly AS worker-files
+COPY sdk/python sdk/python
+RUN ["python", "deploy/images/assemble.py", "worker", "/opt/taskyard"]
+
+# No shell, no package manager, nobody's root; nothing is written outside /tmp.
+FROM ${RUNTIME} AS base
+ENV PYTHONPATH=/opt/taskyard/packages PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 65532:65532
+WORKDIR /app
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["/usr/bin/python3.11", "/opt/taskyard/healthcheck.py"]
+
+FROM base AS server
+LABEL org.opencontainers.image.title="taskyard-server" org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=server-files /opt/taskyard /opt/taskyard
+EXPOSE 7070 7071 8080 8081
+ENTRYPOINT ["/usr/bin/python3.11", "-m", "taskyard_server"]
+CMD ["--help"]
+
+FROM base AS worker
+LABEL org.opencontainers.image.title="taskyard-worker" org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=worker-files /opt/taskyard /opt/taskyard
+ENV TASKYARD_WORKER_HTTP_ADDRESS=0.0.0.0:8082
+EXPOSE 8082
+ENTRYPOINT ["/usr/bin/python3.11", "-m", "taskyard.cli"]
+CMD ["worker", "run", "taskyard.demo:worker"]
