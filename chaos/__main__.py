@@ -94,6 +94,7 @@ def recoveries_command(
         steps=steps,
     )
     result = asyncio.run(run(experiment, cluster_for(backend, directory, preset), typer.echo))
+    write_report(result, directory)
     if wipes:
         refills = asyncio.run(measure_refills(cluster_for(backend, directory / "backlog", preset), wipes, typer.echo))
         result = with_recoveries(result, as_recoveries(refills))
