@@ -4,6 +4,7 @@ The tasks take a while each, so that the queue stays long and dispatch goes on e
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -19,7 +20,8 @@ from chaos.result import Recovery
 from taskyard import Client, TaskHandle, TaskRequest
 
 QUEUED = 100_000
-TASK_SECONDS = 4.0
+TASK_SECONDS = 8.0
+"""Up to so long, at random: of equal length they would start in waves, with pauses between them."""
 STEADY_SECONDS = 10.0
 FULL_SECONDS = 60.0
 LOOK_SECONDS = 0.1
@@ -64,8 +66,12 @@ def as_recoveries(refills: list[Refill]) -> list[Recovery]:
 
 
 async def _queue(client: Client) -> None:
-    request = TaskRequest("chaos.placed", {"token": "backlog", "seconds": TASK_SECONDS})
-    for outcome in await client.submit_many([request] * (QUEUED + 10_000)):
+    draw = random.Random(QUEUED)
+    requests = (
+        TaskRequest("chaos.placed", {"token": str(number), "seconds": draw.random() * TASK_SECONDS})
+        for number in range(QUEUED + 10_000)
+    )
+    for outcome in await client.submit_many(requests):
         if not isinstance(outcome, TaskHandle):
             raise outcome
 

@@ -23,6 +23,8 @@ BACKLOG = 2_000
 """With more tasks queued, a task's start says more about the queue than about the recovery."""
 PAUSE = 5.0
 """Seconds after a loss of Redis in which a pause in dispatch is laid to it."""
+NEVER = 999.0
+"""Stands for a session that never said hello again."""
 RERUN_BOUND = 0.001
 LOST_REDIS = ("flush-redis", "wipe-redis", "promote-replica", "kill-redis")
 LOST_POSTGRES = ("kill-postgres", "stop-postgres-at-once", "terminate-postgres", "freeze-postgres", "promote-standby")
@@ -173,6 +175,8 @@ def _hello_elsewhere(evidence: Evidence, scene: Scene) -> Iterable[Duration]:
         if hello.at > scene.fault.began and hello.dispatcher != waiting.get(hello.session, hello.dispatcher):
             del waiting[hello.session]
             yield Duration(scene.fault, hello.at - scene.fault.began, hello.at)
+    for _ in waiting:
+        yield Duration(scene.fault, NEVER, scene.fault.began + QUIET)
 
 
 def _first_after(moments: Sequence[float], scene: Scene, since: float) -> list[Duration]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from chaos.history.events import Injected, SessionChange, Transition
 from chaos.history.record import History
+from chaos.workloads.fleet import POISON_QUEUE
 
 RUNNING = "RUNNING"
 QUEUED = "QUEUED"
@@ -28,8 +29,12 @@ class Scene(NamedTuple):
         return self._of(self.sessions_at(part))
 
     def sessions_at(self, part: str) -> list[str]:
-        """Live sessions that a dispatcher held."""
-        return [session for session, change in self.hosts.items() if part_of(change.dispatcher) == part]
+        """Live sessions that a dispatcher held, but for those of workers that their own tasks kill all the time."""
+        return [
+            session
+            for session, change in self.hosts.items()
+            if part_of(change.dispatcher) == part and POISON_QUEUE not in change.queues
+        ]
 
     def _of(self, sessions: Iterable[str]) -> dict[str, int]:
         return {task: attempt for session in sessions for task, attempt in self.running.get(session, {}).items()}

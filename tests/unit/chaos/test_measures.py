@@ -89,6 +89,7 @@ def test_a_task_that_ended_before_its_worker_was_missed_did_not_have_to_recover(
 
 def killed_dispatcher(moved: float) -> History:
     history = killed_worker()
+    history.sessions = history.sessions[:1]
     history.faults = [Injected(10.0, 10.0, "kill-leader", "dispatcher-1")]
     history.sessions.append(hello(moved, "s1", "worker-1", "dispatcher-2", 2))
     history.terms = [TermRaised(1, 0.0, 3, "dispatcher-1"), TermRaised(9, 15.0, 4, "dispatcher-2")]
@@ -100,6 +101,12 @@ def test_a_killed_dispatchers_workers_have_recovered_when_they_said_hello_to_ano
     assert recovery.alone == [1.5]
     assert recovery.within is True
     assert named(killed_dispatcher(moved=13.0), "dispatcher killed").within is False
+
+
+def test_a_session_that_never_comes_back_is_no_recovery() -> None:
+    history = killed_dispatcher(moved=11.5)
+    history.sessions = history.sessions[:1]
+    assert named(history, "dispatcher killed").within is False
 
 
 def test_a_killed_leader_is_replaced_by_the_next_term() -> None:
