@@ -38,7 +38,9 @@ Minutes = Annotated[float | None, typer.Option(help="How long the load lasts; th
 PresetName = Annotated[
     str, typer.Option("--preset", help=f"How dense: {', '.join(PRESETS)}. Long runs are full, short ones quick.")
 ]
-Backend = Annotated[str, typer.Option(help="Where: local (processes of this machine) or kubernetes.")]
+Backend = Annotated[
+    str, typer.Option(help="Where: local (processes of this machine) or kubernetes (see CHAOS_* in chaos/staging.py).")
+]
 
 
 @app.command("run")

@@ -1,9 +1,12 @@
 """The cluster that an experiment asks for."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from chaos.backends import kubernetes as kubernetes_backend
 from chaos.backends.cluster import Cluster
+from chaos.backends.kubernetes import KubernetesCluster
 from chaos.backends.local import LocalCluster, Options
 from chaos.experiments import Preset
 from chaos.workloads import Workload
@@ -14,6 +17,15 @@ VOLUME_BYTES = 6 * 1024**3
 """Of a full run's audit, with the database beside it."""
 
 
+KUBERNETES = (
+    "CHAOS_NAMESPACE",
+    "CHAOS_REST",
+    "CHAOS_GRPC",
+    "CHAOS_POSTGRES_URL",
+    "CHAOS_REDIS_URL",
+    "CHAOS_WORKER_LOGS",
+)
+"""Variables that say where a cluster on Kubernetes is; addresses are separated by commas."""
 SHARES = {**MIX, "poison": 0.007}
 """Of the load. A poisonous task costs its worker four lives of seconds, so there can't be many."""
 
@@ -24,9 +36,11 @@ def load_for() -> Workload:
 
 
 def cluster_for(backend: str, directory: Path, preset: Preset) -> Cluster:
-    """A cluster that is not entered yet. Raises ValueError for a backend that there is not."""
+    """A cluster that is not entered yet. Raises ValueError for a backend that there is not, or can't be found."""
     if backend == "local":
         return local(directory / "cluster", preset.retention)
+    if backend == "kubernetes":
+        return kubernetes(os.environ)
     raise ValueError(f"no backend is called {backend!r}; there are local, kubernetes")
 
 
@@ -45,6 +59,24 @@ def local(directory: Path, retention: float) -> LocalCluster:
             },
             volume_bytes=VOLUME_BYTES,
             clocks=True,
+        )
+    )
+
+
+def kubernetes(environment: Mapping[str, str]) -> KubernetesCluster:
+    """Pods that somebody deployed, found by what the environment says."""
+    missing = [name for name in KUBERNETES if name not in environment]
+    if missing:
+        raise ValueError(f"the kubernetes backend needs {', '.join(missing)} in the environment")
+    namespace, rest, grpc, postgres_url, redis_url, worker_logs = (environment[name] for name in KUBERNETES)
+    return KubernetesCluster(
+        kubernetes_backend.Options(
+            namespace=namespace,
+            rest=tuple(rest.split(",")),
+            grpc=tuple(grpc.split(",")),
+            postgres_url=postgres_url,
+            redis_url=redis_url,
+            worker_logs=Path(worker_logs),
         )
     )
 
