@@ -83,6 +83,12 @@ $(TLC):
 model: $(READY) $(TLC) ## Check the formal model, and that it fails without any one guard (ARGS=bounds or guards)
 	$(BIN)/python docs/spec/check.py $(TLC) $(ARGS)
 
+SEEDS ?= 1..2000
+
+.PHONY: simulate
+simulate: $(READY) ## Run simulated schedules in one process (SEEDS=1..2000 or 7,12; ARGS=--mutants)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+
 # What the wire contract must stay compatible with: the last release, or the commit before.
 BASE ?= $(shell git describe --tags --abbrev=0 2>/dev/null || echo HEAD~1)
 

@@ -5,92 +5,85 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Annotated
 
-import typer
-
-from chaos.history.record import History
 from tests.simulation.hunt import hunt
-from tests.simulation.mutants import MUTANTS
-from tests.simulation.schedule import run
+from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.schedule import Outcome, run
+from tests.simulation.trace import lines
+
+_STORIES = 5
+"""Violations of a schedule that are told."""
 
 
-def main(
-    seeds: Annotated[str, typer.Option(help="such as 1..2000, or 7,12,90")] = "1..2000",
-    trace: Annotated[int | None, typer.Option(help="tell the whole story of one seed")] = None,
-    mutant: Annotated[str | None, typer.Option(help="break the server in this way first")] = None,
-    mutants: Annotated[bool, typer.Option(help="show after how many schedules each mutant is caught")] = False,
-    patience: Annotated[int, typer.Option(help="most schedules for one mutant")] = 2000,
-    stop: Annotated[bool, typer.Option(help="end at the first violation")] = False,
-) -> None:
-    """Run simulated schedules and check their histories."""
+def main(arguments: Namespace) -> int:
+    """Do what was asked for; not 0 if anything was violated, or a mutant got away."""
     logging.disable(logging.WARNING)
-    with MUTANTS[mutant].alive() if mutant else nullcontext():
-        if trace is not None:
-            _tell(run(trace).history)
-            return
-        if not mutants:
-            raise SystemExit(_run(_seeds(seeds), stop))
-    raise SystemExit(_hunt(patience))
-
-
-def _hunt(patience: int) -> int:
-    """Show for each mutant after how many schedules it is caught."""
-    free = 0
-    for mutant in MUTANTS.values():
-        caught = hunt(mutant, patience)
-        if caught is None:
-            free += 1
-            print(f"{mutant.name:32} NOT CAUGHT in {patience} schedules: {mutant.breaks}")
-        else:
-            print(f"{mutant.name:32} {caught.invariant:20} seed {caught.seed:5}, schedule {caught.count:5}: {mutant.breaks}")
-    print(f"{len(MUTANTS) - free} of {len(MUTANTS)} mutants caught")
-    return 1 if free else 0
-
-
-def _run(seeds: Iterable[int], stop: bool) -> int:
+    # Garbage is collected between schedules, and what is there now is none.
     gc.disable()
     gc.freeze()
-    began, cpu, count, bad = time.perf_counter(), time.process_time(), 0, 0
-    for seed in seeds:
+    if arguments.mutants:
+        return _hunt_all(list(MUTANTS.values()), arguments.patience)
+    if arguments.hunt:
+        return _hunt_all([MUTANTS[arguments.hunt]], arguments.patience)
+    with MUTANTS[arguments.mutant].alive() if arguments.mutant else nullcontext():
+        if arguments.trace is not None:
+            return _trace(arguments.trace)
+        return _run_all(_seeds(arguments.seeds), digests=arguments.digests)
+
+
+def _run_all(seeds: Sequence[int], *, digests: bool) -> int:
+    wall, cpu, bad = time.perf_counter(), time.process_time(), []
+    for count, seed in enumerate(seeds, 1):
         outcome = run(seed)
-        count += 1
+        if digests:
+            print(seed, outcome.digest)
         if outcome.violations:
-            bad += 1
-            print(f"\rseed {seed}: {len(outcome.violations)} violations")
-            for violation in outcome.violations[:3]:
-                print(f"  {violation}")
-            if stop:
-                break
+            bad.append(seed)
+            _tell(outcome)
         if count % 50 == 0:
             gc.collect()
-            rate = count / (time.process_time() - cpu) * 60
-            print(f"\r{count} schedules, {bad} with violations, {rate:.0f}/min of processor time", end="", flush=True)
-    took = time.perf_counter() - began
-    rate = count / (time.process_time() - cpu) * 60
-    print(f"\r{count} schedules in {took:.1f} s, {rate:.0f}/min of processor time, {bad} with violations")
+            _progress(count, len(bad), time.process_time() - cpu, end="")
+    _progress(len(seeds), len(bad), time.process_time() - cpu, end=f", {time.perf_counter() - wall:.1f} s\n")
+    if bad:
+        print(f"violated by seeds {','.join(map(str, bad))}; python -m tests.simulation --trace {bad[0]} tells more")
     return 1 if bad else 0
 
 
-def _tell(history: History) -> None:
-    events = [
-        *((t.at, f"#{t.seq} task {t.task[-4:]} {t.old} -> {t.new} {t}") for t in history.transitions),
-        *((s.at, f"#{s.seq} {s}") for s in history.sessions),
-        *((r.at, f"#{r.seq} {r}") for r in history.terms),
-        *((f.began, f"FAULT {f}") for f in history.faults),
-        *((s.returned, str(s)) for s in history.submits),
-        *((c.returned, str(c)) for c in history.calls),
-        *((r.returned, str(r)) for r in history.reads),
-        *((s.at, str(s)) for s in history.started),
-        *((e.at, str(e)) for e in history.ended),
-    ]
-    for at, line in sorted(events, key=lambda event: event[0]):
-        print(f"{at:9.4f} {line}")
+def _progress(count: int, bad: int, cpu: float, end: str) -> None:
+    rate = f"{60 * count / cpu:.0f} a minute of processor time"
+    print(f"\r{count} schedules, {bad} with violations, {rate}", end=end, flush=True)
+
+
+def _tell(outcome: Outcome) -> None:
+    print(f"\rseed {outcome.seed}: {len(outcome.violations)} violations" + " " * 40)
+    for violation in outcome.violations[:_STORIES]:
+        print(f"  {violation}")
+
+
+def _trace(seed: int) -> int:
+    outcome = run(seed)
+    print(*lines(outcome.history), sep="\n")
+    _tell(outcome)
+    return 1 if outcome.violations else 0
+
+
+def _hunt_all(mutants: Sequence[Mutant], patience: int) -> int:
+    free = 0
+    for mutant in mutants:
+        caught = hunt(mutant, patience)
+        free += caught is None
+        by = f"{caught.invariant:18} seed {caught.seed:4}" if caught else f"NOT CAUGHT in {patience} schedules"
+        print(f"{mutant.name:30} {by}  {mutant.breaks}", flush=True)
+        gc.collect()
+    print(f"{len(mutants) - free} of {len(mutants)} mutants caught; the seed is the number of schedules, from 1 on")
+    return 1 if free else 0
 
 
 def _seeds(text: str) -> list[int]:
+    """Of `1..2000`, `7,12,90`, or both."""
     found: list[int] = []
     for part in text.split(","):
         first, dots, last = part.partition("..")
@@ -98,11 +91,21 @@ def _seeds(text: str) -> list[int]:
     return found
 
 
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m tests.simulation", description="Run simulated schedules and check them.")
+    parser.add_argument("--seeds", default="1..2000", help="such as 1..2000, or 7,12,90")
+    parser.add_argument("--digests", action=BooleanOptionalAction, default=False, help="print each schedule's digest")
+    parser.add_argument("--trace", type=int, metavar="SEED", help="tell all that happened in one schedule")
+    parser.add_argument("--mutant", choices=MUTANTS, help="break the server in this way first")
+    parser.add_argument("--mutants", action="store_true", help="tell after how many schedules each mutant is caught")
+    parser.add_argument("--hunt", choices=MUTANTS, help="the same for one mutant")
+    parser.add_argument("--patience", type=int, default=2000, help="most schedules for one mutant")
+    return parser
+
+
 if __name__ == "__main__":
     if os.environ.get("PYTHONHASHSEED") != "0":
-        # The order of sets of words is part of a schedule.
+        # The order of sets of words is a part of schedules.
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
-    app = typer.Typer(pretty_exceptions_enable=False)
-    app.command()(main)
-    app()
+    raise SystemExit(main(_parser().parse_args()))

@@ -14,9 +14,9 @@ from scheduler.api.tasks import Tasks
 from scheduler.domain import submission
 from scheduler.domain.task import RetryPolicy, Task, TaskSpec, TaskState
 from scheduler.storage.unavailable import StoreUnavailable
+from tests.simulation.chance import EPOCH
 from tests.simulation.loop import Process, VirtualLoop
 from tests.simulation.plan import Job, Plan
-from tests.simulation.chance import EPOCH
 
 Answer = TypeVar("Answer")
 
@@ -49,6 +49,12 @@ class Gateway:
         self._random = random
         self._delay = delay
         self._apis = apis
+        self._underway: set[asyncio.Task[None]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether schedulers still work on calls, also on those that nobody waits for any more."""
+        return bool(self._underway)
 
     async def call(self, work: Callable[[Api], Awaitable[Answer]]) -> Answer:
         """Have any scheduler do it. Raises Unreached, Unanswered, and what the scheduler answers with."""
@@ -58,7 +64,11 @@ class Gateway:
             raise Unreached
         answer: asyncio.Future[Answer] = self._loop.create_future()
         api.process.at_death.append(lambda: self._send(answer, Unanswered(), None))
-        api.process.start(self._serve(work, api, answer))
+        process = api.process
+        serving = process.start(self._serve(work, api, answer))
+        self._underway.add(serving)
+        serving.add_done_callback(self._underway.discard)
+        process.at_death.append(lambda: self._underway.discard(serving))
         self._loop.call_later(_DEADLINE, _settle, answer, Unanswered(), None)
         return await answer
 

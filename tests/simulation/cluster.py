@@ -1,4 +1,4 @@
-"""A whole cluster: stores, schedulers, dispatchers and workers, each a simulated process that is restarted when it dies."""
+"""A whole cluster: schedulers, dispatchers and workers, each a simulated process that is started again when it dies."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -21,10 +21,17 @@ from tests.simulation.stores import StoreRoom
 from tests.simulation.worker import Worker
 
 # Shorter than in production, as schedules are: outages of a few seconds must outlast them.
-DISPATCHER = DispatcherSettings(
-    pod_name="pod", heartbeat_interval=1.0, session_timeout=3.0, stream_grace=1.0, leader_ttl=2, drain_timeout=3.0
+DISPATCHER = DispatcherSettings.model_validate(
+    {
+        "pod_name": "pod",
+        "heartbeat_interval": 1.0,
+        "session_timeout": 3.0,
+        "stream_grace": 1.0,
+        "leader_ttl": 2,
+        "drain_timeout": 3.0,
+    }
 )
-SCHEDULER = SchedulerSettings(pod_name="pod")
+SCHEDULER = SchedulerSettings.model_validate({"pod_name": "pod"})
 
 
 class Part(Protocol):
@@ -135,11 +142,11 @@ class WorkerPart:
         self.worker = Worker(
             self._machine,
             process,
-            cluster.network,
-            list(cluster.plan.dispatchers),
-            cluster.plan.jobs,
-            cluster.history,
-            cluster.random,
+            network=cluster.network,
+            addresses=list(cluster.plan.dispatchers),
+            jobs=cluster.plan.jobs,
+            history=cluster.history,
+            random=cluster.random,
         )
         await self.worker.run()
 
@@ -152,7 +159,14 @@ class Cluster:
     """All parts and what is between them."""
 
     def __init__(
-        self, plan: Plan, loop: VirtualLoop, stores: StoreRoom, history: History, telemetry: Telemetry, random: Random
+        self,
+        plan: Plan,
+        loop: VirtualLoop,
+        *,
+        stores: StoreRoom,
+        history: History,
+        telemetry: Telemetry,
+        random: Random,
     ) -> None:
         self.plan = plan
         self.loop = loop

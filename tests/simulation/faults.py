@@ -73,6 +73,7 @@ class Faults:
         self._places.disarm()
         for number in list(self._lasting):
             self._end(number)
+        self._cluster.stores.clear_up()
 
     def _begin(self, number: int, fault: Fault) -> None:
         self._lasting[number] = (fault, self._loop.time(), self._inject(fault))
@@ -108,7 +109,12 @@ class Faults:
                 part.terminate()
             else:
                 part.process.kill()
-        return lambda: [undo() for undo in undos] and None
+
+        def undo_all() -> None:
+            for undo in undos:
+                undo()
+
+        return undo_all
 
     def _to_stores(self, fault: Fault) -> Undo:
         if fault.kind == "part":
@@ -148,6 +154,8 @@ class Faults:
             if network.connections:
                 self._random.choice(network.connections).reset(told.get(fault.target, (False, False)))
             return _nothing
+        if not workers:
+            return _nothing
         worker = self._random.choice(workers)
         if fault.kind == "replay":
             worker.replay()
@@ -156,7 +164,9 @@ class Faults:
         return _nothing
 
     def _to_content(self, fault: Fault) -> Undo:
-        redis = self._cluster.stores.redis
+        stores, redis = self._cluster.stores, self._cluster.stores.redis
+        if stores.sites["etcd" if fault.kind == "lose-leases" else "redis"].down:
+            return _nothing
         match fault.kind:
             case "wipe":
                 redis.wipe()

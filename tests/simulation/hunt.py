@@ -11,7 +11,7 @@ class Catch(NamedTuple):
 
     invariant: str
     seed: int
-    count: int
+    schedules: int
 
 
 def hunt(mutant: Mutant, patience: int, first: int = 1) -> Catch | None:

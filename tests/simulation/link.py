@@ -1,4 +1,4 @@
-"""How one simulated process reaches one store: every request may be slow, fail before or after it took effect, or hang."""
+"""How a simulated process reaches a store: each request may be slow, fail before or after it took effect, or hang."""
 
 import asyncio
 import contextvars
@@ -48,7 +48,8 @@ class Site:
         self.parted: set[str] = set()
         """Names of parts whose packets do not get through."""
         self.lifts: list[Callable[[], None]] = []
-        self.requests = 0
+        self.hanging = 0
+        """How many requests will take effect long after they were given up."""
 
     def delay(self) -> float:
         """How long a packet takes."""
@@ -83,7 +84,6 @@ class SiteLink:
         It travels on its own: it may take effect after the process has died, was stopped, or has given up.
         """
         loop = self._site.loop
-        self._site.requests += 1
         answer: asyncio.Future[Answer] = loop.create_future()
         loop.call_later(self._site.delay(), self._arrive, operation, answer, context=loop.world.context)
         return await answer
@@ -100,16 +100,18 @@ class SiteLink:
             return
         fate -= weather.refused
         if fate < weather.hanging:
-            site.loop.call_later(
-                site.patience * (0.5 + site.random.random()), self._carry_out, operation, answer, context=_world(site)
-            )
+            site.hanging += 1
+            late = site.patience * (0.5 + site.random.random())
+            site.loop.call_later(late, self._carry_out_late, operation, answer, context=_world(site))
             self._lose(answer)
             return
         self._carry_out(operation, answer, lost=fate - weather.hanging < weather.unanswered)
 
-    def _carry_out(
-        self, operation: Callable[[], Answer], answer: "asyncio.Future[Answer]", lost: bool = False
-    ) -> None:
+    def _carry_out_late(self, operation: Callable[[], Answer], answer: "asyncio.Future[Answer]") -> None:
+        self._site.hanging -= 1
+        self._carry_out(operation, answer)
+
+    def _carry_out(self, operation: Callable[[], Answer], answer: "asyncio.Future[Answer]", lost: bool = False) -> None:
         result, error = None, None
         try:
             result = operation()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from random import Random
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 from unittest.mock import patch
 
 Result = TypeVar("Result")
@@ -128,13 +128,15 @@ class _Task(asyncio.Task[Any]):
         return self.number
 
 
-class VirtualLoop(asyncio.AbstractEventLoop):
+class VirtualLoop:
     """Runs processes side by side. Within one, callbacks keep their order; among them, `random` chooses who is next.
 
-    Time stands still while anybody has a turn, and then jumps to the next timer. More turns than `limit` are a livelock.
+    Time stands still while anybody has a turn, then jumps to the next timer. More turns than `limit` are a livelock.
     """
 
     def __init__(self, random: Random, limit: int) -> None:
+        # What asyncio needs of a loop, and no more: nothing here waits for sockets, threads or signals.
+        self._itself = cast("asyncio.AbstractEventLoop", self)
         self._random = random.random
         self._limit = limit
         self._now = 0.0
@@ -153,7 +155,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.world = Process(self, "world")
 
     def __enter__(self) -> Self:
-        asyncio._set_running_loop(self)
+        asyncio._set_running_loop(self._itself)
         # The real ones ask the kernel for the process's id each time, which a tenth of all time went into.
         for owner, name in _ASKED:
             self._patches.enter_context(patch.object(owner, name, lambda: self))
@@ -272,7 +274,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Virtual seconds since the start."""
         return self._now
 
-    def call_soon(  # type: ignore[override]
+    def call_soon(
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> Handle:
         """At the process's next turn."""
@@ -283,15 +285,15 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             self._ready(handle)
         return handle
 
-    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+    call_soon_threadsafe = call_soon
 
-    def call_later(  # type: ignore[override]
+    def call_later(
         self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> Handle:
         """After `delay` virtual seconds; no less than a clock's tick, else time could stand still for ever."""
         return self.call_at(self._now + max(delay, _TICK), callback, *args, context=context)
 
-    def call_at(  # type: ignore[override]
+    def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> Handle:
         """At a virtual time."""
@@ -302,9 +304,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def create_future(self) -> asyncio.Future[Any]:
         """A future of this loop."""
-        return asyncio.Future(loop=self)
+        return asyncio.Future(loop=self._itself)
 
-    def create_task(  # type: ignore[override]
+    def create_task(
         self,
         coro: Coroutine[Any, Any, Result],
         *,
@@ -313,7 +315,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.Task[Result]:
         """A task of the calling process, or of the one that the context names."""
         _Task.number = len(self._tasks)
-        task = _Task(coro, loop=self, name=name or "", context=context)
+        task = _Task(coro, loop=self._itself, name=name or "", context=context)
         task.number = len(self._tasks)
         self._tasks.append(task)
         return task
@@ -343,7 +345,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 def _close(task: asyncio.Task[Any]) -> None:
     coroutine = task.get_coro()
     try:
-        coroutine.close()  # type: ignore[union-attr]
+        coroutine.close()
     except (RuntimeError, asyncio.CancelledError, ValueError):
         # It wants to wait for something while it ends. There is nothing left to wait for.
         return

@@ -159,7 +159,6 @@ class Connection:
 
     def reset(self, told: tuple[bool, bool]) -> None:
         """Lose what is under way; `told` says whether the worker and the dispatcher learn of it, at different times."""
-        network = self._network
         for line, tell in ((self.down, told[0]), (self.up, told[1])):
             line.drop()
             if tell:

@@ -80,6 +80,8 @@ class Plan:
     faults: tuple[Fault, ...]
     latency: float
     """Most seconds that a request usually takes each way."""
+    storm: float
+    """Share of requests to stores that fail in one way or another until then."""
     trouble_ends: float
     """When all faults are taken back."""
 
@@ -94,12 +96,8 @@ PLACES = (
     "claimed",
     "result-received",
     "outcome-committed",
-    "duty-outbox",
-    "duty-promotion",
-    "duty-expiry",
-    "duty-reaping",
-    "duty-rebuild",
 )
+DUTIES = ("duty-outbox", "duty-promotion", "duty-promotion", "duty-expiry", "duty-reaping", "duty-rebuild")
 
 
 def plan(seed: int) -> Plan:
@@ -125,12 +123,13 @@ def plan(seed: int) -> Plan:
         jobs=jobs,
         faults=faults,
         latency=random.choice((0.001, 0.005, 0.02, 0.1)),
+        storm=random.choice((0.0, 0.0, 0.005, 0.03)),
         trouble_ends=ends,
     )
 
 
 def _workers(random: Random) -> tuple[Machine, ...]:
-    # The first can do everything that the labels allow with a GPU, the second everything without: nothing waits for ever.
+    # The first can do everything that wants a GPU, the second everything that wants none: nothing waits for ever.
     all_round = [
         Machine("worker-0", TYPES, (), (("gpu", "1"),), random.randint(1, 4)),
         Machine("worker-1", TYPES, (), (), random.randint(1, 4)),
@@ -209,7 +208,10 @@ def _fault(
         case "term":
             return Fault(at, "term", random.choice([*dispatchers, *names]))
         case "place":
-            return Fault(at, random.choice(("crash-at", "stop-at", "fail-at")), random.choice(PLACES), seconds)
+            return Fault(at, random.choice(("crash-at", "stop-at", "fail-at")), random.choice(PLACES + DUTIES), seconds)
+        case "duty":
+            # About as long as it takes another leader to be elected.
+            return Fault(at, "stop-at", random.choice(DUTIES), 1.0 + 1.5 * random.random())
         case "store":
             return Fault(at, random.choice(("down", "frozen")), random.choice(STORES), seconds)
         case "part":
@@ -226,7 +228,7 @@ def _fault(
 
 
 _KINDS = (
-    ("kill", "kill", "kill", "pair-kill", "stop", "stop", "term", "place", "place", "place", "store", "store")
-    + ("part", "part", "cut", "cut", "reset", "reset", "weather", "weather", "weather")
-    + ("wipe", "restart-redis", "delete-lane", "lose-hints", "lose-leases", "replay", "deaf-worker")
+    *("kill", "kill", "kill", "pair-kill", "stop", "stop", "term", "place", "place", "place", "store", "store"),
+    *("duty", "duty", "part", "part", "cut", "cut", "reset", "reset", "weather", "weather", "weather"),
+    *("wipe", "restart-redis", "delete-lane", "lose-hints", "lose-leases", "replay", "deaf-worker"),
 )

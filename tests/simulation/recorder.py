@@ -1,4 +1,4 @@
-"""From what the task store in memory committed to the vocabulary of histories, as the audit's triggers do in Postgres."""
+"""From what the task store in memory committed to the vocabulary of histories, as triggers do it in Postgres."""
 
 from functools import lru_cache
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from chaos.checks import Violation, verdict
-from chaos.history.events import Size
+from chaos.history.events import Size, digest
 from chaos.history.record import Facts, History
 from scheduler import failpoints
 from scheduler.domain.task import TERMINAL
@@ -38,14 +38,19 @@ _TELEMETRY = NoTelemetry()
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a schedule. `digest` is equal for equal runs."""
+    """What became of a schedule."""
 
     seed: int
     violations: tuple[Violation, ...]
-    digest: int
+    turns_digest: int
     seconds: float
     turns: int
     history: History
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal runs: who had a turn when, and every change of a row."""
+        return digest(repr((self.turns_digest, self.history.transitions, self.history.ended)).encode())
 
 
 class Complaints(logging.Handler):
@@ -78,8 +83,8 @@ def run(seed: int) -> Outcome:
             logging.getLogger().removeHandler(complaints)
         fate += [_unforeseen(error) for error in loop.errors]
         fate += [Violation("unforeseen", line) for line in complaints.heard]
-    digest = hash((loop.digest, len(history.transitions), tuple(t[:11] for t in history.transitions)))
-    return Outcome(seed, (*fate, *verdict(history).violations), digest, loop.time(), loop.turns, history)
+    violations = (*fate, *verdict(history).violations)
+    return Outcome(seed, violations, loop.digest, loop.time(), loop.turns, history)
 
 
 def _unforeseen(context: dict[str, Any]) -> Violation:
@@ -91,18 +96,21 @@ def _unforeseen(context: dict[str, Any]) -> Violation:
 
 async def _play(planned: Plan, loop: VirtualLoop, history: History, random: Random) -> Facts:
     stores = StoreRoom(planned, loop, random, Recorder(history))
-    cluster = Cluster(planned, loop, stores, history, _TELEMETRY, random)
+    cluster = Cluster(planned, loop, stores=stores, history=history, telemetry=_TELEMETRY, random=random)
     places = Places()
     failpoints.install(places)
     faults = Faults(planned, cluster, places, history, random)
     cluster.start()
     faults.schedule()
-    clients = Clients(planned, Gateway(loop, random, cluster.network.delay, dict(cluster.schedulers)), history)
+    gateway = Gateway(loop, random, cluster.network.delay, dict(cluster.schedulers))
+    clients = Clients(planned, gateway, history)
     driven = asyncio.ensure_future(clients.run())
     await asyncio.sleep(planned.trouble_ends)
     faults.heal()
     healed = loop.time()
-    while not (driven.done() and _at_rest(stores, cluster)) and loop.time() < healed + DRAINED:
+    while loop.time() < healed + DRAINED:
+        if driven.done() and not gateway.busy and _at_rest(stores, cluster):
+            break
         await asyncio.sleep(_LOOK)
     if driven.done():
         driven.result()
@@ -113,7 +121,8 @@ async def _play(planned: Plan, loop: VirtualLoop, history: History, random: Rand
 
 
 def _at_rest(stores: StoreRoom, cluster: Cluster) -> bool:
-    return all(not size.after for size in _left_over(stores, cluster))
+    hanging = any(site.hanging for site in stores.sites.values())
+    return not hanging and all(not size.after for size in _left_over(stores, cluster))
 
 
 def _left_over(stores: StoreRoom, cluster: Cluster) -> list[Size]:

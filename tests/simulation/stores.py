@@ -38,7 +38,9 @@ class StoreRoom:
         self.postgres = TaskServer(lambda: EPOCH + loop.time(), observer)
         self.redis = Redis(loop.time, lambda: f"{random.getrandbits(64):016x}")
         self.etcd = EtcdServer(loop.time)
-        weather = Weather(plan.latency / 10, plan.latency)
+        share = plan.storm / 3
+        weather = Weather(plan.latency / 10, plan.latency, 0.01 + plan.storm, share, share, share)
+        self._calm = Weather(plan.latency / 10, plan.latency)
         self.sites = {
             name: Site(name, loop, random, weather, patience)
             for name, patience in (("postgres", 4.0), ("redis", 2.0), ("etcd", 2.0))
@@ -79,6 +81,11 @@ class StoreRoom:
             self.redis.start()
         elif store == "etcd":
             self.etcd.start()
+
+    def clear_up(self) -> None:
+        """From now on requests just take their time."""
+        for site in self.sites.values():
+            site.weather = self._calm
 
     def lose_lease(self) -> None:
         """Let any lease end before its time."""

@@ -85,7 +85,7 @@ def test_a_seed_decides_who_is_next() -> None:
 
 def test_what_never_ends_is_noticed() -> None:
     async def spin() -> None:
-        while True:
+        while True:  # noqa: ASYNC110 - there is nothing to wait for
             await asyncio.sleep(0)
 
     async def wait() -> None:

@@ -27,6 +27,7 @@ class Worker:
         self,
         machine: Machine,
         process: Process,
+        *,
         network: Network,
         addresses: list[str],
         jobs: tuple[Job, ...],

@@ -59,7 +59,7 @@ async def _acknowledged_first(self: Claiming, offers: list[Offer]) -> None:
 
 
 @instead(Claiming, "_dispose")
-async def _disposed_unseen(self: Claiming, offers: Sequence[Offer]) -> None:
+async def _disposed_unseen(self: Claiming, offers: Sequence[Offer], _: object) -> None:
     await self._acker.add([offer.entry for offer in offers])
 
 

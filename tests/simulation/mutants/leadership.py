@@ -2,6 +2,7 @@
 
 from dispatcher.duties.reaping import Reaping
 from dispatcher.leadership import Term
+from scheduler.domain.task import TaskState
 from scheduler.storage.memory.postgres import leader, waiting
 from scheduler.storage.memory.postgres.tables import ONLY, LeaderRow, TaskRow
 from scheduler.storage.memory.postgres.work import Work
@@ -21,7 +22,7 @@ def _term_set_back(work: Work, term: int, dispatcher: str) -> None:
 
 @instead(waiting, "_due")
 def _always_due(work: Work) -> list[TaskRow]:
-    return [row for row in work.tasks(waiting.TaskState.SCHEDULED) if row.run_at <= work.time + 1.0]
+    return [row for row in work.tasks(TaskState.SCHEDULED) if row.run_at <= work.time + 1.0]
 
 
 @instead(Reaping, "run_once")

@@ -18,7 +18,6 @@ from scheduler.storage.unavailable import StoreUnavailable
 from tests.simulation.chance import EPOCH
 from tests.simulation.mutants.mutant import Mutant, instead
 
-
 _TIME = datetime.fromtimestamp(EPOCH, UTC)
 
 
@@ -40,8 +39,8 @@ def _from_now_on(self: Streams, lane: str, *rest: Any) -> bool:
 
 @instead(Publication, "publish")
 async def _forgotten_first(self: Publication, outbox_id: int, entries: Any) -> None:
-    await self._forget.add([outbox_id])
     with suppress(StoreUnavailable):
+        await self._forget.add([outbox_id])
         await self._publish.add([_Batch(outbox_id, entries)])
 
 
