@@ -17,7 +17,7 @@ LASTING = (failpoints.FAMILY, upgrades.FAMILY, workers.FAMILY)
 """Families whose faults restart parts in another way, which outlasts the part's end."""
 PATIENCE_SECONDS = 30.0
 """A fault whose turn does not come for this long is left out."""
-GRACE_SECONDS = 120.0
+GRACE_SECONDS = 240.0
 """How long beginning and taking back one fault may take on top of its duration."""
 
 
