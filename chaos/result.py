@@ -52,7 +52,7 @@ class Counts:
     unknown: int  # may have been done: the connection broke, or the time was up
     unknown_done: int  # of those, found in the database
     ended: dict[str, int]  # terminal state -> tasks
-    purged: int  # ended, and deleted on request
+    purged: int  # ended, and deleted on request or after their retention
     lost: int  # acknowledged and never ended
     accepted_twice: int  # more than one accepted outcome
     started: int  # attempts that workers began
