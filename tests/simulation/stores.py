@@ -49,7 +49,13 @@ class StoreRoom:
     def task_store(self, process: Process, application: str) -> MemoryTaskStore:
         """Postgres, as a process reaches it."""
         link = SiteLink(self.sites["postgres"], process, lambda detail: StoreUnavailable("postgres", detail))
+        process.at_death.append(lambda: self._hang_up(application))
         return MemoryTaskStore(self.postgres, link, application)
+
+    def _hang_up(self, application: str) -> None:
+        """The kernel of a process that died closes its connections; Postgres notices soon."""
+        soon = self.random.random()
+        self.loop.call_later(soon, self.postgres.hang_up, application, context=self.loop.world.context)
 
     def delivery(self, process: Process) -> MemoryDelivery:
         """Redis, as a process reaches it."""

@@ -30,11 +30,6 @@ def _any_state(decision: Transition, row: TaskRow) -> bool:
     return row.attempt == decision.attempt and _session_fits(decision, row)
 
 
-@instead(changes, "_holds")
-def _any_session(decision: Transition, row: TaskRow) -> bool:
-    return row.attempt == decision.attempt and _state_fits(decision, row)
-
-
 _moved = changes._moved
 
 
@@ -76,7 +71,6 @@ async def _acknowledged_first(self: Completion, session: Any, reports: Any) -> N
 MUTANTS = (
     Mutant("no-attempt-check", "a result counts for whichever attempt runs now", [_any_attempt]),
     Mutant("no-state-check", "a result counts although the task has ended", [_any_state]),
-    Mutant("no-session-check", "anybody's result counts, if only the attempt fits", [_any_session]),
     Mutant(
         "cancel-ignored-at-requeue",
         "what was cancelled while it ran waits again",

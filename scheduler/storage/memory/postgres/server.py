@@ -83,6 +83,12 @@ class TaskServer:
         """Whether anybody waits for what an open transaction holds."""
         return any(work.awaited for work in self._open.values())
 
+    def hang_up(self, application: str) -> None:
+        """A client is gone with its connections: undo what it has not committed, be it waiting for a row or idle."""
+        for work in list(self._open.values()):
+            if work.application == application:
+                work.abort()
+
     def crash(self) -> None:
         """Undo all that is not committed, as Postgres does when it starts again."""
         for work in list(self._open.values()):
