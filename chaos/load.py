@@ -9,8 +9,8 @@ from chaos.history.journal import Journal
 from chaos.workloads import Stage, Workload
 from taskyard import Client
 
-OUTSTANDING = 20_000
-"""Tasks that clients leave unfinished before they wait: an outage must not end the load."""
+OUTSTANDING = 6_000
+"""Tasks that clients leave unfinished before they wait: enough for an outage of seconds, few enough to catch up."""
 
 
 def spread_clients(addresses: Sequence[str]) -> list[Client]:
