@@ -15,7 +15,8 @@ class Pace:
         batch: int = 500,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.batch = max(1, min(batch, round(rate / 10)))
+        # Half a second's worth at once: a call for each task would take more of the machine than the tasks do.
+        self.batch = max(1, min(batch, round(rate / 2)))
         self._interval = self.batch / rate
         self._clock = clock
         self._sleep = sleep
