@@ -24,6 +24,7 @@ lock: ## Resolve the dependencies again into requirements/lock.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--no-emit-index-url --no-emit-package taskyard --no-emit-package taskyard-server \
 		--extra dev --group test --group chaos --group lint --group build pyproject.toml -o $(LOCK)
+	$(BIN)/python deploy/images/lock.py
 
 # Two copies of the generated code: the server's, and the Python SDK's own.
 SERVER_GEN := scheduler/wire/gen
@@ -65,6 +66,14 @@ $(TOOLS)/etcd: tools/go.mod tools/go.sum
 	@$(NEEDS_GO)
 	cd tools && go build -trimpath -ldflags='-s -w' -o ../$@ go.etcd.io/etcd/server/v3
 
+$(TOOLS)/helm: tools/deploy/go.mod tools/deploy/go.sum
+	@$(NEEDS_GO)
+	cd tools/deploy && go build -trimpath -ldflags='-s -w' -o ../../$@ helm.sh/helm/v4/cmd/helm
+
+$(TOOLS)/helm-docs: tools/deploy/go.mod tools/deploy/go.sum
+	@$(NEEDS_GO)
+	cd tools/deploy && go build -trimpath -ldflags='-s -w' -o ../../$@ github.com/norwoodj/helm-docs/cmd/helm-docs
+
 # Without it wall clocks can't jump; all else works.
 $(TOOLS)/faketime:
 	@mkdir -p $@
@@ -101,6 +110,14 @@ verify: $(READY) ## Check style, types, import directions, the wire contract and
 	$(BIN)/buf lint proto
 	$(BIN)/buf breaking proto --against '.git#ref=$(BASE),subdir=proto'
 	$(MAKE) --no-print-directory verify-generated
+
+.PHONY: verify-deploy
+verify-deploy: $(READY) $(TOOLS)/helm $(TOOLS)/helm-docs ## Check images and chart, as far as they can be without a cluster
+	$(BIN)/pytest tests/deploy $(ARGS)
+
+.PHONY: chart-readme
+chart-readme: $(TOOLS)/helm-docs ## Write the chart's README from its values
+	$(TOOLS)/helm-docs --chart-search-root helm/taskyard --sort-values-order file
 
 .PHONY: verify-generated
 verify-generated: $(READY) ## Check that the generated code is what proto/ gives

@@ -15,6 +15,7 @@ app = typer.Typer(
 app.command("scheduler", context_settings=roles.PASS_ALL, add_help_option=False)(roles.scheduler)
 app.command("dispatcher", context_settings=roles.PASS_ALL, add_help_option=False)(roles.dispatcher)
 app.command("migrate")(roles.migrate)
+app.command("deletion-cost")(roles.deletion_cost)
 app.command("dev")(dev)
 
 

@@ -1,5 +1,8 @@
 """Subcommands that run one role of the server, with every setting as a flag."""
 
+import logging
+import signal
+import threading
 from typing import Annotated, TypeVar
 
 import typer
@@ -40,6 +43,28 @@ def migrate(
 
     applied = apply(postgres_url)
     typer.echo("\n".join(applied) if applied else "up to date")
+
+
+def deletion_cost(
+    selector: Annotated[str, typer.Option(envvar="TASKYARD_POD_SELECTOR", help="Labels of the workers' pods.")],
+    scheduler: Annotated[str, typer.Option(envvar="TASKYARD_SCHEDULER_URL", help="REST API of the schedulers.")],
+    namespace: Annotated[list[str] | None, typer.Option(help="Taskyard's namespaces of the workers.")] = None,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 10.0,
+) -> None:
+    """Inside Kubernetes: keep each worker pod's deletion cost at the tasks it runs, so that idle ones go first."""
+    from taskyard_server import deletion_cost as module
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    module.DeletionCost(
+        api=module.api_address(),
+        scheduler=scheduler,
+        namespaces=namespace or ["default"],
+        selector=selector,
+        account=module.ACCOUNT,
+    ).run(interval, stop)
 
 
 def _settings(kind: type[AnySettings], context: typer.Context) -> AnySettings:

@@ -1,8 +1,8 @@
 """Puts together the files of an image: `assemble.py server|worker DIRECTORY`.
 
 Builds the distribution's wheel, installs the locked dependencies (wheels only, hashes checked) and the wheel into
-DIRECTORY/packages, compiles everything, and adds the health check. Needs nothing but Python 3.11 with pip; the Dockerfile
-runs it, and so does a test.
+DIRECTORY/packages, compiles everything, and adds the health check. Needs nothing but Python 3.11 with pip; the
+Dockerfile runs it, and so does a test.
 """
 
 import compileall
@@ -37,7 +37,7 @@ def build_wheel(project: Path, scratch: Path) -> Path:
     """The project's wheel, built by the locked tools."""
     tools = scratch / "tools"
     install_locked("build.txt", tools)
-    options = ["--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", scratch]
+    options = ["--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(scratch)]
     pip("wheel", *options, project, environment={"PYTHONPATH": str(tools)})
     (wheel,) = scratch.glob("*.whl")
     return wheel

@@ -1,4 +1,4 @@
-"""Writes what the images install, a part of `requirements/lock.txt`: server.txt, worker.txt, and build.txt for the wheels."""
+"""Writes server.txt, worker.txt and build.txt, what images and wheels need: parts of `requirements/lock.txt`."""
 
 import subprocess
 import sys
@@ -11,7 +11,9 @@ SOURCES = {
     "worker.txt": ["sdk/python/pyproject.toml"],
     "build.txt": ["--group", "pyproject.toml:build"],
 }
-OPTIONS = ["--quiet", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate"]
+# The Python of the runtime image, not that of the build: what needs a backport in one does not in the other.
+TARGET = ["--python-version", "3.11.2", "--python-platform", "linux"]
+OPTIONS = ["--quiet", "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", *TARGET]
 
 
 def main() -> None:
@@ -19,7 +21,7 @@ def main() -> None:
     uv = Path(sys.executable).with_name("uv")
     for name, source in SOURCES.items():
         target = str((HERE / name).relative_to(ROOT))
-        held = ["--no-emit-index-url", "--constraints", "requirements/lock.txt", "--output-file", target]
+        held = ["--constraints", "requirements/lock.txt", "--output-file", target]
         subprocess.run([uv, "pip", "compile", *OPTIONS, *held, *source], check=True, cwd=ROOT)
 
 
