@@ -49,7 +49,7 @@ bench: $(READY) ## Measure throughput and latency on a cluster of this machine's
 
 .PHONY: test
 test: $(READY) ## Run the whole test suite on real stores (ARGS=... goes to pytest)
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup --ignore tests/deploy $(ARGS)
 
 # Programs of others that no Python package has: toxiproxy, an etcd fit for being killed, and where apt is, libfaketime.
 TOOLS := .tools
