@@ -11,7 +11,7 @@ from chaos.history.record import History
 NAME = "capacity"
 
 _UNDER_WAY = 15.0
-"""Longest that a claim can be under way, in seconds: a worker that says meanwhile that it drains hands the task back."""
+"""Longest that a claim can be under way, in seconds: a worker that says meanwhile that it drains hands it back."""
 
 
 def check(history: History) -> Iterator[Violation]:

@@ -74,7 +74,7 @@ def faults() -> list[Fault]:
             "jump-clock",
             FAMILY,
             "the wall clock jumps by a minute, an hour or a day",
-            (*SERVERS, "worker", "leader"),
+            (*SERVERS, "worker"),
             jumps,
             (2.0, 20.0),
             frozenset({Capability.CLOCK}),

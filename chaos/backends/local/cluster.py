@@ -28,6 +28,8 @@ from chaos.backends.local.options import Options
 from chaos.backends.local.process import tail
 from chaos.backends.waiting import StillMissing, until_whole
 
+WARM_UP = 3.0
+"""Seconds that a part goes by the true time before its clock jumps."""
 ALWAYS = frozenset(Capability) - {Capability.DISK, Capability.CLOCK}
 
 
@@ -181,8 +183,13 @@ class LocalCluster:
         descriptors.exhaust(self._assembly.members[part].process.family())
 
     async def jump_clock(self, part: str, seconds: float) -> None:
-        """Moves a part's wall clock."""
-        self._assembly.clocks.set(part, self._assembly.members[part].role, seconds)
+        """Starts a part anew with a clock that can be moved, and then moves it."""
+        member, clocks = self._assembly.members[part], self._assembly.clocks
+        if not clocks.moved(part):
+            clocks.set(part, member.role, 0.0)
+            await member.restart()
+            await asyncio.sleep(WARM_UP)
+        clocks.set(part, member.role, seconds)
 
     async def relieve(self, part: str) -> None:
         """Undoes `fill_disk`, `exhaust_descriptors` and `jump_clock`."""
@@ -190,7 +197,8 @@ class LocalCluster:
         if part in self._assembly.places:
             await self._assembly.places[part].relieve()
         if self._assembly.clocks.moved(part):
-            self._assembly.clocks.set(part, self._assembly.members[part].role, 0.0)
+            self._assembly.clocks.leave(part)
+            await self._assembly.members[part].restart()
 
     async def postgres_execute(self, sql: str) -> list[dict[str, Any]]:
         """Runs a statement on the primary."""
