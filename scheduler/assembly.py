@@ -3,6 +3,7 @@
 from functools import cached_property
 
 from scheduler.api.admission import Admission
+from scheduler.api.backlogs import Backlogs
 from scheduler.api.cluster import Cluster
 from scheduler.api.membership import EtcdMembership
 from scheduler.api.queues import Queues
@@ -11,6 +12,7 @@ from scheduler.api.services import Services
 from scheduler.api.submissions import SubmissionDesk
 from scheduler.api.tasks import Tasks
 from scheduler.api.waits import Waits
+from scheduler.clock import SystemClock
 from scheduler.intake import Intake
 from scheduler.publication import Publication
 from scheduler.settings import SchedulerSettings
@@ -49,6 +51,11 @@ class Assembly:
         return Admission(self.stores.tasks.queues, self.settings.max_backlog)
 
     @cached_property
+    def backlogs(self) -> Backlogs:
+        """Tells what there is to do."""
+        return Backlogs(self.stores.tasks.queues, SystemClock())
+
+    @cached_property
     def waits(self) -> Waits:
         """Callers that wait for tasks to end."""
         return Waits(self.stores.tasks.tasks)
@@ -85,6 +92,7 @@ class Assembly:
             desk=self.desk,
             tasks=self.tasks,
             queues=Queues(self.stores.tasks.queues),
+            backlogs=self.backlogs,
             cluster=Cluster(EtcdMembership(self.stores.etcd), self.stores.tasks.workers),
             readiness=self.readiness,
         )

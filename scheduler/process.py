@@ -23,7 +23,7 @@ from scheduler.observation import Observation, Ping, reachable
 from scheduler.settings import SchedulerSettings
 from scheduler.storage.queues import Queue
 from scheduler.stores import Stores
-from scheduler.telemetry import QueueReading, Telemetry, probe_routes
+from scheduler.telemetry import BacklogReading, BacklogSeries, QueueReading, Telemetry, probe_routes
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Scheduler:
             self.parts.waits.run(),
             self.parts.listen(),
             self._grpc.tell_health(),
-            *(observation.run() for observation in self._observations),
+            *(observation.run() for observation in self.observations),
         ):
             self._background.start(self._must_go_on(loop))
 
@@ -110,10 +110,15 @@ class Scheduler:
         self._observe()
 
     def _observe(self) -> None:
-        clock, stores = SystemClock(), self.parts.stores
+        clock, stores, series = SystemClock(), self.parts.stores, BacklogSeries()
 
         async def depths() -> list[QueueReading]:
             return [_depth(queue) for queue in await stores.tasks.queues.all()]
+
+        async def waiting() -> list[BacklogReading]:
+            await self.parts.backlogs.refresh()
+            queues = [(depth.namespace, depth.queue) for depth in seen.last]
+            return series.show(queues, self.parts.backlogs.by_selector())
 
         pings: dict[str, Ping] = {
             "postgres": stores.tasks.ping,
@@ -121,11 +126,13 @@ class Scheduler:
             "etcd": partial(stores.etcd.kv.get, stores.etcd.keys.config),
         }
         seen: Observation[list[QueueReading]] = Observation(depths, [], clock)
+        backlogs: Observation[list[BacklogReading]] = Observation(waiting, [], clock)
         reached: Observation[dict[str, bool]] = Observation(partial(reachable, pings), {}, clock)
         gauges = self._telemetry.gauges
         gauges.queues = lambda: seen.last
+        gauges.backlogs = lambda: backlogs.last
         gauges.stores = lambda: reached.last
-        self._observations = (seen, reached)
+        self.observations = (seen, backlogs, reached)
 
     async def _serve(self) -> None:
         settings, services = self._settings, self.parts.services

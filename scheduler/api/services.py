@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from scheduler.api.backlogs import Backlogs
 from scheduler.api.cluster import Cluster
 from scheduler.api.queues import Queues
 from scheduler.api.readiness import Readiness
@@ -16,5 +17,6 @@ class Services:
     desk: SubmissionDesk
     tasks: Tasks
     queues: Queues
+    backlogs: Backlogs
     cluster: Cluster
     readiness: Readiness

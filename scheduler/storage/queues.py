@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from scheduler.domain.demand import LaneLoad
 from scheduler.domain.task import RetryPolicy
 
 
@@ -47,6 +48,9 @@ class StoredQueues(Protocol):
 
     async def backlogs(self) -> Sequence[Backlog]:
         """What waits, of all queues."""
+
+    async def loads(self, most: int) -> Sequence[LaneLoad]:
+        """What waits in the fullest lanes, at most so many, and what workers that take tasks run; of one moment."""
 
     async def retries(self) -> dict[tuple[str, str], RetryPolicy | None]:
         """What tasks take where they leave retry fields out, by (namespace, name), of queues that were told."""

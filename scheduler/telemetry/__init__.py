@@ -1,7 +1,15 @@
 """Metrics, traces, logs and probes of scheduler and dispatcher processes."""
 
+from scheduler.telemetry.backlog_series import BacklogSeries
 from scheduler.telemetry.facade import Telemetry
-from scheduler.telemetry.gauges import Gauges, LeaderReading, OutboxReading, QueueReading, SlotsReading
+from scheduler.telemetry.gauges import (
+    BacklogReading,
+    Gauges,
+    LeaderReading,
+    OutboxReading,
+    QueueReading,
+    SlotsReading,
+)
 from scheduler.telemetry.health import GrpcHealth
 from scheduler.telemetry.lag import LagProbe
 from scheduler.telemetry.metrics import Metrics
@@ -10,6 +18,8 @@ from scheduler.telemetry.records import Claim, Ended, Moved, Runner
 from scheduler.telemetry.settings import LogSettings
 
 __all__ = [
+    "BacklogReading",
+    "BacklogSeries",
     "Claim",
     "Ended",
     "Gauges",

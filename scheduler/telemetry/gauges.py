@@ -16,6 +16,15 @@ class QueueReading(NamedTuple):
     oldest_seconds: float
 
 
+class BacklogReading(NamedTuple):
+    """How many tasks of a queue with one selector could run now if there were workers."""
+
+    namespace: str
+    queue: str
+    selector: str
+    tasks: int
+
+
 class SlotsReading(NamedTuple):
     """Slots of all sessions of this process, and how many of them run something."""
 
@@ -46,6 +55,7 @@ class Gauges:
     """
 
     queues: Callable[[], Iterable[QueueReading]] | None = None
+    backlogs: Callable[[], Iterable[BacklogReading]] | None = None
     sessions: Callable[[], int] | None = None
     slots: Callable[[], SlotsReading] | None = None
     leader: Callable[[], LeaderReading] | None = None

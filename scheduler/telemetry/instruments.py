@@ -72,6 +72,15 @@ def create_gauges(meter: Meter, gauges: Gauges) -> None:
         ),
         "s",
     )
+    gauge(
+        "taskyard.queue.backlog",
+        "Tasks that could run now if there were workers",
+        lambda: gauges.backlogs,
+        lambda backlogs: (
+            Observation(tasks, {"namespace": namespace, "queue": queue, "selector": selector})
+            for namespace, queue, selector, tasks in backlogs
+        ),
+    )
     gauge("taskyard.sessions", "Worker sessions", lambda: gauges.sessions, lambda n: [Observation(n)])
     gauge("taskyard.slots", "Slots of all sessions", lambda: gauges.slots, lambda slots: [Observation(slots.total)])
     gauge("taskyard.slots.busy", "Slots that run a task", lambda: gauges.slots, lambda slots: [Observation(slots.busy)])

@@ -241,7 +241,8 @@ class Chance:
             await store.queues.register([("default", "q")])
             await store.queues.update("default", name, policy, most)
             backlogs = sorted(await store.queues.backlogs(), key=str)
-            return await store.queues.all(), backlogs, await store.queues.retries()
+            loads = sorted(await store.queues.loads(3), key=str)
+            return await store.queues.all(), backlogs, loads, await store.queues.retries()
 
         return ask
 

@@ -2,6 +2,8 @@
 
 from typing_extensions import override
 
+from scheduler.api import backlogs
+from scheduler.api.backlogs import Backlogs
 from scheduler.api.queues import Queues
 from scheduler.storage.queues import Queue
 from scheduler.wire import convert, specs, times
@@ -11,8 +13,9 @@ from scheduler.wire.gen import queue_service_pb2, queue_service_pb2_grpc
 class QueueService(queue_service_pb2_grpc.QueueServiceServicer):
     """Reads requests, asks the API, writes answers."""
 
-    def __init__(self, queues: Queues) -> None:
+    def __init__(self, queues: Queues, demand: Backlogs) -> None:
         self._queues = queues
+        self._backlogs = demand
 
     @override
     async def ListQueues(
@@ -28,6 +31,14 @@ class QueueService(queue_service_pb2_grpc.QueueServiceServicer):
         retry = specs.policy(request.retry) if request.HasField("retry") else None
         limit = request.max_backlog if request.HasField("max_backlog") else None
         return _queue(await self._queues.update(request.namespace, request.name, retry, limit))
+
+    @override
+    async def GetBacklog(
+        self, request: queue_service_pb2.GetBacklogRequest, context: object
+    ) -> queue_service_pb2.Backlog:
+        pool = backlogs.pool(request.namespace, request.labels, request.queues, request.types)
+        found = await self._backlogs.of(pool)
+        return queue_service_pb2.Backlog(backlog=found.backlog, running=found.running)
 
 
 def _queue(value: Queue) -> queue_service_pb2.Queue:

@@ -52,7 +52,9 @@ class GrpcServer:
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(
             TaskService(services.desk, services.tasks), self._server
         )
-        queue_service_pb2_grpc.add_QueueServiceServicer_to_server(QueueService(services.queues), self._server)
+        queue_service_pb2_grpc.add_QueueServiceServicer_to_server(
+            QueueService(services.queues, services.backlogs), self._server
+        )
         cluster_service_pb2_grpc.add_ClusterServiceServicer_to_server(ClusterService(services.cluster), self._server)
         names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)

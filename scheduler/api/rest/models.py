@@ -153,6 +153,15 @@ class QueueQuery(Query):
     namespace: str = Field("default", description="The queue's namespace.")
 
 
+class BacklogQuery(Query):
+    """Parameters of asking for the backlog of workers that are alike."""
+
+    namespace: str = Field("default", description="The workers' namespace.")
+    labels: str = Field("", description="All labels that they have.", examples=["io=ssd,zone=a"])
+    queue: list[str] = Field([], description="A queue that they serve; may be repeated. All when left out.")
+    type: list[str] = Field([], description="A type that they have a handler for; may be repeated. All when left out.")
+
+
 class ListQuery(TaskFilter):
     """Parameters of a list of tasks."""
 

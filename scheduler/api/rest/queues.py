@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from scheduler.api.backlogs import pool, read_labels
 from scheduler.api.rest import answers, bodies, models, openapi, views
 from scheduler.api.services import Services
 
@@ -11,7 +12,7 @@ from scheduler.api.services import Services
 def routes(services: Services) -> APIRouter:
     """The routes on queues."""
     router = APIRouter(tags=["queues"])
-    queues = services.queues
+    queues, backlogs = services.queues, services.backlogs
 
     @router.get(
         "/v1/queues",
@@ -34,5 +35,15 @@ def routes(services: Services) -> APIRouter:
         given = await bodies.plain(request, models.QueueSettings)
         retry = given.retry.to_domain() if given.retry else None
         return answers.response(answers.queue(await queues.update(query.namespace, name, retry, given.max_backlog)))
+
+    @router.get(
+        "/v1/backlog",
+        summary="Tell how much there is to do for workers that are alike",
+        responses={200: {"model": views.Backlog}, **openapi.refusals()},
+    )
+    async def get_backlog(query: Annotated[models.BacklogQuery, Query()]) -> Response:
+        labels = read_labels(query.labels)
+        found = await backlogs.of(pool(query.namespace, labels, query.queue, query.type, fields=("queue", "type")))
+        return answers.response({"backlog": found.backlog, "running": found.running})
 
     return router

@@ -155,6 +155,15 @@ class Queue(BaseModel):
     max_backlog: int = Field(description="0 means the cluster's limit.")
 
 
+class Backlog(BaseModel):
+    """How much there is to do for workers that are alike."""
+
+    backlog: int = Field(description="Tasks that could run now if there were such workers.")
+    running: int = Field(
+        description="Tasks that run now on workers with exactly these labels, but for those that take no more."
+    )
+
+
 class QueueList(BaseModel):
     """Queues by name."""
 

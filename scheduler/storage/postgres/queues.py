@@ -3,7 +3,9 @@
 from collections.abc import Collection, Sequence
 
 import asyncpg
+import orjson
 
+from scheduler.domain.demand import LaneLoad
 from scheduler.domain.task import RetryPolicy
 from scheduler.storage import codec
 from scheduler.storage.postgres.database import Database
@@ -28,6 +30,13 @@ class StoredQueues:
     async def backlogs(self) -> Sequence[Backlog]:
         """What waits, of all queues."""
         return [Backlog(*row) for row in await self._database.fetch(load("queue_backlogs"))]
+
+    async def loads(self, most: int) -> Sequence[LaneLoad]:
+        """What waits in the fullest lanes, at most so many, and what workers that take tasks run; of one moment."""
+        return [
+            LaneLoad(lane, tasks, None if labels is None else orjson.loads(labels))
+            for lane, tasks, labels in await self._database.fetch(load("lane_backlogs"), most)
+        ]
 
     async def retries(self) -> dict[tuple[str, str], RetryPolicy | None]:
         """What tasks take where they leave retry fields out, of queues that were told."""

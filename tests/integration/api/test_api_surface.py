@@ -45,6 +45,7 @@ PAIRS: list[tuple[type[BaseModel], Descriptor]] = [
     (views.SubmitError, task_service_pb2.SubmitError.DESCRIPTOR),
     (views.Attempt, task_pb2.Attempt.DESCRIPTOR),
     (views.BulkResult, task_service_pb2.RedriveTasksResponse.DESCRIPTOR),
+    (views.Backlog, queue_service_pb2.Backlog.DESCRIPTOR),
     (views.Queue, queue_service_pb2.Queue.DESCRIPTOR),
     (views.Worker, cluster_service_pb2.Worker.DESCRIPTOR),
     (views.Leader, cluster_service_pb2.Leader.DESCRIPTOR),
@@ -84,6 +85,7 @@ async def test_the_description_is_whole(api: Api) -> None:
         "/v1/dlq:purge",
         "/v1/queues",
         "/v1/queues/{name}",
+        "/v1/backlog",
         "/v1/cluster",
         "/v1/workers",
     }

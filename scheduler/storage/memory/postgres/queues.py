@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 
+from scheduler.domain.demand import LaneLoad
 from scheduler.domain.task import RetryPolicy, TaskState
 from scheduler.storage import codec
 from scheduler.storage.memory.postgres.client import Client
@@ -31,6 +32,10 @@ class StoredQueues:
     async def backlogs(self) -> Sequence[Backlog]:
         """What waits, of all queues."""
         return await self._client.run(_backlogs)
+
+    async def loads(self, most: int) -> Sequence[LaneLoad]:
+        """What waits in the fullest lanes, at most so many, and what workers that take tasks run; of one moment."""
+        return await self._client.run(lambda work: [*_waiting(work, most), *_running(work)])
 
     async def retries(self) -> dict[tuple[str, str], RetryPolicy | None]:
         """What tasks take where they leave retry fields out, of queues that were told."""
@@ -85,6 +90,21 @@ def _backlogs(work: Work) -> list[Backlog]:
         Backlog(*place, waiting[place], queues.get(place, QueueRow(*place)).max_backlog)
         for place in sorted({*waiting, *queues})
     ]
+
+
+def _waiting(work: Work, most: int) -> list[LaneLoad]:
+    counts = Counter(row.lane for row in work.tasks(TaskState.QUEUED))
+    return [LaneLoad(lane, counts[lane]) for lane in sorted(counts, key=lambda lane: (-counts[lane], lane))[:most]]
+
+
+def _running(work: Work) -> list[LaneLoad]:
+    taking = {row.id: row.record.labels for row in work.tables.sessions.rows.values() if row.live and not row.draining}
+    counts = Counter(
+        (row.lane, tuple(sorted(taking[row.session].items())))
+        for row in work.tasks(TaskState.RUNNING)
+        if row.session in taking
+    )
+    return [LaneLoad(lane, tasks, dict(labels)) for (lane, labels), tasks in counts.items()]
 
 
 def _register(work: Work, used: Sequence[tuple[str, str]]) -> None:

@@ -44,6 +44,11 @@ class QueueServiceStub:
                 request_serializer=taskyard_dot_v1_dot_queue__service__pb2.UpdateQueueRequest.SerializeToString,
                 response_deserializer=taskyard_dot_v1_dot_queue__service__pb2.Queue.FromString,
                 _registered_method=True)
+        self.GetBacklog = channel.unary_unary(
+                '/taskyard.v1.QueueService/GetBacklog',
+                request_serializer=taskyard_dot_v1_dot_queue__service__pb2.GetBacklogRequest.SerializeToString,
+                response_deserializer=taskyard_dot_v1_dot_queue__service__pb2.Backlog.FromString,
+                _registered_method=True)
 
 
 class QueueServiceServicer:
@@ -62,6 +67,13 @@ class QueueServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetBacklog(self, request, context):
+        """Tells how much there is to do for workers that are alike, so that they can be started and stopped.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QueueServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -74,6 +86,11 @@ def add_QueueServiceServicer_to_server(servicer, server):
                     servicer.UpdateQueue,
                     request_deserializer=taskyard_dot_v1_dot_queue__service__pb2.UpdateQueueRequest.FromString,
                     response_serializer=taskyard_dot_v1_dot_queue__service__pb2.Queue.SerializeToString,
+            ),
+            'GetBacklog': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBacklog,
+                    request_deserializer=taskyard_dot_v1_dot_queue__service__pb2.GetBacklogRequest.FromString,
+                    response_serializer=taskyard_dot_v1_dot_queue__service__pb2.Backlog.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -130,6 +147,33 @@ class QueueService:
             '/taskyard.v1.QueueService/UpdateQueue',
             taskyard_dot_v1_dot_queue__service__pb2.UpdateQueueRequest.SerializeToString,
             taskyard_dot_v1_dot_queue__service__pb2.Queue.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBacklog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taskyard.v1.QueueService/GetBacklog',
+            taskyard_dot_v1_dot_queue__service__pb2.GetBacklogRequest.SerializeToString,
+            taskyard_dot_v1_dot_queue__service__pb2.Backlog.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,6 +34,8 @@ class QueueServiceStub:
     ListQueues: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ListQueuesRequest, _queue_service_pb2.ListQueuesResponse]
     UpdateQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.UpdateQueueRequest, _queue_service_pb2.Queue]
     """Sets a queue's defaults and limits."""
+    GetBacklog: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.GetBacklogRequest, _queue_service_pb2.Backlog]
+    """Tells how much there is to do for workers that are alike, so that they can be started and stopped."""
 
 @_typing.type_check_only
 class QueueServiceAsyncStub(QueueServiceStub):
@@ -41,6 +43,8 @@ class QueueServiceAsyncStub(QueueServiceStub):
     ListQueues: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ListQueuesRequest, _queue_service_pb2.ListQueuesResponse]  # type: ignore[assignment]
     UpdateQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.UpdateQueueRequest, _queue_service_pb2.Queue]  # type: ignore[assignment]
     """Sets a queue's defaults and limits."""
+    GetBacklog: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.GetBacklogRequest, _queue_service_pb2.Backlog]  # type: ignore[assignment]
+    """Tells how much there is to do for workers that are alike, so that they can be started and stopped."""
 
 class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -57,5 +61,13 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.Queue, _abc.Awaitable[_queue_service_pb2.Queue]]:
         """Sets a queue's defaults and limits."""
+
+    @_abc_1.abstractmethod
+    def GetBacklog(
+        self,
+        request: _queue_service_pb2.GetBacklogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_service_pb2.Backlog, _abc.Awaitable[_queue_service_pb2.Backlog]]:
+        """Tells how much there is to do for workers that are alike, so that they can be started and stopped."""
 
 def add_QueueServiceServicer_to_server(servicer: QueueServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
