@@ -121,7 +121,7 @@ def test_keda_asks_for_the_pools_own_labels_and_queues() -> None:
     backlog, running = (trigger["metadata"] for trigger in scaled["triggers"])
     assert backlog["url"] == (
         "http://taskyard-scheduler.jobs.svc:8080/v1/backlog"
-        "?namespace=default&labels=io%3Dssd%2Czone%3Da&queue=mail&queue=reports+%26+more"
+        "?namespace=default&labels=io%3Dssd%2Czone%3Da&queue=mail&queue=reports&type=demo.sleep"
     )
     assert (backlog["valueLocation"], backlog["targetValue"], backlog["activationTargetValue"]) == (
         "backlog",

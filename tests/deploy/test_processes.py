@@ -3,17 +3,20 @@
 import os
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import typer.testing
 
 from dispatcher.settings import DispatcherSettings
+from scheduler.api import backlogs
+from scheduler.api.rest import models, views
 from scheduler.settings import SchedulerSettings, StoreSettings
 from scheduler.telemetry.settings import LogSettings
 from taskyard.cli.root import app as command_line
 from taskyard.worker import settings as worker_settings
 from taskyard_server.command import app as server_command
-from tests.deploy.chart import Manifest, Pod, Release, environment
+from tests.deploy.chart import CHART, Manifest, Pod, Release, environment, release
 
 AnySettings = TypeVar("AnySettings", bound=StoreSettings)
 
@@ -133,10 +136,31 @@ def test_workers_read_their_environment(rendering: Release) -> None:
         assert settings.dispatchers[0].endswith(":7071")
         assert pod.ports["http"] == int(settings.http_address.rpartition(":")[2])
         pool = pod.labels["taskyard.io/pool"]
+        assert settings.grace + 15 <= pod.spec["terminationGracePeriodSeconds"]
         assert settings.labels == ({"io": "ssd", "zone": "a"} if pool == "ssd" else settings.labels)
-        read = {"DISPATCHERS", "WORKER_NAME", "WORKER_LABELS", "WORKER_SLOTS", "WORKER_HTTP_ADDRESS", "NAMESPACE"}
-        known = {f"TASKYARD_{name}" for name in read | {"POD_NAME", "NODE_NAME"}}
+        read = {"DISPATCHERS", "WORKER_NAME", "WORKER_LABELS", "WORKER_SLOTS", "WORKER_GRACE", "WORKER_HTTP_ADDRESS"}
+        known = {f"TASKYARD_{name}" for name in read | {"NAMESPACE", "POD_NAME", "NODE_NAME"}}
         assert variables.keys() <= known
+
+
+def test_schedulers_understand_what_keda_asks() -> None:
+    rendering = release(CHART / "ci" / "keda-values.yaml")
+    for scaled in rendering.of("ScaledObject"):
+        name = scaled["metadata"]["name"].removeprefix("taskyard-worker-")
+        (pod,) = (pod for pod in of(rendering, "worker") if pod.labels["taskyard.io/pool"] == name)
+        labels = worker_settings.resolve(environment=environment(pod.containers[0])).labels
+        for trigger in scaled["spec"]["triggers"]:
+            url = urlsplit(trigger["metadata"]["url"])
+            query = models.BacklogQuery.model_validate(read_query(url.query))
+            asked = backlogs.pool(query.namespace, backlogs.read_labels(query.labels), query.queue, query.type)
+            assert (url.path, asked.labels) == ("/v1/backlog", labels)
+            assert trigger["metadata"]["valueLocation"] in views.Backlog.model_fields
+
+
+def read_query(text: str) -> dict[str, str | list[str]]:
+    """A query string's parameters, those that may come more than once as lists."""
+    found = parse_qs(text, strict_parsing=True, keep_blank_values=True)
+    return {name: values if name in ("queue", "type") else values[0] for name, values in found.items()}
 
 
 def test_the_command_line_accepts_what_pods_tell_it(rendering: Release) -> None:

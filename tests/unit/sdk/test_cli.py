@@ -176,15 +176,16 @@ async def test_flags_win_over_what_a_workers_code_says(tmp_path: Path) -> None:
         "class Shown(Worker):\n"
         "    def run(self):\n"
         "        settings = self._settle()\n"
-        "        print(settings.dispatchers, settings.name, dict(settings.labels), settings.slots)\n"
+        "        print(settings.dispatchers, settings.name, dict(settings.labels), settings.slots, settings.grace)\n"
         "worker = Shown('c:3', labels={'io': 'hdd', 'gpu': 'no'}, slots=9)\n"
         "@worker.task('x')\n"
         "def x(payload): ...\n"
     )
     options = ("--dispatchers", "a:1,b:2", "--name", "w", "--label", "io=ssd", "--label", "zone=eu", "--slots", "3")
+    options += ("--grace", "90")
     assert await run_process("worker", "run", "jobs:worker", *options, cwd=tmp_path) == (
         0,
-        "('a:1', 'b:2') w {'io': 'ssd', 'gpu': 'no', 'zone': 'eu'} 3\n",
+        "('a:1', 'b:2') w {'io': 'ssd', 'gpu': 'no', 'zone': 'eu'} 3 90.0\n",
         "",
     )
 

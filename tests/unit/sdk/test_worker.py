@@ -416,6 +416,14 @@ def test_settings_come_from_arguments_then_environment() -> None:
     assert resolve(environment=environment, slots=9).slots == 9
     with pytest.raises(ValueError, match="TASKYARD_WORKER_SLOTS"):
         resolve(environment={"TASKYARD_WORKER_SLOTS": "many"})
+    assert resolve(environment={}).grace == 25.0
+    assert resolve(environment={"TASKYARD_WORKER_GRACE": "90"}).grace == 90.0
+    assert resolve(environment={"TASKYARD_WORKER_GRACE": "90"}, grace=0.5).grace == 0.5
+    with pytest.raises(ValueError, match="TASKYARD_WORKER_GRACE"):
+        resolve(environment={"TASKYARD_WORKER_GRACE": "long"})
+    for grace in ("-1", "nan", "inf"):
+        with pytest.raises(ValueError, match="grace must be"):
+            resolve(environment={"TASKYARD_WORKER_GRACE": grace})
     with pytest.raises(ValueError, match="key=value"):
         parse_labels("ssd")
 

@@ -61,6 +61,8 @@ spec:
               value: {{ include "taskyard.workerLabels" $of | quote }}
             - name: TASKYARD_WORKER_SLOTS
               value: {{ $of.slots | quote }}
+            - name: TASKYARD_WORKER_GRACE
+              value: {{ $of.grace | quote }}
             - name: TASKYARD_WORKER_HTTP_ADDRESS
               value: 0.0.0.0:8082
             {{- with $of.extraEnv }}

@@ -48,6 +48,7 @@ def list_workers(terminal: Terminal) -> None:
 @group.command("run")
 def run(
     target: Annotated[str, typer.Argument(metavar="MODULE:ATTRIBUTE", help="Where the Worker object is.")],
+    *,
     dispatchers: Annotated[
         str | None,
         typer.Option(help="host:port of dispatchers, separated by commas."),
@@ -55,16 +56,20 @@ def run(
     name: Annotated[str | None, typer.Option(help="Shown to people.")] = None,
     label: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A label; may be repeated.")] = None,
     slots: Annotated[int | None, typer.Option(min=1, help="Tasks to run at once.")] = None,
+    grace: Annotated[
+        float | None, typer.Option(min=0, help="Seconds that running tasks get to finish after SIGTERM.")
+    ] = None,
 ) -> None:
     """Run a worker until it is told to stop. Modules are also looked for in the current directory.
 
-    Flags win over what the code says, and that over TASKYARD_DISPATCHERS, TASKYARD_WORKER_NAME, _LABELS and _SLOTS.
+    Flags win over what the code says, and that over TASKYARD_DISPATCHERS and TASKYARD_WORKER_NAME, _LABELS, _SLOTS and
+    _GRACE.
     """
     with reported():
         labels = dict(map(_label, label or []))
         sys.path.insert(0, str(Path.cwd()))
         worker = _load(target)
-        worker.override(dispatchers=dispatchers, name=name, labels=labels, slots=slots)
+        worker.override(dispatchers=dispatchers, name=name, labels=labels, slots=slots, grace=grace)
         _run(worker)
 
 

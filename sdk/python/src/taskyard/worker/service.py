@@ -44,13 +44,14 @@ class Service:
         self._stop = asyncio.Event()
         self._refusal: HelloRefused | None = None
 
-    async def serve(self, *, grace: float, processes: int) -> None:
+    async def serve(self, *, processes: int) -> None:
         """Work until `stop`, then shut down. Raises `HelloRefused` if no session can be opened."""
         self._make_runners(processes)
         if self._page is not None:
             self._page.start()
         self.session.start()
         logger.info("worker %s started", self._settings.name)
+        grace = self._settings.grace
         try:
             await self._stop.wait()
         except asyncio.CancelledError:

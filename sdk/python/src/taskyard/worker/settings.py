@@ -1,5 +1,6 @@
 """What a worker is told at start: arguments first, then the environment, then defaults."""
 
+import math
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 DEFAULT_DISPATCHER = "localhost:7071"
 DEFAULT_SLOTS = 100
+DEFAULT_GRACE = 25.0
 MAX_SLOTS = 10_000
 MAX_LABELS = 64
 MAX_LABEL_KEY = 63
@@ -22,6 +24,8 @@ class Settings:
     name: str
     labels: Mapping[str, str]
     slots: int
+    grace: float
+    """Seconds that running attempts get to finish after SIGTERM."""
     pod: str
     node: str
     namespace: str
@@ -35,6 +39,7 @@ def resolve(
     name: str | None = None,
     labels: Mapping[str, str] | None = None,
     slots: int | None = None,
+    grace: float | None = None,
     namespace: str | None = None,
     http_address: str | None = None,
     environment: Mapping[str, str] = os.environ,
@@ -49,6 +54,8 @@ def resolve(
         name = environment.get("TASKYARD_WORKER_NAME") or f"{socket.gethostname()}-{os.getpid()}"
     if slots is None:
         slots = _slots(environment.get("TASKYARD_WORKER_SLOTS") or str(DEFAULT_SLOTS))
+    if grace is None:
+        grace = _grace(environment.get("TASKYARD_WORKER_GRACE") or str(DEFAULT_GRACE))
     if http_address is None:
         http_address = environment.get("TASKYARD_WORKER_HTTP_ADDRESS", "")
     settings = Settings(
@@ -56,6 +63,7 @@ def resolve(
         name=name,
         labels={**parse_labels(environment.get("TASKYARD_WORKER_LABELS", "")), **(labels or {})},
         slots=slots,
+        grace=grace,
         pod=environment.get("TASKYARD_POD_NAME", ""),
         node=environment.get("TASKYARD_NODE_NAME", ""),
         namespace=namespace or environment.get("TASKYARD_NAMESPACE") or "default",
@@ -96,11 +104,20 @@ def _slots(text: str) -> int:
         raise ValueError(f"TASKYARD_WORKER_SLOTS must be a whole number, got {text!r}") from None
 
 
+def _grace(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"TASKYARD_WORKER_GRACE must be a number of seconds, got {text!r}") from None
+
+
 def _check(settings: Settings) -> None:
     if not settings.dispatchers:
         raise ValueError("dispatchers: at least one host:port is needed")
     if not 1 <= settings.slots <= MAX_SLOTS:
         raise ValueError(f"slots must be 1 to {MAX_SLOTS}, got {settings.slots}")
+    if not 0 <= settings.grace < math.inf:
+        raise ValueError(f"grace must be a number of seconds from 0 on, got {settings.grace}")
     if len(settings.labels) > MAX_LABELS:
         raise ValueError(f"labels: at most {MAX_LABELS}, got {len(settings.labels)}")
     for key, value in settings.labels.items():

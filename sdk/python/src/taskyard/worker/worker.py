@@ -22,7 +22,6 @@ from taskyard.worker.settings import Settings
 from taskyard.worker.signals import stop_on_signals
 
 MAX_TYPES = 1000
-DEFAULT_GRACE = 25.0
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -31,15 +30,15 @@ class Worker:
     """Runs handlers for task types.
 
     What is not given here comes from the environment when the worker starts (TASKYARD_DISPATCHERS, TASKYARD_NAMESPACE,
-    TASKYARD_WORKER_NAME, TASKYARD_WORKER_LABELS, TASKYARD_WORKER_SLOTS, TASKYARD_WORKER_HTTP_ADDRESS). Flags of
-    `taskyard worker run` win over both.
+    TASKYARD_WORKER_NAME, TASKYARD_WORKER_LABELS, TASKYARD_WORKER_SLOTS, TASKYARD_WORKER_GRACE,
+    TASKYARD_WORKER_HTTP_ADDRESS). Flags of `taskyard worker run` win over both.
 
     - `dispatchers`: "host:port,host:port" or a sequence of addresses; default localhost:7071.
     - `labels`: what tasks select workers by, e.g. {"io": "ssd", "memory_gb": "16"}.
     - `slots`: attempts run at once, 1 to 10000; default 100.
     - `processes`: processes for `process=True` handlers; default the machine's cores.
     - `queues`: the queues served; empty means all.
-    - `grace`: seconds that running attempts get to finish after SIGTERM; then they are handed back.
+    - `grace`: seconds that running attempts get to finish after SIGTERM, default 25; then they are handed back.
     - `version`: the application's own version, shown to operators.
     - `http_address`: host:port for /livez, /readyz and /metrics; default none.
     """
@@ -55,7 +54,7 @@ class Worker:
         namespace: str | None = None,
         name: str | None = None,
         version: str = "",
-        grace: float = DEFAULT_GRACE,
+        grace: float | None = None,
         http_address: str | None = None,
     ) -> None:
         self._dispatchers = dispatchers
@@ -79,12 +78,14 @@ class Worker:
         name: str | None = None,
         labels: dict[str, str] | None = None,
         slots: int | None = None,
+        grace: float | None = None,
     ) -> None:
         """Replace what the code gave by what the command line says; labels are merged. None leaves a setting."""
         self._dispatchers = self._dispatchers if dispatchers is None else dispatchers
         self._name = self._name if name is None else name
         self._labels = {**(self._labels or {}), **(labels or {})}
         self._slots = self._slots if slots is None else slots
+        self._grace = self._grace if grace is None else grace
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -149,7 +150,7 @@ class Worker:
         if self._stop_asked:
             self._service.stop()
         try:
-            await self._service.serve(grace=self._grace, processes=self._processes)
+            await self._service.serve(processes=self._processes)
         finally:
             self._service = None
             self._stop_asked = False
@@ -168,6 +169,7 @@ class Worker:
             name=self._name,
             labels=self._labels,
             slots=self._slots,
+            grace=self._grace,
             namespace=self._namespace,
             http_address=self._http_address,
         )
