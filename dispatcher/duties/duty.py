@@ -22,5 +22,5 @@ class Duty(Protocol):
     async def run_once(self, term: Term) -> None:
         """Do what there is to do; soon done, however much there is: what is left comes with the next run.
 
-        Raises StoreUnavailable when it must wait, TermOver or StaleTerm when another leader has taken over.
+        Raises StoreUnavailable when it must wait, TermOver when another leader has taken over.
         """

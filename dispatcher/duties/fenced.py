@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 
 class Fenced:
-    """Transactions that hold the leader's term. Both methods raise TermOver (the fence's) and StoreUnavailable."""
+    """Transactions that hold the leader's term. Both methods raise TermOver and StoreUnavailable."""
 
     def __init__(self, fence: LeaderFence, duty: str) -> None:
         self._fence = fence

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from dispatcher.duties.duty import Duty
-from dispatcher.leadership import Term, TermOver
+from dispatcher.leadership import Term
 from scheduler.clock import Clock
-from scheduler.storage import leader
-from scheduler.storage.epoch import StaleTerm
 from scheduler.storage.etcd import Backoff
 from scheduler.storage.leader import LeaderFence
+from scheduler.storage.term import TermOver
 from scheduler.storage.unavailable import StoreUnavailable
 
 _log = logging.getLogger(__name__)
@@ -61,10 +60,8 @@ class Rota:
             async with self._enlist() as duties, asyncio.TaskGroup() as group:
                 for duty in duties:
                     group.create_task(self._serve(duty, term), name=f"duty-{duty.name}")
-        except (leader.TermOver, StaleTerm) as error:
-            raise TermOver(str(error)) from error
         except ExceptionGroup as errors:
-            over = errors.subgroup((TermOver, leader.TermOver, StaleTerm))
+            over = errors.subgroup(TermOver)
             if over is None:
                 raise
             raise TermOver(str(over.exceptions[0])) from errors

@@ -2,6 +2,6 @@
 
 from dispatcher.leadership.candidate import Candidate, LeaderRecord
 from dispatcher.leadership.election import ElectionTiming, Elector
-from dispatcher.leadership.term import Term, TermOver
+from dispatcher.leadership.term import Term
 
-__all__ = ["Candidate", "ElectionTiming", "Elector", "LeaderRecord", "Term", "TermOver"]
+__all__ = ["Candidate", "ElectionTiming", "Elector", "LeaderRecord", "Term"]

@@ -11,8 +11,9 @@ from enum import Enum
 from typing import Any
 
 from dispatcher.leadership.candidate import Candidate, LeaderRecord, Standing, first, standing
-from dispatcher.leadership.term import Term, TermOver
+from dispatcher.leadership.term import Term
 from scheduler.storage.etcd import Backoff, Etcd, EtcdError, KeyValue, Lease, WatchTiming
+from scheduler.storage.term import TermOver
 
 _log = logging.getLogger(__name__)
 

@@ -6,10 +6,7 @@ import time
 from collections.abc import Callable
 
 from scheduler.storage.etcd import Lease
-
-
-class TermOver(Exception):
-    """The leader can no longer be sure that it leads."""
+from scheduler.storage.term import TermOver
 
 
 class Term:

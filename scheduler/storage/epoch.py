@@ -3,10 +3,6 @@
 from typing import Protocol
 
 
-class StaleTerm(Exception):
-    """A leader of a later term has begun an epoch."""
-
-
 class LaneEpoch(Protocol):
     """A word that changes whenever entries may have been lost: by a wipe, a restart or a failover.
 
@@ -19,5 +15,5 @@ class LaneEpoch(Protocol):
     async def begin(self, term: int) -> str:
         """Begins a new epoch as the leader of `term` and returns it.
 
-        Raises StaleTerm when a leader of a higher term has begun one.
+        Raises TermOver when a leader of a higher term has begun one.
         """

@@ -6,10 +6,6 @@ from typing import Protocol
 from scheduler.storage.transaction import Transaction
 
 
-class TermOver(Exception):
-    """A newer leader has begun its term; this one may change nothing more."""
-
-
 class LeaderFence(Protocol):
     """Raises terms, and opens transactions that can only commit under the current one.
 

@@ -26,10 +26,10 @@ from scheduler.domain.transitions import (
 )
 from scheduler.storage.changes import Applied
 from scheduler.storage.claims import Bid, Claimed, Head
-from scheduler.storage.leader import TermOver
 from scheduler.storage.sessions import NamespaceMismatch, SessionRecord
 from scheduler.storage.submissions import Conflict, NewTask, Receipt, Submitted
 from scheduler.storage.tasks import Decidable, TaskFilter
+from scheduler.storage.term import TermOver
 from tests.conformance.task_stores import Yard
 
 

@@ -29,7 +29,6 @@ from scheduler.domain.transitions import (
 )
 from scheduler.storage.claims import Bid, Claimed, Head
 from scheduler.storage.history import Keeping
-from scheduler.storage.leader import TermOver
 from scheduler.storage.memory.postgres import Change
 from scheduler.storage.memory.postgres.tables import LeaderRow, SessionRow, TaskRow
 from scheduler.storage.postgres.database import Database
@@ -37,6 +36,7 @@ from scheduler.storage.sessions import NamespaceMismatch, SessionRecord
 from scheduler.storage.store import TaskStore
 from scheduler.storage.submissions import NewTask
 from scheduler.storage.tasks import TaskFilter
+from scheduler.storage.term import TermOver
 from tests.conformance.task_stores import MemoryYard, PostgresYard
 
 STEPS = 250

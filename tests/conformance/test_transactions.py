@@ -9,11 +9,11 @@ from scheduler.domain.submission import build
 from scheduler.domain.task import TaskState
 from scheduler.domain.transitions import Cancelled, Lost, Released, Transition, decide
 from scheduler.storage.claims import Bid, Head
-from scheduler.storage.leader import TermOver
 from scheduler.storage.sessions import SessionRecord
 from scheduler.storage.store import TaskStore
 from scheduler.storage.submissions import NewTask, Submitted
 from scheduler.storage.tasks import TaskFilter
+from scheduler.storage.term import TermOver
 from scheduler.storage.unavailable import StoreUnavailable
 from tests.conformance.task_stores import Yard
 

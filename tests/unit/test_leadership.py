@@ -2,10 +2,11 @@
 
 import pytest
 
-from dispatcher.leadership import Candidate, LeaderRecord, Term, TermOver
+from dispatcher.leadership import Candidate, LeaderRecord, Term
 from dispatcher.leadership.candidate import Standing, standing
 from scheduler.storage.etcd import KeyValue
 from scheduler.storage.etcd.lease import Lease
+from scheduler.storage.term import TermOver
 
 ONE = Candidate(dispatcher_id="one", pid=1, pod="pod-1", address="10.0.0.1:7071")
 

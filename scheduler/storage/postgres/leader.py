@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from scheduler.storage.leader import TermOver
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.queries import load
 from scheduler.storage.postgres.transaction import Transaction
+from scheduler.storage.term import TermOver
 
 
 class LeaderFence:

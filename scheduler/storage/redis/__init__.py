@@ -1,6 +1,5 @@
 """Redis or Valkey: lanes, hints and their epoch. Nothing here is the truth; all of it can be built again."""
 
-from scheduler.storage.epoch import StaleTerm
 from scheduler.storage.hints import (
     CancelRequested,
     Hint,
@@ -31,7 +30,6 @@ __all__ = [
     "Quota",
     "Reconnected",
     "RedisDelivery",
-    "StaleTerm",
     "TasksFinished",
     "connect",
 ]

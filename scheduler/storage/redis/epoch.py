@@ -5,10 +5,10 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from scheduler.storage.epoch import StaleTerm
 from scheduler.storage.redis.batch import Batch
 from scheduler.storage.redis.keys import Keys
 from scheduler.storage.redis.script import Script
+from scheduler.storage.term import TermOver
 
 _BEGIN = Script.load("begin_epoch")
 
@@ -33,7 +33,7 @@ class LaneEpoch:
     async def begin(self, term: int) -> str:
         """Begins a new epoch as the leader of `term` and returns it.
 
-        Raises StaleTerm when a leader of a higher term has begun one.
+        Raises TermOver when a leader of a higher term has begun one.
         """
         epoch = uuid.uuid4().hex
         batch = Batch(self._redis)
@@ -41,7 +41,7 @@ class LaneEpoch:
         batch.add("INFO", "server")
         begun, server = await batch.send()
         if not begun:
-            raise StaleTerm(f"term {term} is over: a later leader has begun an epoch of the lanes")
+            raise TermOver(f"term {term} is over: a later leader has begun an epoch of the lanes")
         return _joined(epoch, server)
 
 

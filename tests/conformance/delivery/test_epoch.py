@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler.storage.epoch import StaleTerm
+from scheduler.storage.term import TermOver
 from scheduler.storage.unavailable import StoreUnavailable
 from tests.conformance.delivery.conftest import Stage
 
@@ -35,7 +35,7 @@ async def test_a_leader_of_the_past_begins_nothing(stage: Stage) -> None:
     epoch = stage.delivery.epoch
     await epoch.begin(7)
     latest = await epoch.begin(12)
-    with pytest.raises(StaleTerm, match="term 7 is over"):
+    with pytest.raises(TermOver, match="term 7 is over"):
         await epoch.begin(7)
     assert await epoch.current() == latest
     assert await epoch.begin(12) != latest

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from scheduler.storage.leader import TermOver
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.leader import LeaderFence
+from scheduler.storage.term import TermOver
 from taskyard import TaskHandle, TaskRequest
 from tests.e2e.conftest import Figure
 from tests.e2e.dev_cluster import DevCluster, Json

@@ -7,8 +7,8 @@ import pytest
 from dispatcher.duties import audit as auditing
 from dispatcher.duties.audit import Audit
 from dispatcher.duties.rebuild import Rebuild
-from scheduler.storage.leader import TermOver
-from scheduler.storage.redis import LaneStore, StaleTerm
+from scheduler.storage.redis import LaneStore
+from scheduler.storage.term import TermOver
 from tests.integration.duties.conftest import Stores, trusted
 
 
@@ -96,7 +96,7 @@ async def test_a_flush_in_the_middle_makes_it_begin_anew(stores: Stores) -> None
 async def test_an_epoch_of_a_later_leader_is_left_alone(stores: Stores) -> None:
     await stores.lead(10)
     await stores.epoch.begin(11)
-    with pytest.raises(StaleTerm):
+    with pytest.raises(TermOver):
         await rebuild(stores).run_once(trusted(10))
 
 

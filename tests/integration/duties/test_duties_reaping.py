@@ -15,11 +15,11 @@ from dispatcher.duties.suspicion import Patience
 from dispatcher.leadership import Term
 from dispatcher.loss import Loss
 from scheduler.storage.etcd import Etcd, EtcdSettings
-from scheduler.storage.leader import TermOver
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.sessions import Sessions
 from scheduler.storage.redis import Hints
 from scheduler.storage.sessions import SessionRecord
+from scheduler.storage.term import TermOver
 from scheduler.storage.unavailable import StoreUnavailable
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from taskyard_server.dev.port import free_port

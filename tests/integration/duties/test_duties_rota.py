@@ -15,10 +15,10 @@ from dispatcher.duties.outbox import OutboxDuty
 from dispatcher.duties.promotion import Promotion
 from dispatcher.duties.rebuild import Rebuild
 from dispatcher.duties.retention import Retention
-from dispatcher.leadership import Candidate, Elector, Term, TermOver
-from scheduler.storage import leader
+from dispatcher.leadership import Candidate, Elector, Term
 from scheduler.storage.postgres.history import History
 from scheduler.storage.postgres.outbox import Outbox
+from scheduler.storage.term import TermOver
 from tests.integration.duties.conftest import Stores, trusted
 
 PAST = "now() - interval '1 s'"
@@ -118,7 +118,7 @@ async def test_a_stale_term_changes_nothing(stores: Stores, number: int) -> None
     await stores.lead(11)
     await add_work(stores)
     before = await everything(stores)
-    with pytest.raises(leader.TermOver):
+    with pytest.raises(TermOver):
         await duties(stores)[number].run_once(stale)
     await stores.publication.close()
     assert await everything(stores) == before

@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from scheduler.storage.leader import TermOver
 from scheduler.storage.memory.postgres.client import Client
 from scheduler.storage.memory.postgres.tables import ONLY, LeaderRow
 from scheduler.storage.memory.postgres.transaction import Transaction
 from scheduler.storage.memory.postgres.work import Work
+from scheduler.storage.term import TermOver
 
 
 class LeaderFence:

@@ -1,7 +1,7 @@
 """The lanes' epoch in memory."""
 
-from scheduler.storage.epoch import StaleTerm
 from scheduler.storage.memory.redis.client import RedisClient
+from scheduler.storage.term import TermOver
 
 
 class MemoryEpoch:
@@ -21,7 +21,7 @@ class MemoryEpoch:
         return await self._client.call(read)
 
     async def begin(self, term: int) -> str:
-        """Begins a new epoch; raises StaleTerm."""
+        """Begins a new epoch; raises TermOver."""
         server = self._client.server
 
         def begin() -> str | None:
@@ -31,5 +31,5 @@ class MemoryEpoch:
 
         epoch = await self._client.call(begin)
         if epoch is None:
-            raise StaleTerm(f"term {term} is over: a later leader has begun an epoch of the lanes")
+            raise TermOver(f"term {term} is over: a later leader has begun an epoch of the lanes")
         return epoch
