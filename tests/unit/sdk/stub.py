@@ -236,6 +236,11 @@ class StubScheduler(
         queue.oldest_age.FromMilliseconds(500)
         return queue_service_pb2.ListQueuesResponse(queues=[queue])
 
+    async def GetBacklog(  # noqa: N802
+        self, request: queue_service_pb2.GetBacklogRequest, context: Context
+    ) -> queue_service_pb2.Backlog:
+        raise NotImplementedError
+
     async def ListWorkers(  # noqa: N802
         self, request: cluster_service_pb2.ListWorkersRequest, context: Context
     ) -> cluster_service_pb2.ListWorkersResponse:
