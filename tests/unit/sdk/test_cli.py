@@ -181,7 +181,20 @@ async def test_flags_win_over_what_a_workers_code_says(tmp_path: Path) -> None:
         "@worker.task('x')\n"
         "def x(payload): ...\n"
     )
-    options = "--dispatchers a:1,b:2 --name w --label io=ssd --label zone=eu --slots 3 --grace 90".split()
+    options = [
+        "--dispatchers",
+        "a:1,b:2",
+        "--name",
+        "w",
+        "--label",
+        "io=ssd",
+        "--label",
+        "zone=eu",
+        "--slots",
+        "3",
+        "--grace",
+        "90",
+    ]
     assert await run_process("worker", "run", "jobs:worker", *options, cwd=tmp_path) == (
         0,
         "('a:1', 'b:2') w {'io': 'ssd', 'gpu': 'no', 'zone': 'eu'} 3 90.0\n",
