@@ -206,6 +206,7 @@ class _Run:
 
     async def _facts(self, loaded_until: float, healed_at: float, drained_at: float | None) -> Facts:
         experiment = self._experiment
+        total = sum(experiment.shares.values())
         return Facts(
             seed=experiment.seed,
             minutes=experiment.preset.seconds / 60,
@@ -219,7 +220,7 @@ class _Run:
             machine=machine(),
             versions=await self._versions(),
             parts=dict(Counter(str(part.role) for part in self._cluster.parts())),
-            workloads=dict(experiment.shares),
+            workloads={name: weight / total for name, weight in experiment.shares.items()},
         )
 
     async def _versions(self) -> dict[str, str]:

@@ -114,7 +114,7 @@ def count_rows(result: Result) -> list[Row]:
         Row("unknown", number(counts.unknown), "may have been done: the connection broke, or the time was up"),
         Row("unknown, done", number(counts.unknown_done), "of those, found in the database"),
         *(Row(f"ended {state}", number(tasks), "tasks") for state, tasks in sorted(counts.ended.items())),
-        Row("purged", number(counts.purged), "ended, and deleted on request"),
+        Row("purged", number(counts.purged), "ended, and deleted once their retention was over, or on request"),
         Row("lost", number(counts.lost), "acknowledged and never ended", not counts.lost),
         Row(
             "accepted twice", number(counts.accepted_twice), "more than one accepted outcome", not counts.accepted_twice

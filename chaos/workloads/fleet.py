@@ -24,7 +24,7 @@ class Group(NamedTuple):
 
 
 FLEET = (
-    Group("general", 2, 100, {"zone": "a", "memory_gb": "8"}),
+    Group("general", 2, 200, {"zone": "a", "memory_gb": "8"}),
     Group("large", 1, 20, {"zone": "b", "memory_gb": "64", "gpu": "1"}),
     Group("spot", 1, 20, {"zone": "c", "memory_gb": "16", "spot": "1"}),
     # Its tasks kill it, so nothing else may be there to die along.

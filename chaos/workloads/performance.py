@@ -13,6 +13,7 @@ from taskyard.worker import Context, NonRetryable
 
 TYPES = (
     "chaos.plain",
+    "chaos.slow",
     "chaos.priority",
     "chaos.placed",
     "chaos.large",

@@ -1,4 +1,4 @@
-"""Tasks that succeed: plain ones, large ones, ones of all priorities, and ones for certain workers."""
+"""Tasks that succeed: plain ones, slow ones, large ones, ones of all priorities, and ones for certain workers."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -24,6 +24,20 @@ class Plain(Stream):
     def requests(self, stage: Stage, count: int) -> Sequence[TaskRequest]:
         """Small tasks that end at once."""
         return [TaskRequest("chaos.plain", {"token": token(stage.draw)}) for _ in range(count)]
+
+
+class Slow(Stream):
+    """Tasks of seconds, so that many run whenever something dies."""
+
+    name = "slow"
+    expected: ClassVar = {"chaos.slow": SUCCEEDED}
+
+    def requests(self, stage: Stage, count: int) -> Sequence[TaskRequest]:
+        """Tasks of one to six seconds."""
+        return [
+            TaskRequest("chaos.slow", {"token": token(stage.draw), "seconds": stage.draw.uniform(1.0, 6.0)})
+            for _ in range(count)
+        ]
 
 
 class Priorities(Stream):

@@ -7,16 +7,18 @@ from chaos.workloads.delayed import Delayed
 from chaos.workloads.failing import Poison, Retries
 from chaos.workloads.keyed import Keyed
 from chaos.workloads.mix import Mix
-from chaos.workloads.plain import Large, Placed, Plain, Priorities
+from chaos.workloads.plain import Large, Placed, Plain, Priorities, Slow
 from chaos.workloads.redriven import Redriven
 from chaos.workloads.workload import Workload
 
 WORKLOADS: Mapping[str, Callable[[], Workload]] = {
-    load.name: load for load in (Plain, Retries, Poison, Keyed, Placed, Priorities, Delayed, Cancelled, Redriven, Large)
+    load.name: load
+    for load in (Plain, Slow, Retries, Poison, Keyed, Placed, Priorities, Delayed, Cancelled, Redriven, Large)
 }
 
 MIX: Mapping[str, float] = {
     "plain": 60,
+    "slow": 6,
     "keyed": 10,
     "retries": 6,
     "placed": 6,
