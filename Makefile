@@ -74,6 +74,11 @@ $(TOOLS)/helm-docs: tools/deploy/go.mod tools/deploy/go.sum
 	@$(NEEDS_GO)
 	cd tools/deploy && go build -trimpath -ldflags='-s -w' -o ../../$@ github.com/norwoodj/helm-docs/cmd/helm-docs
 
+# promtool, and a Prometheus to scrape what tests start. Without it the checks that need it are skipped.
+$(TOOLS)/prometheus:
+	@mkdir -p $@
+	@cd $@ && { apt-get download --quiet=2 prometheus && dpkg -x prometheus_*.deb . && rm prometheus_*.deb || echo "no Prometheus: rules are not tested"; }
+
 # Without it wall clocks can't jump; all else works.
 $(TOOLS)/faketime:
 	@mkdir -p $@
@@ -112,12 +117,16 @@ verify: $(READY) ## Check style, types, import directions, the wire contract and
 	$(MAKE) --no-print-directory verify-generated
 
 .PHONY: verify-deploy
-verify-deploy: $(READY) $(TOOLS)/helm $(TOOLS)/helm-docs ## Check images and chart, as far as they can be without a cluster
+verify-deploy: $(READY) $(TOOLS)/helm $(TOOLS)/helm-docs $(TOOLS)/prometheus ## Check images and chart, as far as they can be without a cluster
 	$(BIN)/pytest tests/deploy $(ARGS)
 
 .PHONY: chart-readme
 chart-readme: $(TOOLS)/helm-docs ## Write the chart's README from its values
 	$(TOOLS)/helm-docs --chart-search-root helm/taskyard --sort-values-order file
+
+.PHONY: dashboards
+dashboards: $(READY) ## Write the chart's Grafana dashboards from deploy/dashboards
+	$(BIN)/python -m deploy.dashboards
 
 .PHONY: verify-generated
 verify-generated: $(READY) ## Check that the generated code is what proto/ gives
