@@ -26,22 +26,23 @@ class LaneBoard:
 
     def __init__(self, roster: Roster) -> None:
         self._roster = roster
-        self._known: set[str] = set()
-        self._ready: set[str] = set()
+        # In the order in which they became so, which is the same wherever the same happens.
+        self._known: dict[str, None] = {}
+        self._ready: dict[str, None] = {}
         self._serving: dict[str, tuple[Session, ...]] = {}
         self._roster_version = -1
 
     def learn(self, names: Iterable[str]) -> None:
         """These lanes may hold tasks now."""
-        names = set(names)
-        self._known |= names
-        self._ready |= names
+        learned = dict.fromkeys(names)
+        self._known |= learned
+        self._ready |= learned
 
     def replace(self, names: Collection[str]) -> None:
         """These are all lanes there are; any of them may hold tasks."""
         # What was hinted since the list was read stays ready, although the list does not have it.
-        self._ready |= set(names)
-        self._known = set(self._ready)
+        self._ready |= dict.fromkeys(sorted(names))
+        self._known = dict(self._ready)
         self._serving = {name: served for name, served in self._serving.items() if name in self._known}
 
     def wake_all(self) -> None:
@@ -50,7 +51,8 @@ class LaneBoard:
 
     def take(self, names: Iterable[str]) -> None:
         """A read of these lanes begins; a hint from now on makes them ready again."""
-        self._ready.difference_update(names)
+        for name in names:
+            self._ready.pop(name, None)
 
     def served(self) -> list[str]:
         """Known lanes that some session here serves."""

@@ -14,6 +14,7 @@ def dump_retry(policy: RetryPolicy) -> str:
     return orjson.dumps({k: v for k, v in asdict(policy).items() if v is not None}).decode()
 
 
+@lru_cache(maxsize=4096)
 def load_retry(text: str | None) -> RetryPolicy | None:
     """The policy of such a document."""
     return RetryPolicy(**orjson.loads(text)) if text else None

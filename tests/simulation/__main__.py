@@ -1,6 +1,5 @@
 """`python -m tests.simulation --seeds 1..2000`: run schedules; `--trace 17` tells what happened in one."""
 
-import gc
 import logging
 import os
 import sys
@@ -11,7 +10,7 @@ from contextlib import nullcontext
 
 from tests.simulation.hunt import hunt
 from tests.simulation.mutants import MUTANTS, Mutant
-from tests.simulation.schedule import Outcome, run
+from tests.simulation.schedule import Outcome, outcomes, run
 from tests.simulation.trace import lines
 
 _STORIES = 5
@@ -21,9 +20,6 @@ _STORIES = 5
 def main(arguments: Namespace) -> int:
     """Do what was asked for; not 0 if anything was violated, or a mutant got away."""
     logging.disable(logging.WARNING)
-    # Garbage is collected between schedules, and what is there now is none.
-    gc.disable()
-    gc.freeze()
     if arguments.mutants:
         return _hunt_all(list(MUTANTS.values()), arguments.patience)
     if arguments.hunt:
@@ -36,15 +32,13 @@ def main(arguments: Namespace) -> int:
 
 def _run_all(seeds: Sequence[int], *, digests: bool) -> int:
     wall, cpu, bad = time.perf_counter(), time.process_time(), []
-    for count, seed in enumerate(seeds, 1):
-        outcome = run(seed)
+    for count, outcome in enumerate(outcomes(seeds), 1):
         if digests:
-            print(seed, outcome.digest)
+            print(outcome.seed, outcome.digest)
         if outcome.violations:
-            bad.append(seed)
+            bad.append(outcome.seed)
             _tell(outcome)
         if count % 50 == 0:
-            gc.collect()
             _progress(count, len(bad), time.process_time() - cpu, end="")
     _progress(len(seeds), len(bad), time.process_time() - cpu, end=f", {time.perf_counter() - wall:.1f} s\n")
     if bad:
@@ -77,7 +71,6 @@ def _hunt_all(mutants: Sequence[Mutant], patience: int) -> int:
         free += caught is None
         by = f"{caught.invariant:18} seed {caught.seed:4}" if caught else f"NOT CAUGHT in {patience} schedules"
         print(f"{mutant.name:30} {by}  {mutant.breaks}", flush=True)
-        gc.collect()
     print(f"{len(mutants) - free} of {len(mutants)} mutants caught; the seed is the number of schedules, from 1 on")
     return 1 if free else 0
 

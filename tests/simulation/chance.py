@@ -5,7 +5,6 @@ import random
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from unittest.mock import patch
 
 import uuid_utils
 
@@ -44,5 +43,9 @@ def seeded(seed: int, loop: VirtualLoop) -> Iterator[None]:
         milliseconds = int((EPOCH + loop.time()) * 1000)
         return uuid.UUID(int=(milliseconds << 80) | (7 << 76) | (bits(12) << 64) | (2 << 62) | bits(62))
 
-    with patch.object(uuid, "uuid4", uuid4), patch.object(uuid_utils, "uuid7", uuid7):
+    before = uuid.uuid4, uuid_utils.uuid7
+    uuid.uuid4, uuid_utils.uuid7 = uuid4, uuid7  # type: ignore[assignment]
+    try:
         yield
+    finally:
+        uuid.uuid4, uuid_utils.uuid7 = before

@@ -69,7 +69,7 @@ class Gateway:
         self._underway.add(serving)
         serving.add_done_callback(self._underway.discard)
         process.at_death.append(lambda: self._underway.discard(serving))
-        self._loop.call_later(_DEADLINE, _settle, answer, Unanswered(), None)
+        self._loop.after(_DEADLINE, _settle, answer, Unanswered(), None)
         return await answer
 
     async def _serve(
@@ -81,7 +81,7 @@ class Gateway:
             self._send(answer, error, None)
 
     def _send(self, answer: "asyncio.Future[Any]", error: Exception | None, result: Any) -> None:
-        self._loop.call_later(self._delay(), _settle, answer, error, result, context=self._loop.world.context)
+        self._loop.after(self._delay(), _settle, answer, error, result)
 
 
 def _settle(answer: "asyncio.Future[Any]", error: Exception | None, result: Any) -> None:
@@ -101,6 +101,7 @@ class Clients:
         self._gateway = gateway
         self._history = history
         self._loop = asyncio.get_running_loop()
+        self._quiet = asyncio.Event()
         self._known: dict[int, asyncio.Future[str]] = {job.number: self._loop.create_future() for job in plan.jobs}
 
     async def run(self) -> None:
@@ -121,6 +122,11 @@ class Clients:
             for known in self._known.values():
                 if known.done() and not known.cancelled():
                     group.create_task(self._read(known.result()))
+
+    def look(self) -> None:
+        """Nothing will happen any more unless they make it: whoever meant to look at a task later does so now."""
+        self._quiet.set()
+        self._quiet.clear()
 
     async def _later(self, at: float, work: Callable[..., Awaitable[object]], *args: object) -> None:
         await asyncio.sleep(max(0.0, at - self._loop.time()))
@@ -147,13 +153,21 @@ class Clients:
     async def _follow(self, job: Job) -> None:
         task_id, pause = await self._known[job.number], _PAUSE
         for _ in range(_READS):
-            await asyncio.sleep(pause)
+            await self._sleep(pause)
             pause *= 2.5
             task = await self._read(task_id)
             if task is None or not task.state.terminal:
                 continue
             if task.state is TaskState.FAILED and job.redriven:
                 await self._call("redrive", task_id, lambda api: api.tasks.redrive(task_id))
+            return
+
+    async def _sleep(self, seconds: float) -> None:
+        """Until then, or until there is nothing to wait for."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._quiet.wait()
+        except TimeoutError:
             return
 
     async def _submit(self, job: Job, spec: TaskSpec) -> Phase:

@@ -207,4 +207,4 @@ class Cluster:
 
     def _bury(self, part: Part) -> None:
         delay = 0.1 + self.random.random() * 0.9
-        self.loop.call_later(delay, self._boot, part, context=self.loop.world.context)
+        self.loop.after(delay, self._boot, part)

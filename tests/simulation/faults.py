@@ -45,7 +45,7 @@ class Places:
                 await process.loop.create_future()
             case "stop-at":
                 process.stop()
-                process.loop.call_later(fault.seconds, process.go_on, context=process.loop.world.context)
+                process.loop.after(fault.seconds, process.go_on)
                 await asyncio.sleep(0)
             case "fail-at":
                 raise StoreUnavailable("failpoint", place)

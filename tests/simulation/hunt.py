@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from tests.simulation.mutants import Mutant
-from tests.simulation.schedule import run
+from tests.simulation.schedule import outcomes
 
 
 class Catch(NamedTuple):
@@ -17,9 +17,7 @@ class Catch(NamedTuple):
 def hunt(mutant: Mutant, patience: int, first: int = 1) -> Catch | None:
     """Run schedules from a first seed on until one shows a violation; None after `patience` of them."""
     with mutant.alive():
-        for count in range(1, patience + 1):
-            seed = first + count - 1
-            violations = run(seed).violations
-            if violations:
-                return Catch(violations[0].invariant, seed, count)
+        for count, outcome in enumerate(outcomes(range(first, first + patience)), 1):
+            if outcome.violations:
+                return Catch(outcome.violations[0].invariant, outcome.seed, count)
     return None

@@ -1,7 +1,6 @@
 """How a simulated process reaches a store: each request may be slow, fail before or after it took effect, or hang."""
 
 import asyncio
-import contextvars
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -53,10 +52,10 @@ class Site:
 
     def delay(self) -> float:
         """How long a packet takes."""
-        draw, weather = self.random.random, self.weather
-        if draw() < weather.slow:
-            return draw() * min(1.0, self.patience / 4)
-        return weather.least + (weather.most - weather.least) * draw()
+        share, weather = self.random.random(), self.weather
+        if share < weather.slow:
+            return share / weather.slow * min(1.0, self.patience / 4)
+        return weather.least + (weather.most - weather.least) * share
 
     def thaw(self) -> None:
         """Go on with what has come meanwhile."""
@@ -67,7 +66,7 @@ class Site:
         """Let through what was held up, as far as nothing else holds it up."""
         lifts, self.lifts = self.lifts, []
         for lift in lifts:
-            self.loop.call_later(self.delay(), lift, context=self.loop.world.context)
+            self.loop.after(self.delay(), lift)
 
 
 class SiteLink:
@@ -83,9 +82,9 @@ class SiteLink:
 
         It travels on its own: it may take effect after the process has died, was stopped, or has given up.
         """
-        loop = self._site.loop
-        answer: asyncio.Future[Answer] = loop.create_future()
-        loop.call_later(self._site.delay(), self._arrive, operation, answer, context=loop.world.context)
+        site = self._site
+        answer: asyncio.Future[Answer] = asyncio.Future(loop=site.loop.itself)
+        site.loop.after(site.delay(), self._arrive, operation, answer)
         return await answer
 
     def _arrive(self, operation: Callable[[], Answer], answer: "asyncio.Future[Answer]") -> None:
@@ -102,7 +101,7 @@ class SiteLink:
         if fate < weather.hanging:
             site.hanging += 1
             late = site.patience * (0.5 + site.random.random())
-            site.loop.call_later(late, self._carry_out_late, operation, answer, context=_world(site))
+            site.loop.after(late, self._carry_out_late, operation, answer)
             self._lose(answer)
             return
         self._carry_out(operation, answer, lost=fate - weather.hanging < weather.unanswered)
@@ -123,12 +122,12 @@ class SiteLink:
             self._answer(answer, error, result)
 
     def _answer(self, answer: "asyncio.Future[Answer]", error: Exception | None, result: Any) -> None:
-        self._site.loop.call_later(self._site.delay(), _settle, answer, error, result, context=_world(self._site))
+        self._site.loop.after(self._site.delay(), _settle, answer, error, result)
 
     def _lose(self, answer: "asyncio.Future[Answer]") -> None:
         """Nobody answers: after a while the caller gives up."""
         error = self._away("no answer in time")
-        self._site.loop.call_later(self._site.patience, _settle, answer, error, None, context=_world(self._site))
+        self._site.loop.after(self._site.patience, _settle, answer, error, None)
 
 
 def _settle(answer: "asyncio.Future[Any]", error: Exception | None, result: Any) -> None:
@@ -138,7 +137,3 @@ def _settle(answer: "asyncio.Future[Any]", error: Exception | None, result: Any)
         answer.set_exception(error)
     else:
         answer.set_result(result)
-
-
-def _world(site: Site) -> contextvars.Context:
-    return site.loop.world.context

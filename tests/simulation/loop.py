@@ -6,11 +6,9 @@ import heapq
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextlib import ExitStack
 from random import Random
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
-from unittest.mock import patch
 
 Result = TypeVar("Result")
 
@@ -18,6 +16,7 @@ _ASKED = (
     (asyncio, "get_running_loop"),
     (asyncio.events, "get_running_loop"),
     (asyncio.events, "_get_running_loop"),
+    (asyncio.events, "_get_event_loop"),
 )
 """Who is asked which loop runs."""
 
@@ -60,6 +59,10 @@ class Handle:
     def when(self) -> float:
         """Its time."""
         return self.time
+
+
+_Timer = tuple[float, int, Handle | None, Callable[..., object], tuple[Any, ...]]
+"""When, which of that time, and what; without a handle it is an event of the world that nobody takes back."""
 
 
 class Process:
@@ -136,17 +139,17 @@ class VirtualLoop:
 
     def __init__(self, random: Random, limit: int) -> None:
         # What asyncio needs of a loop, and no more: nothing here waits for sockets, threads or signals.
-        self._itself = cast("asyncio.AbstractEventLoop", self)
+        self.itself = cast("asyncio.AbstractEventLoop", self)
         self._random = random.random
         self._limit = limit
         self._now = 0.0
-        self._timers: list[tuple[float, int, Handle]] = []
+        self._timers: list[_Timer] = []
         self._count = 0
         self._processes: list[Process] = []
         self._runnable: list[Process] = []
         self._tasks: list[_Task] = []
         self._closed = False
-        self._patches = ExitStack()
+        self._replaced: list[tuple[object, str, object]] = []
         self.turns = 0
         self.digest = 0
         """Equal for equal runs: who had a turn when, and how much there was to do."""
@@ -155,10 +158,12 @@ class VirtualLoop:
         self.world = Process(self, "world")
 
     def __enter__(self) -> Self:
-        asyncio._set_running_loop(self._itself)
+        asyncio._set_running_loop(self.itself)
         # The real ones ask the kernel for the process's id each time, which a tenth of all time went into.
         for owner, name in _ASKED:
-            self._patches.enter_context(patch.object(owner, name, lambda: self))
+            self._replace(owner, name, lambda **_: self)
+        # Nobody asks for all tasks.
+        self._replace(vars(asyncio.tasks)["_all_tasks"], "add", id)
         return self
 
     def __exit__(
@@ -167,8 +172,13 @@ class VirtualLoop:
         try:
             self._let_go()
         finally:
-            self._patches.close()
+            for owner, name, original in self._replaced:
+                setattr(owner, name, original)
             asyncio._set_running_loop(None)
+
+    def _replace(self, owner: object, name: str, by: object) -> None:
+        self._replaced.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, by)
 
     # What the simulation asks for
 
@@ -186,12 +196,30 @@ class VirtualLoop:
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run everything until the world's `work` is done, and return what it returns."""
         main = self.world.start(work)
-        while not main.done():
-            if not self._runnable:
-                self._jump()
-                continue
-            self._turn()
+        # Events of the world are run in its context without entering it for each.
+        self.world.context.run(self._run_until, main)
         return main.result()
+
+    def after(self, delay: float, callback: Callable[..., object], *args: Any) -> None:
+        """Have something happen in the world, whatever becomes of who asks for it; a clock's tick later or more."""
+        self._count += 1
+        when = self._now + (delay if delay > _TICK else _TICK)
+        heapq.heappush(self._timers, (when, self._count, None, callback, args))
+
+    def at(self, when: float, callback: Callable[..., object], *args: Any) -> None:
+        """The same at a virtual time."""
+        self._count += 1
+        heapq.heappush(self._timers, (when, self._count, None, callback, args))
+
+    def _run_until(self, main: asyncio.Task[Any]) -> None:
+        runnable, turn, jump, limit = self._runnable, self._turn, self._jump, self._limit
+        while not main.done():
+            if runnable:
+                turn()
+            else:
+                jump()
+            if self.turns > limit:
+                raise Livelock(f"more than {self._limit} turns until {self._now:.3f} s")
 
     def _turn(self) -> None:
         """All that one process has to do right now."""
@@ -201,14 +229,15 @@ class VirtualLoop:
         queue = process.ready
         turns = len(queue)
         self.turns += turns
-        if self.turns > self._limit:
-            raise Livelock(f"more than {self._limit} turns until {self._now:.3f} s, the last of {process.name}")
         self.digest = hash((self.digest, self._now, process.number, turns))
         while turns and queue and not process.stopped:
             turns -= 1
             handle = queue.popleft()
             if not handle._cancelled:
-                self._run(handle, process)
+                try:
+                    handle.context.run(handle.callback, *handle.args)
+                except Exception as error:
+                    self._failed(process, error)
         if not queue or not process.running:
             process.listed = False
             # The order of the others changes, but always in the same way.
@@ -217,39 +246,37 @@ class VirtualLoop:
 
     def _jump(self) -> None:
         """Go to the time of the next timer; those of the same time become ready together, the world's come first."""
-        timers, world = self._timers, self.world
-        while timers and timers[0][2]._cancelled:
-            heapq.heappop(timers)
-        if not timers:
-            raise Stuck(f"nothing can happen any more after {self._now:.3f} s")
-        now = self._now = max(self._now, timers[0][0])
-        while timers and timers[0][0] <= now:
-            handle = heapq.heappop(timers)[2]
-            if handle._cancelled:
+        timers, now = self._timers, -1.0
+        while timers and (now < 0.0 or timers[0][0] <= now):
+            when, _, handle, callback, args = heapq.heappop(timers)
+            if handle is not None and handle._cancelled:
                 continue
-            process = handle.context.get(_PROCESS, world)
-            if process is world:
-                self.turns += 1
-                self._run(handle, world)
-            elif process.alive:
-                process.ready.append(handle)
-                self.list_ready(process)
-        if self.turns > self._limit:
-            raise Livelock(f"more than {self._limit} turns until {now:.3f} s, the last of the world")
+            if now < 0.0:
+                now = self._now = max(self._now, when)
+            if handle is None:
+                self._happen(callback, args)
+            else:
+                self._due(handle)
+        if now < 0.0:
+            raise Stuck(f"nothing can happen any more after {self._now:.3f} s")
 
-    def _run(self, handle: Handle, process: Process) -> None:
-        try:
-            handle.context.run(handle.callback, *handle.args)
-        except Exception as error:
-            self.call_exception_handler({"message": f"callback of {process.name} failed", "exception": error})
-
-    def _ready(self, handle: Handle) -> None:
+    def _due(self, handle: Handle) -> None:
         process = handle.context.get(_PROCESS, self.world)
-        if process.alive:
+        if process is self.world:
+            self._happen(handle.context.run, (handle.callback, *handle.args))
+        elif process.alive:
             process.ready.append(handle)
-            if not process.listed and not process.stopped:
-                process.listed = True
-                self._runnable.append(process)
+            self.list_ready(process)
+
+    def _happen(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self.turns += 1
+        try:
+            callback(*args)
+        except Exception as error:
+            self._failed(self.world, error)
+
+    def _failed(self, process: Process, error: Exception) -> None:
+        self.call_exception_handler({"message": f"callback of {process.name} failed", "exception": error})
 
     def _let_go(self) -> None:
         """Close what still waits, so that it doesn't fall to the garbage collector at any time later."""
@@ -263,6 +290,7 @@ class VirtualLoop:
             self._tasks.clear()
             self._timers.clear()
             for process in self._processes:
+                process.alive = False
                 process.ready.clear()
                 process.at_death.clear()
         finally:
@@ -281,8 +309,12 @@ class VirtualLoop:
         if context is None:
             context = contextvars.copy_context()
         handle = Handle(callback, args, context, self._now)
-        if not self._closed:
-            self._ready(handle)
+        process = context.get(_PROCESS, self.world)
+        if process.alive:
+            process.ready.append(handle)
+            if not process.listed and not process.stopped:
+                process.listed = True
+                self._runnable.append(process)
         return handle
 
     call_soon_threadsafe = call_soon
@@ -299,12 +331,12 @@ class VirtualLoop:
         """At a virtual time."""
         handle = Handle(callback, args, context or contextvars.copy_context(), when)
         self._count += 1
-        heapq.heappush(self._timers, (when, self._count, handle))
+        heapq.heappush(self._timers, (when, self._count, handle, callback, args))
         return handle
 
     def create_future(self) -> asyncio.Future[Any]:
         """A future of this loop."""
-        return asyncio.Future(loop=self._itself)
+        return asyncio.Future(loop=self.itself)
 
     def create_task(
         self,
@@ -315,7 +347,7 @@ class VirtualLoop:
     ) -> asyncio.Task[Result]:
         """A task of the calling process, or of the one that the context names."""
         _Task.number = len(self._tasks)
-        task = _Task(coro, loop=self._itself, name=name or "", context=context)
+        task = _Task(coro, loop=self.itself, name=name or "", context=context)
         task.number = len(self._tasks)
         self._tasks.append(task)
         return task
@@ -329,9 +361,8 @@ class VirtualLoop:
         """As call_exception_handler."""
         self.call_exception_handler(context)
 
-    def get_debug(self) -> bool:
-        """Never: debugging is what the trace is for."""
-        return False
+    # Each future asks; never: debugging is what the trace is for.
+    get_debug = staticmethod(bool)
 
     def is_running(self) -> bool:
         """Whether tasks can be made."""

@@ -49,7 +49,7 @@ class Line:
         self._underway.append(message)
         # Nothing overtakes.
         self._earliest = max(self._earliest, loop.time() + self._network.delay())
-        loop.call_at(self._earliest, self._deliver, context=loop.world.context)
+        loop.at(self._earliest, self._deliver)
 
     def drop(self) -> None:
         """Lose what is under way."""

@@ -6,6 +6,7 @@ import orjson
 
 from chaos.history.events import Placement, SessionChange, TermRaised, Transition, digest
 from chaos.history.record import History
+from scheduler.storage.codec import load_retry
 from scheduler.storage.memory.postgres.server import Change
 from scheduler.storage.memory.postgres.tables import LeaderRow, SessionRow, TaskRow
 from tests.simulation.chance import EPOCH
@@ -59,7 +60,7 @@ class Recorder:
                 else None,
                 key=row.idempotency_key if inserted else None,
                 request=_digest(row.payload) if inserted else None,
-                max_attempts=orjson.loads(row.retry).get("max_attempts") if inserted and row.retry else None,
+                max_attempts=policy.max_attempts if inserted and (policy := load_retry(row.retry)) else None,
             )
         )
 

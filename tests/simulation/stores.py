@@ -55,7 +55,7 @@ class StoreRoom:
     def _hang_up(self, application: str) -> None:
         """The kernel of a process that died closes its connections; Postgres notices soon."""
         soon = self.random.random()
-        self.loop.call_later(soon, self.postgres.hang_up, application, context=self.loop.world.context)
+        self.loop.after(soon, self.postgres.hang_up, application)
 
     def delivery(self, process: Process) -> MemoryDelivery:
         """Redis, as a process reaches it."""

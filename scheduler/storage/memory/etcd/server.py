@@ -1,7 +1,7 @@
 """The cluster that all clients share: keys, leases and who watches."""
 
+import asyncio
 import contextvars
-from asyncio import TimerHandle, get_running_loop
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -46,7 +46,7 @@ class EtcdServer:
         self._leases: dict[int, _Lease] = {}
         self._next_lease = _FIRST_LEASE
         self._watches: list[_Watch] = []
-        self._timer: TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         # Timers are the server's own, whichever client made the lease.
         self._context = contextvars.copy_context()
         self._up = True
@@ -199,7 +199,7 @@ class EtcdServer:
         if self._leases and self._up:
             first = min(lease.expires_at for lease in self._leases.values())
             delay = max(0.0, first - self.clock())
-            self._timer = get_running_loop().call_later(delay, self._expire, context=self._context)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._expire, context=self._context)
 
     def _expire(self) -> None:
         self._timer = None
