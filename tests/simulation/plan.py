@@ -161,7 +161,7 @@ def _job(random: Random, number: int, span: float) -> Job:
         deeds=_deeds(random),
         key=key,
         delay=draw() * 2 if draw() < 0.2 else None,
-        expires_in=0.2 + draw() * 3 if draw() < 0.1 else None,
+        expires_in=0.05 + draw() * 2 if draw() < 0.2 else None,
         timeout=0.5 + draw() if draw() < 0.15 else None,
         max_attempts=random.choice((1, 2, 4)) if draw() < 0.4 else None,
         again_at=tuple(at + draw() * span for _ in range(random.choice((0, 1, 2)))) if key else (),

@@ -13,8 +13,13 @@ from tests.simulation.mutants import MUTANTS
 SCHEDULES = int(os.environ.get("TASKYARD_SIMULATION_SCHEDULES", "2000"))
 """Fresh ones of one test run."""
 _CHUNKS = 10
+_HERE = Path(__file__).parent
 _PATIENCE = 1000
-"""Schedules within which each mutant must be caught."""
+"""Schedules within which each mutant must be caught, from the seed on that mutants/seeds.txt has for it.
+
+That is where it last showed, so the search is short, and remains possible when a change of the server or of the plan
+gives seeds another meaning. It counts only if the same schedule is clean without the mutant.
+"""
 
 
 def simulate(*arguments: str, hash_seed: str = "0") -> str:
@@ -33,19 +38,18 @@ def test_fresh_schedules_violate_nothing(chunk: int) -> None:
 
 
 def test_what_once_failed_violates_nothing_any_more() -> None:
-    known = (Path(__file__).parent / "seeds.txt").read_text().splitlines()
-    seeds = [line.split()[0] for line in known if line and not line.startswith("#")]
+    seeds = [words[0] for words in _words("seeds.txt")]
     assert seeds
     simulate("--seeds", ",".join(seeds))
 
 
 def test_a_seed_gives_the_same_schedule_in_every_process() -> None:
-    first = simulate("--seeds", "1..15", "--digests", hash_seed="1")
-    second = simulate("--seeds", "1..15", "--digests", hash_seed="2")
+    first = simulate("--seeds", "1..60", "--digests", hash_seed="1")
+    second = simulate("--seeds", "1..60", "--digests", hash_seed="2")
     assert _digests(first) == _digests(second)
     # Whatever ran before leaves no trace.
-    assert _digests(simulate("--seeds", "15", "--digests"))["15"] == _digests(first)["15"]
-    assert len(set(_digests(first).values())) == 15
+    assert _digests(simulate("--seeds", "60", "--digests"))["60"] == _digests(first)["60"]
+    assert len(set(_digests(first).values())) == 60
 
 
 def _digests(said: str) -> dict[str, str]:
@@ -55,4 +59,10 @@ def _digests(said: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_is_caught(name: str) -> None:
-    simulate("--hunt", name, "--patience", str(_PATIENCE))
+    first = dict(_words("mutants/seeds.txt"))[name]
+    simulate("--hunt", name, "--first", first, "--patience", str(_PATIENCE))
+
+
+def _words(name: str) -> list[list[str]]:
+    lines = (_HERE / name).read_text().splitlines()
+    return [line.split() for line in lines if line and not line.startswith("#")]
