@@ -36,7 +36,7 @@ def _run_all(seeds: Sequence[int], *, digests: bool) -> int:
         if outcome.violations:
             bad.append(outcome.seed)
             _tell(outcome)
-        if count % 50 == 0:
+        if count % 50 == 0 and not digests:
             _progress(count, len(bad), time.process_time() - cpu, end="")
     _progress(len(seeds), len(bad), time.process_time() - cpu, end=f", {time.perf_counter() - wall:.1f} s\n")
     if bad:
