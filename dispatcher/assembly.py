@@ -242,8 +242,5 @@ class Assembly:
         self.woken.set()
 
     def _superseded(self, session_id: str) -> None:
-        """Another dispatcher has adopted it: a stream that is left here is half-open."""
-        session = self.roster.get(session_id)
-        if session is not None:
-            session.connected = False
-            self.roster.remove(session)
+        # The registry is there before the departure, which needs it.
+        self.departure.adopted_elsewhere(session_id)

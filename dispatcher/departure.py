@@ -34,6 +34,13 @@ class Departure:
             # stream, it is told to leave: else it would wait there for ever, for tasks that nobody sends.
             former.supersede()
 
+    def adopted_elsewhere(self, session_id: str) -> None:
+        """Another dispatcher has the session now. As with `replaced`, the worker may nevertheless be here."""
+        session = self._roster.get(session_id)
+        if session is not None:
+            session.supersede()
+            self._roster.remove(session)
+
     def stream_ended(self, session: Session) -> None:
         """No more frames come from this stream."""
         session.connected = False

@@ -31,3 +31,18 @@ async def test_whoever_is_on_a_stream_that_was_replaced_is_told_to_say_hello_aga
     assert not second.connected
     assert [frame.go_away for frame in await second.frames()] == [True]
     assert first.connected
+
+
+async def test_whoever_is_on_a_stream_of_a_session_that_was_adopted_elsewhere_is_told_as_well() -> None:
+    # The same with two dispatchers: the one that answers last has the session, and learns nothing of the worker.
+    roster = Roster()
+    unused = cast("Any", None)
+    departure = Departure(roster, unused, unused, unused, grace=3.0)
+    here = session(2)
+    departure.replaced(roster.put(here))
+    departure.adopted_elsewhere("s")
+    departure.adopted_elsewhere("never seen")
+
+    assert not here.connected
+    assert [frame.go_away for frame in await here.frames()] == [True]
+    assert roster.get("s") is None
