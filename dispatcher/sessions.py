@@ -132,7 +132,8 @@ class Session:
         try:
             yield ended
         finally:
-            self._recordings.remove(ended)
+            # Not `remove`: it would take another one that has the same in it, such as nothing.
+            self._recordings = [other for other in self._recordings if other is not ended]
 
     def supersede(self) -> None:
         """Its generation is over: it gets no more tasks here, and a worker that is still there must say hello again."""
