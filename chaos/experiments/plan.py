@@ -122,4 +122,6 @@ def drawn_duration(draw: random.Random, seconds: tuple[float, float], longest: f
     if most <= least:
         return least
     low = max(least, 0.1)
-    return max(least, math.exp(draw.uniform(math.log(low), math.log(max(low, most)))))
+    drawn = math.exp(draw.uniform(math.log(low), math.log(max(low, most))))
+    # Less than a tenth of a second may be left.
+    return min(most, max(least, drawn))

@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chaos.backends.cluster import Capability
@@ -38,6 +38,7 @@ def test_a_full_plan_has_500_faults_and_each_kind_five_times(seed: int) -> None:
 
 
 @given(seed=SEEDS, preset=st.sampled_from(sorted(PRESETS)))
+@example(seed=1, preset="smoke")
 @settings(max_examples=20, deadline=None)
 def test_steps_are_in_order_and_over_before_the_load_is(seed: int, preset: str) -> None:
     chosen = PRESETS[preset]
