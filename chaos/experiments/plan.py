@@ -121,7 +121,6 @@ def drawn_duration(draw: random.Random, seconds: tuple[float, float], longest: f
     least, most = seconds[0], max(seconds[0], min(seconds[1], longest))
     if most <= least:
         return least
-    low = max(least, 0.1)
-    drawn = math.exp(draw.uniform(math.log(low), math.log(max(low, most))))
-    # Less than a tenth of a second may be left.
-    return min(most, max(least, drawn))
+    # The logarithm of nothing is endless; and less than a tenth of a second may be left.
+    low = min(max(least, 0.1), most)
+    return max(least, math.exp(draw.uniform(math.log(low), math.log(most))))
