@@ -15,6 +15,7 @@ from dispatcher.completion import Completion
 from dispatcher.departure import Departure
 from dispatcher.dispatching import Dispatching
 from dispatcher.duties import Keeping, Patience, Rota, rota
+from dispatcher.endings import Endings
 from dispatcher.lanes import LaneBoard
 from dispatcher.leadership import Candidate, ElectionTiming, Elector
 from dispatcher.loss import Loss
@@ -92,14 +93,14 @@ class Assembly:
         return Presence(self.registry)
 
     @cached_property
+    def endings(self) -> Endings:
+        """Tells what ended."""
+        return Endings(self.publication, self.announcements, self.telemetry)
+
+    @cached_property
     def loss(self) -> Loss:
         """Gives sessions up."""
-        return Loss(
-            transactions=self.stores.tasks,
-            publication=self.publication,
-            announcements=self.announcements,
-            telemetry=self.telemetry,
-        )
+        return Loss(self.stores.tasks, self.endings)
 
     @cached_property
     def departure(self) -> Departure:
@@ -111,8 +112,7 @@ class Assembly:
         """Outcomes."""
         return Completion(
             changes=self.stores.tasks.changes,
-            publication=self.publication,
-            announcements=self.announcements,
+            endings=self.endings,
             queues=self.queues,
             telemetry=self.telemetry,
             clock=self.clock,

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from dispatcher import frames
-from dispatcher.announcements import Announcements
+from dispatcher.endings import Endings
 from dispatcher.queues import QueueDefaults
-from dispatcher.requeue import lane_entries
 from dispatcher.sessions import Running, Session
 from scheduler import failpoints
 from scheduler.batcher import Batcher
@@ -16,7 +15,6 @@ from scheduler.clock import Clock
 from scheduler.domain.task import Outcome, TaskError, TaskState
 from scheduler.domain.transitions import Event, Failed, Released, Snapshot, Succeeded, decide
 from scheduler.domain.violations import Violation
-from scheduler.publication import Publication
 from scheduler.storage.changes import Changes, Standing
 from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.telemetry import Ended, Telemetry
@@ -52,16 +50,14 @@ class Completion:
         self,
         *,
         changes: Changes,
-        publication: Publication,
-        announcements: Announcements,
+        endings: Endings,
         queues: QueueDefaults,
         telemetry: Telemetry,
         clock: Clock,
         slots_freed: Callable[[], None],
     ) -> None:
         self._changes = changes
-        self._publication = publication
-        self._announcements = announcements
+        self._endings = endings
         self._queues = queues
         self._telemetry = telemetry
         self._clock = clock
@@ -143,15 +139,8 @@ class Completion:
         began = self._clock.monotonic()
         applied = await self._changes.apply([ending.transition for ending in endings])
         await failpoints.reach("outcome-committed")
-        moved = [
-            ending if transition is ending.transition else ending._replace(transition=transition)
-            for ending, transition in zip(endings, applied.moved, strict=True)
-            if transition is not None
-        ]
-        self._publication.publish_soon(applied.outbox_id, lane_entries(moved))
-        self._announcements.finished([ended.transition.id for ended in moved if ended.transition.target.terminal])
         took = self._clock.monotonic() - began
-        self._telemetry.ended(moved, took)
+        self._endings.committed(endings, applied, took)
         self._telemetry.committed("complete", len(endings), took)
         return [transition is not None for transition in applied.moved]
 

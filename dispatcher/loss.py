@@ -5,16 +5,14 @@ import random
 from collections.abc import Callable
 from functools import partial
 
-from dispatcher.announcements import Announcements
-from dispatcher.requeue import lane_entries
+from dispatcher.endings import Endings
 from scheduler.domain.task import TaskState
 from scheduler.domain.transitions import Lost, Snapshot, decide
-from scheduler.publication import Publication
 from scheduler.storage.retrying import retried
 from scheduler.storage.sessions import Held
 from scheduler.storage.transaction import Transaction, Transactions
 from scheduler.storage.unavailable import StoreUnavailable
-from scheduler.telemetry import Ended, Runner, Telemetry
+from scheduler.telemetry import Ended, Runner
 
 _log = logging.getLogger(__name__)
 
@@ -22,18 +20,9 @@ _log = logging.getLogger(__name__)
 class Loss:
     """Ends sessions in the task store and requeues their RUNNING tasks in the same transaction."""
 
-    def __init__(
-        self,
-        *,
-        transactions: Transactions,
-        publication: Publication,
-        announcements: Announcements,
-        telemetry: Telemetry,
-    ) -> None:
+    def __init__(self, transactions: Transactions, endings: Endings) -> None:
         self._transactions = transactions
-        self._publication = publication
-        self._announcements = announcements
-        self._telemetry = telemetry
+        self._endings = endings
 
     async def possible(self) -> bool:
         """Whether the task store answers."""
@@ -62,27 +51,15 @@ class Loss:
         if not await transaction.end_session(session, generation, reason):
             return None
         held = await transaction.held(session)
-        transitions = [decide(_snapshot(task), Lost(), random.random) for task in held]
-        applied = await transaction.apply(transitions)
-        runner = Runner(session, "", "")
-        ends = [
-            Ended(transition, row.task.lane, runner, None, row.task.traceparent)
-            for transition, row in zip(applied.moved, held, strict=True)
-            if transition is not None
-        ]
+        endings = [_ending(row, Runner(session, "", "")) for row in held]
+        applied = await transaction.apply([ending.transition for ending in endings])
         _log.info("session given up", extra={"session": session, "reason": reason, "tasks": len(held)})
-        return [partial(self.announce, applied.outbox_id, ends)]
-
-    def announce(self, outbox_id: int | None, ends: list[Ended]) -> None:
-        """Publish what a committed loss has queued again."""
-        self._publication.publish_soon(outbox_id, lane_entries(ends))
-        self._announcements.finished([e.transition.id for e in ends if e.transition.target.terminal])
-        self._telemetry.ended(ends)
+        return [partial(self._endings.committed, endings, applied)]
 
 
-def _snapshot(held: Held) -> Snapshot:
+def _ending(held: Held, runner: Runner) -> Ended:
     task = held.task
-    return Snapshot(
+    snapshot = Snapshot(
         task.task_id,
         TaskState.RUNNING,
         task.attempt,
@@ -91,3 +68,4 @@ def _snapshot(held: Held) -> Snapshot:
         held.cancel_requested,
         session=task.session,
     )
+    return Ended(decide(snapshot, Lost(), random.random), task.lane, runner, None, task.traceparent)

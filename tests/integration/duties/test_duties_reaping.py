@@ -12,6 +12,7 @@ from dispatcher.announcements import Announcements
 from dispatcher.duties.reaping import Reaping
 from dispatcher.duties.registrations import Registrations
 from dispatcher.duties.suspicion import Patience
+from dispatcher.endings import Endings
 from dispatcher.leadership import Term
 from dispatcher.loss import Loss
 from scheduler.storage.etcd import Etcd, EtcdSettings
@@ -87,12 +88,7 @@ class Reaper:
 @asynccontextmanager
 async def reaper_of(stores: Stores, etcd: Etcd) -> AsyncIterator[Reaper]:
     announcements = Announcements(Hints(stores.redis, stores.keys))
-    loss = Loss(
-        transactions=stores.store,
-        publication=stores.publication,
-        announcements=announcements,
-        telemetry=stores.telemetry,
-    )
+    loss = Loss(stores.store, Endings(stores.publication, announcements, stores.telemetry))
     reaper = Reaper(stores, etcd, await stores.lead(), loss)
     yield reaper
     await reaper.registrations.close()
