@@ -1,15 +1,15 @@
-"""Writes server.txt, worker.txt and build.txt, what images and wheels need: parts of `requirements/lock.txt`."""
+"""Writes what images and wheels need: parts of `requirements/lock.txt`."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+ROOT = Path(__file__).parents[2]
 SOURCES = {
-    "server.txt": ["pyproject.toml"],
-    "worker.txt": ["sdk/python/pyproject.toml"],
-    "build.txt": ["--group", "pyproject.toml:build"],
+    "deploy/images/server.txt": ["pyproject.toml"],
+    "deploy/images/worker.txt": ["sdk/python/pyproject.toml"],
+    "deploy/images/build.txt": ["--group", "pyproject.toml:build"],
+    "deploy/compose/worker/requirements.txt": ["deploy/compose/worker/requirements.in"],
 }
 # The Python of the runtime image, not that of the build: what needs a backport in one does not in the other.
 TARGET = ["--python-version", "3.11.2", "--python-platform", "linux"]
@@ -19,8 +19,7 @@ OPTIONS = ["--quiet", "--generate-hashes", "--no-header", "--no-annotate", "--no
 def main() -> None:
     """Resolves each list again, held to the versions of the lock."""
     uv = Path(sys.executable).with_name("uv")
-    for name, source in SOURCES.items():
-        target = str((HERE / name).relative_to(ROOT))
+    for target, source in SOURCES.items():
         held = ["--constraints", "requirements/lock.txt", "--output-file", target]
         subprocess.run([uv, "pip", "compile", *OPTIONS, *held, *source], check=True, cwd=ROOT)
 
