@@ -23,7 +23,7 @@ setup: $(READY) ## Create .venv with the locked dependencies
 lock: ## Resolve the dependencies again into requirements/lock.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--no-emit-index-url --no-emit-package taskyard --no-emit-package taskyard-server \
-		--extra dev --group test --group chaos --group lint --group build pyproject.toml -o $(LOCK)
+		--extra dev --group test --group chaos --group lint --group build --group deploy --group debug pyproject.toml -o $(LOCK)
 	$(BIN)/python deploy/images/lock.py
 
 # Two copies of the generated code: the server's, and the Python SDK's own.

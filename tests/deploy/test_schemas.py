@@ -4,13 +4,12 @@ import functools
 import json
 from pathlib import Path
 
+import jsonschema
+import kubernetes_validate
 import pytest
 import yaml
 
 from tests.deploy.chart import Manifest, Release
-
-jsonschema = pytest.importorskip("jsonschema", reason="it comes with kubernetes-validate")
-kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="it brings the schemas of Kubernetes")
 
 VERSIONS = ("1.30", "1.34", "1.37")
 CUSTOM = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parent / "schemas").glob("*.json")}
