@@ -69,7 +69,7 @@ livenessProbe:
   grpc: {port: {{ .grpc }}, service: liveness}
   periodSeconds: 10
   timeoutSeconds: 5
-  failureThreshold: 3
+  failureThreshold: {{ .root.Values.liveness.failureThreshold }}
 readinessProbe:
   httpGet: {path: /readyz, port: http}
   periodSeconds: 5

@@ -78,7 +78,7 @@ spec:
             httpGet: {path: /livez, port: http}
             periodSeconds: 10
             timeoutSeconds: 5
-            failureThreshold: 3
+            failureThreshold: {{ $root.Values.liveness.failureThreshold }}
           readinessProbe:
             httpGet: {path: /readyz, port: http}
             periodSeconds: 5
