@@ -312,13 +312,16 @@ def test_promtool_accepts_the_configuration_and_finds_the_charts_rules(tmp_path:
 def test_grafana_shows_the_charts_dashboards_and_asks_services_that_are_there() -> None:
     service = services()["grafana"]
     folder = CHART / "files" / "dashboards"
-    provisioning = service.file("/etc/grafana/provisioning")
-    (provider,) = yaml.safe_load((provisioning / "dashboards" / "taskyard.yaml").read_text())["providers"]
+    provisioned = {
+        kind: yaml.safe_load(service.file(f"/etc/grafana/provisioning/{kind}/taskyard.yaml").read_text())
+        for kind in ("dashboards", "datasources")
+    }
+    (provider,) = provisioned["dashboards"]["providers"]
     assert service.file(provider["options"]["path"]) == folder
     home = service.file(service.environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
     assert home.parent == folder
     assert home.exists()
-    sources = yaml.safe_load((provisioning / "datasources" / "taskyard.yaml").read_text())["datasources"]
+    sources = provisioned["datasources"]["datasources"]
     for source in sources:
         url = urlsplit(source["url"])
         (asked,) = found_by(service, url.hostname)
