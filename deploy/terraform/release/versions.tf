@@ -1,0 +1,14 @@
+terraform {
+  required_version = ">= 1.11, < 2.0"
+
+  required_providers {
+    helm = {
+      source  = "hashicorp/helm"
+      version = "3.3.0"
+    }
+    kubernetes = {
+      source  = "hashicorp/kubernetes"
+      version = "3.4.0"
+    }
+  }
+}
