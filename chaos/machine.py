@@ -1,6 +1,7 @@
 """What this machine is, and which revision is under test."""
 
 import platform
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -20,7 +21,9 @@ def machine() -> Machine:
 
 
 def commit() -> str:
-    """The checkout's revision, with a plus if files differ from it; "unknown" outside of one."""
+    """The checkout's revision, with a plus if files differ from it; "unknown" outside of one, and where there is no git."""
     words = ("git", "describe", "--always", "--dirty=+", "--tags")
+    if shutil.which(words[0]) is None:
+        return "unknown"
     found = subprocess.run(words, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     return found.stdout.strip() or "unknown"
