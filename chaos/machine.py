@@ -21,7 +21,7 @@ def machine() -> Machine:
 
 
 def commit() -> str:
-    """The checkout's revision, with a plus if files differ from it; "unknown" outside of one, and where there is no git."""
+    """The checkout's revision, with a plus if files differ from it; "unknown" outside of one or without git."""
     words = ("git", "describe", "--always", "--dirty=+", "--tags")
     if shutil.which(words[0]) is None:
         return "unknown"
