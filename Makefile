@@ -128,6 +128,10 @@ chart-readme: $(TOOLS)/helm-docs ## Write the chart's README from its values
 dashboards: $(READY) ## Write the chart's Grafana dashboards from deploy/dashboards
 	$(BIN)/python -m deploy.dashboards
 
+.PHONY: terraform-readme
+terraform-readme: $(READY) ## Write the tables of the Terraform modules' READMEs
+	$(BIN)/python -m deploy.terraform
+
 .PHONY: verify-generated
 verify-generated: $(READY) ## Check that the generated code is what proto/ gives
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
