@@ -42,3 +42,53 @@ ENV TASKYARD_WORKER_HTTP_ADDRESS=0.0.0.0:8082
 EXPOSE 8082
 ENTRYPOINT ["/usr/bin/python3.11", "-m", "taskyard.cli"]
 CMD ["worker", "run", "taskyard.demo:worker"]
+
+# What the profiles of skaffold.yaml run, none of it for production. With a debugger, that IDEs reach on port 5678:
+FROM assembly AS debugger-files
+RUN ["python", "deploy/images/assemble.py", "debugger", "/opt/debugger"]
+
+FROM server AS server-debug
+COPY --from=debugger-files /opt/debugger /opt/debugger
+ENV PYTHONPATH=/opt/taskyard/packages:/opt/debugger/packages
+EXPOSE 5678
+ENTRYPOINT ["/usr/bin/python3.11", "-Xfrozen_modules=off", "-m", "debugpy", "--listen", "0.0.0.0:5678", "-m", "taskyard_server"]
+CMD ["--help"]
+
+FROM worker AS worker-debug
+COPY --from=debugger-files /opt/debugger /opt/debugger
+ENV PYTHONPATH=/opt/taskyard/packages:/opt/debugger/packages
+EXPOSE 5678
+ENTRYPOINT ["/usr/bin/python3.11", "-Xfrozen_modules=off", "-m", "debugpy", "--listen", "0.0.0.0:5678", "-m", "taskyard.cli"]
+CMD ["worker", "run", "taskyard.demo:worker"]
+
+# From sources that are put into running pods, which takes tar.
+FROM ${BUILD} AS live
+ENV PYTHONPATH=/tmp/live:/opt/taskyard/packages PYTHONUNBUFFERED=1
+USER 65532:65532
+WORKDIR /app
+COPY --from=assembly /src/deploy/images/live.py /opt/live.py
+
+FROM live AS server-live
+COPY --from=server-files /opt/taskyard /opt/taskyard
+ENTRYPOINT ["python", "/opt/live.py", "scheduler,dispatcher,taskyard_server", "taskyard_server"]
+CMD ["--help"]
+
+FROM live AS worker-live
+COPY --from=worker-files /opt/taskyard /opt/taskyard
+ENV TASKYARD_WORKER_HTTP_ADDRESS=0.0.0.0:8082
+ENTRYPOINT ["python", "/opt/live.py", "taskyard", "taskyard.cli"]
+CMD ["worker", "run", "taskyard.demo:worker"]
+
+# Experiments and their workers, with a shell to fetch reports by.
+FROM assembly AS chaos-files
+COPY sdk/python sdk/python
+COPY chaos chaos
+RUN ["python", "deploy/images/assemble.py", "chaos", "/opt/taskyard"]
+
+FROM ${BUILD} AS chaos
+ENV PYTHONPATH=/opt/taskyard/packages PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MPLCONFIGDIR=/tmp
+USER 65532:65532
+WORKDIR /app
+COPY --from=chaos-files /opt/taskyard /opt/taskyard
+ENTRYPOINT ["python", "-m"]
+CMD ["chaos", "--help"]

@@ -1,8 +1,8 @@
-"""Puts together the files of an image: `assemble.py server|worker DIRECTORY`.
+"""Puts together the files of an image: `assemble.py server|worker|chaos|debugger DIRECTORY`.
 
-Builds the distribution's wheel, installs the locked dependencies (wheels only, hashes checked) and the wheel into
-DIRECTORY/packages, compiles everything, and adds the health check. Needs nothing but Python 3.11 with pip; the
-Dockerfile runs it, and so does a test.
+Installs the locked dependencies (wheels only, hashes checked) into DIRECTORY/packages, with them the wheel of the
+distribution, if the image has one, which is built first; compiles everything, and adds the health check. Needs nothing
+but Python 3.11 with pip; the Dockerfile runs it, and so does a test.
 """
 
 import compileall
@@ -16,17 +16,21 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-PROJECTS = {"server": ROOT, "worker": ROOT / "sdk" / "python"}
+PROJECTS = {"server": ROOT, "worker": ROOT / "sdk" / "python", "chaos": ROOT / "sdk" / "python"}
+FOLDERS = {"chaos": [ROOT / "chaos"]}
 
 
 def main() -> None:
     """Assembles the image named on the command line."""
     image, directory = sys.argv[1], Path(sys.argv[2])
     packages = directory / "packages"
-    with tempfile.TemporaryDirectory() as scratch:
-        wheel = build_wheel(PROJECTS[image], Path(scratch))
-        install_locked(f"{image}.txt", packages)
-        install("--no-deps", "--no-index", wheel, "--target", packages, "--upgrade")
+    install_locked(f"{image}.txt", packages)
+    if image in PROJECTS:
+        with tempfile.TemporaryDirectory() as scratch:
+            wheel = build_wheel(PROJECTS[image], Path(scratch))
+            install("--no-deps", "--no-index", wheel, "--target", packages, "--upgrade")
+    for folder in FOLDERS.get(image, []):
+        shutil.copytree(folder, packages / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
     # Commands would name the Python of the build; the images start modules instead.
     shutil.rmtree(packages / "bin", ignore_errors=True)
     shutil.copy(HERE / "healthcheck.py", directory)

@@ -9,6 +9,8 @@ SOURCES = {
     "deploy/images/server.txt": ["pyproject.toml"],
     "deploy/images/worker.txt": ["sdk/python/pyproject.toml"],
     "deploy/images/build.txt": ["--group", "pyproject.toml:build"],
+    "deploy/images/chaos.txt": ["--group", "pyproject.toml:chaos", "sdk/python/pyproject.toml"],
+    "deploy/images/debugger.txt": ["--group", "pyproject.toml:debug"],
     "deploy/compose/worker/requirements.txt": ["deploy/compose/worker/requirements.in"],
 }
 # The Python of the runtime image, not that of the build: what needs a backport in one does not in the other.

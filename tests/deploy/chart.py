@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "taskyard"
 TOOLS = ROOT / ".tools"
 RELEASE, NAMESPACE = "taskyard", "jobs"
-VALUES = sorted(CHART.glob("ci/*-values.yaml"))
+VALUES = sorted([*CHART.glob("ci/*-values.yaml"), *(ROOT / "deploy" / "skaffold").glob("*-values.yaml")])
 
 Manifest = dict[str, Any]
 
