@@ -135,6 +135,9 @@ async def _play(planned: Plan, loop: VirtualLoop, history: History, random: Rand
     if driven.done():
         driven.result()
         await clients.final_reads()
+    # A message that was still under way may put an entry of an ended task into a lane again: that has to go too.
+    while loop.time() < healed + DRAINED and not _at_rest(stores, cluster):
+        await asyncio.sleep(_LOOK)
     history.sizes += _left_over(stores, cluster)
     audited = any(fault.kind == "delete-lane" for fault in planned.faults)
     return Facts(recovery=AUDITED if audited else RECOVERY, healed_at=healed + 1.0)
