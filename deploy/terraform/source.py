@@ -16,9 +16,9 @@ MODULES = ("aws", "gcp", "release")
 
 Body = dict[str, Any]
 
-_LITERAL = re.compile(r'"(?:[^"\\$]|\\.|\$(?!\{))*"')
 _FOR = re.compile(r"\bfor ([\w-]+)(?:, ([\w-]+))? in\b")
-_CHAIN = re.compile(r"(?<![\w.\"-])[a-z_][\w-]*(?:\.[\w-]+|\[[^][]*\])+")
+_BRACKETS = re.compile(r"\[([^][]*)\]")
+_CHAIN = re.compile(r"(?<![\w.-])[a-z_][\w-]*(?:\.[\w-]+)+")
 
 
 @dataclass(frozen=True)
@@ -85,30 +85,45 @@ class Module:
         for section, parts in self.parts.items():
             for part in parts:
                 for text, iterators in expressions(part, frozenset()):
-                    bare = _LITERAL.sub('""', text)
+                    bare = code(text)
                     inner = iterators | {name for pair in _FOR.findall(bare) for name in pair if name}
                     for chain in nested_chains(bare):
                         if chain[0] not in inner:
                             yield f"{self} {section}: {text}", chain
 
 
+def code(text: str) -> str:
+    """An expression without the words of its strings; what they interpolate stays."""
+    kept, inside = [], [""]
+    for match in re.finditer(r"\\.|\$\{|.", text, re.DOTALL):
+        token = match[0]
+        quoted = inside[-1] == '"'
+        if token == '"':
+            inside.pop() if quoted else inside.append('"')
+        elif token == "${" or (token == "{" and not quoted):
+            inside.append("{")
+        elif token == "}" and not quoted:
+            inside.pop()
+        if not quoted or token in ('"', "${"):
+            kept.append(token)
+    return "".join(kept)
+
+
 def nested_chains(text: str) -> Iterator[list[str]]:
-    """The references in an expression without literals, those inside brackets too."""
-    while text:
-        found = _CHAIN.findall(text)
-        for chain in found:
-            yield [part for part in re.sub(r"\[[^][]*\]", "", chain).split(".") if part]
-        # From the inside out, what stands in brackets has been seen.
-        smaller = re.sub(r"\[[^][]*\]", lambda match: "" if not _CHAIN.search(match[0]) else "", text)
-        if smaller == text:
-            return
-        text = smaller
+    """The references in an expression without strings, those inside brackets first; brackets are not in them."""
+    while inner := _BRACKETS.search(text):
+        yield from (chain.split(".") for chain in _CHAIN.findall(inner[1]))
+        text = text[: inner.start()] + text[inner.end() :]
+    yield from (chain.split(".") for chain in _CHAIN.findall(text))
 
 
 def expressions(value: Any, iterators: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
     """All expressions below, with the names that dynamic blocks around them give."""
     if isinstance(value, dict):
         for key, below in value.items():
+            if key == "ignore_changes":
+                # Arguments of its own, which Terraform looks up itself.
+                continue
             if key == "dynamic":
                 for dynamic in below:
                     names = {unquoted(name) for name in dynamic if not name.startswith("__")}

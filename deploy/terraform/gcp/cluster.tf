@@ -60,6 +60,13 @@ resource "google_container_cluster" "main" {
     }
   }
 
+  # Nobody comes in with a certificate that cannot be taken back.
+  master_auth {
+    client_certificate_config {
+      issue_client_certificate = false
+    }
+  }
+
   # Service accounts of Kubernetes may be given roles; pods do not get the node's.
   workload_identity_config {
     workload_pool = "${var.project}.svc.id.goog"
