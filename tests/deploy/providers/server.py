@@ -1,16 +1,15 @@
-"""A provider that has a schema and nothing else, so that the real Terraform can check modules without its registry.
+"""Providers that have a schema and nothing else, so that the real Terraform can check modules without its registry.
 
-Terraform starts it as a program with the path of the schema. It speaks what is needed of protocol 6: it tells its
-schema, and finds nothing wrong with what fits that. It can't plan or make anything; for that Terraform has mocks.
+They speak what is needed of protocol 6: they tell their schema, and find nothing wrong with what fits that. They can't
+plan or make anything; for that Terraform has mocks.
 """
 
 import json
-import sys
-import tempfile
-from collections.abc import Callable
+import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import grpc
@@ -81,36 +80,29 @@ CONTENT = [
 ]
 
 
-def always(answer: bytes, then: Callable[[], None] = lambda: None) -> "grpc.RpcMethodHandler[bytes, bytes]":
+def always(answer: bytes) -> "grpc.RpcMethodHandler[bytes, bytes]":
     """Answers the same to every call."""
-
-    def respond(_: bytes, __: grpc.ServicerContext) -> bytes:
-        then()
-        return answer
-
-    return grpc.unary_unary_rpc_method_handler(respond)
+    return grpc.unary_unary_rpc_method_handler(lambda _, __: answer)
 
 
-def main(path: Path) -> None:
-    """Serves until Terraform says that it is done."""
-    ended = Event()
-    methods = {method: always(b"") for method in CONTENT}
-    methods["GetProviderSchema"] = always(schemas(json.loads(path.read_text())))
-    server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.max_send_message_length", -1)])
-    server.add_generic_rpc_handlers(
-        (
-            grpc.method_handlers_generic_handler("tfplugin6.Provider", methods),
-            grpc.method_handlers_generic_handler("plugin.GRPCController", {"Shutdown": always(b"", ended.set)}),
-        )
-    )
-    with tempfile.TemporaryDirectory() as directory:
-        address = f"{directory}/socket"
-        server.add_insecure_port(f"unix:{address}")
-        server.start()
-        print(f"1|6|unix|{address}|grpc|", flush=True)
-        ended.wait()
-        server.stop(1).wait()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+@contextmanager
+def serving(providers: list[Schema], folder: Path) -> Iterator[str]:
+    """Runs these providers; yields what Terraform's TF_REATTACH_PROVIDERS must say to find them."""
+    found = {}
+    with ExitStack() as stack:
+        for known in providers:
+            methods = {method: always(b"") for method in CONTENT} | {"GetProviderSchema": always(schemas(known))}
+            address = str(folder / known["source"].replace("/", "-"))
+            server = grpc.server(ThreadPoolExecutor(4))
+            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("tfplugin6.Provider", methods),))
+            server.add_insecure_port(f"unix:{address}")
+            server.start()
+            stack.callback(lambda server: server.stop(0).wait(), server)
+            found[known["source"]] = {
+                "Protocol": "grpc",
+                "ProtocolVersion": 6,
+                "Pid": os.getpid(),
+                "Test": True,
+                "Addr": {"Network": "unix", "String": address},
+            }
+        yield json.dumps(found)
