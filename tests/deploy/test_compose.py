@@ -367,3 +367,14 @@ def test_the_traced_worker_is_built_from_the_worker_image_and_the_lock() -> None
     wanted = set(re.findall(r"sha256:\w+", (folder / "requirements.txt").read_text()))
     assert wanted
     assert wanted <= locked, "run `make lock`"
+
+
+def test_the_readme_speaks_of_what_is_there() -> None:
+    text = (COMPOSE / "README.md").read_text()
+    assert {int(number) for number in re.findall(r"localhost:(\d+)", text)} == set(PORTS.values())
+    named = re.findall(r"docker compose (?:build|logs|ps|run|stop)((?: +[\w-]+)*)", text)
+    words = {word for words in named for word in words.split() if not word.startswith("-")}
+    assert {"worker", "taskyard", "valkey"} <= words <= {*services(), "cluster", "status"}
+    named_by_docker = set(re.findall(r"docker kill taskyard-(\w+)-\d", text))
+    assert named_by_docker == {"dispatcher"}
+    assert f"workers of {services()['worker'].environment['TASKYARD_WORKER_SLOTS']} slots" in text

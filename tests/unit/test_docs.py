@@ -15,7 +15,9 @@ from scheduler.settings import SchedulerSettings
 from taskyard.cli.exit_code import MEANINGS
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("sdk/*/README.md")])
+PAGES = sorted(
+    page for places in ("*.md", "docs/*.md", "sdk/*/README.md", "deploy/*/README.md") for page in ROOT.glob(places)
+)
 
 _SHOWN_FILE = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
 _FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
