@@ -9,18 +9,17 @@ from typing import Annotated
 
 import typer
 
-from chaos import archive
 from chaos.backends.cluster import Capability
 from chaos.backlog import as_recoveries, measure_refills
-from chaos.checks import all_checks, verdict
 from chaos.experiments import PRESETS, Preset, plan
 from chaos.faults import all_faults, possible_faults
+from chaos.judgement import evidence_of, judge
 from chaos.measures.recoveries import QUIET
 from chaos.outcome import shortcomings, with_recoveries
 from chaos.recoveries import GAP, LOAD, repetitions, table
 from chaos.report import write_report
 from chaos.result import Result
-from chaos.run import HISTORY, Experiment, run
+from chaos.run import Experiment, run
 from chaos.staging import SHARES, cluster_for, load_for
 
 LONG_MINUTES = 10.0
@@ -116,14 +115,19 @@ def plan_command(seed: Seed = None, minutes: Minutes = None, preset: PresetName 
 
 
 @app.command("check")
-def check_command(directory: Annotated[Path, typer.Argument(help="What was given to `run` as --out.")]) -> None:
-    """Check a run's history again; ends with 1 if anything was violated."""
-    found = verdict(archive.restore(directory / HISTORY))
-    for violation in found.violations:
-        typer.echo(str(violation))
-    for name in all_checks():
-        typer.echo(f"{found.counts.get(name, 0):6}  {name}")
-    sys.exit(0 if found.good else 1)
+def check_command(
+    directory: Annotated[Path, typer.Argument(help="What was given to `run` as --out.")],
+    out: Annotated[Path | None, typer.Option(help="Where a report of this judgement goes; must not exist.")] = None,
+) -> None:
+    """Judge what a run recorded again; ends with 1 if it does not pass."""
+    result = judge(evidence_of(directory), load_for)
+    for name, violations in result.checks.items():
+        typer.echo(f"{violations:6}  {name}")
+    if out is None:
+        typer.echo("\n".join(shortcomings(result)))
+    else:
+        _report(result, _directory(out, directory.name))
+    sys.exit(0 if result.passed else 1)
 
 
 def _directory(given: Path | None, name: str) -> Path:

@@ -15,26 +15,20 @@ import asyncpg
 
 from chaos import archive
 from chaos.backends.cluster import Cluster, Sizes
-from chaos.checks import all_checks, verdict
 from chaos.execution import Execution, heal_everything
 from chaos.experiments import Preset, Step, plan
 from chaos.faults import all_faults, possible_faults
 from chaos.history import audit, journal
 from chaos.history.record import Facts as HistoryFacts
 from chaos.history.record import History
+from chaos.judgement import HISTORY, Evidence, judge
 from chaos.load import Load, spread_clients
 from chaos.machine import commit, machine
 from chaos.measures.rest import as_sizes, rest_checks
-from chaos.outcome import outcome
 from chaos.progress import CountingJournal, tell, unfinished
-from chaos.result import Facts, FaultRecord, RestCheck, Result
+from chaos.result import Facts, RestCheck, Result
 from chaos.workloads import Workload
 from taskyard import Client
-
-HISTORY = "history"
-"""Directory of a run's events, below where its report is."""
-WORKLOAD = "workload"
-"""Under this name the workload's own expectations are reported."""
 
 WHOLE_SECONDS = 120.0
 WARM_SECONDS = 10.0
@@ -70,30 +64,7 @@ async def run(experiment: Experiment, cluster: Cluster, say: Say) -> Result:
         await cluster.wait_whole(WHOLE_SECONDS)
         seen = await _Run(experiment, cluster, say).run()
     say(f"checking {len(seen.history.transitions):,} transitions")
-    return _judged(experiment, seen)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Seen:
-    """Everything there is to judge once the cluster is gone."""
-
-    history: History
-    facts: Facts
-    faults: Sequence[FaultRecord]
-    rest: Sequence[RestCheck]
-
-
-def _judged(experiment: Experiment, seen: _Seen) -> Result:
-    checks = {**all_checks(), WORKLOAD: experiment.workload().check}
-    return outcome(
-        seen.history,
-        verdict(seen.history, checks),
-        seen.facts,
-        faults=seen.faults,
-        rest=seen.rest,
-        bounds={fault.name: fault.recovery for fault in all_faults().values()},
-        checks=list(checks),
-    )
+    return judge(seen, experiment.workload)
 
 
 class _Run:
@@ -107,7 +78,7 @@ class _Run:
         self._faults = possible_faults(cluster.capabilities)
         self._execution = Execution(cluster, all_faults(), self._journal, say=say)
 
-    async def run(self) -> _Seen:
+    async def run(self) -> Evidence:
         await self._with_database(audit.install)
         self._origin = time.time()
         steps = self._experiment.steps or plan(self._experiment.seed, self._experiment.preset, self._faults)
@@ -183,7 +154,7 @@ class _Run:
 
     async def _collect(
         self, before: Sizes, after: Sizes, loaded_until: float, healed_at: float, drained_at: float | None
-    ) -> _Seen:
+    ) -> Evidence:
         rest = self._rest(before, after)
         history = History(
             facts=HistoryFacts(
@@ -202,7 +173,7 @@ class _Run:
         await self._with_database(lambda connection: audit.load(history, connection, self._origin))
         archive.save(history, self._history, self._origin)
         facts = await self._facts(loaded_until, healed_at, drained_at)
-        return _Seen(history=history, facts=facts, faults=self._execution.records(self._origin), rest=rest)
+        return Evidence(history=history, facts=facts, faults=self._execution.records(self._origin), rest=rest)
 
     async def _facts(self, loaded_until: float, healed_at: float, drained_at: float | None) -> Facts:
         experiment = self._experiment

@@ -18,7 +18,7 @@ import typer
 
 from chaos import misbehaviour
 from chaos.history.events import Ended, Started
-from chaos.history.journal import Journal
+from chaos.history.journal import Journal, steady_clock
 from chaos.workloads.performance import TYPES, Hopeless, digest_of, perform
 from taskyard import Context, Worker
 
@@ -44,13 +44,16 @@ def main(
         list[str] | None, typer.Option("--queue", envvar="CHAOS_WORKER_QUEUES", help="Served queue; may be repeated.")
     ] = None,
     mode: Annotated[Mode, typer.Option(envvar="CHAOS_WORKER_MODE")] = Mode.WORK,
+    epoch: Annotated[
+        float | None, typer.Option(envvar="CHAOS_EPOCH", help="When the monotonic clock stood at zero, if it is known.")
+    ] = None,
 ) -> None:
     """Run one worker until SIGTERM."""
     # Tasks fail because they are told to; that is no news.
     logging.getLogger("taskyard").setLevel(logging.ERROR)
     name = name or f"{socket.gethostname()}-{os.getpid()}"
     labelled = dict(label.split("=", 1) for label in labels or ())
-    with Journal(log) as journal:
+    with Journal(log, clock=steady_clock(epoch)) as journal:
         if mode is Mode.WORK:
             worker = Worker(
                 dispatchers, labels=labelled or None, slots=slots, queues=queues or (), name=name, grace=5.0

@@ -13,6 +13,8 @@ from typing import Any, Protocol, Self
 
 # Names the file to which a chaos worker appends what it started and ended, one JSON object a line.
 WORKER_LOG_VARIABLE = "CHAOS_WORKER_LOG"
+# When the machine's monotonic clock stood at zero, in seconds since the epoch; see chaos.history.journal.steady_clock.
+EPOCH_VARIABLE = "CHAOS_EPOCH"
 
 CURRENT = "current"
 PREVIOUS = "previous"

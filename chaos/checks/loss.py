@@ -8,6 +8,9 @@ from chaos.history.events import EVERY, TERMINAL, Phase, Transition
 from chaos.history.record import History
 
 NAME = "no-loss"
+ENDING_SECONDS = 10.0
+"""How much longer ago than its row changed a task may have ended: retention counts from when that transaction began,
+and a statement that waits for a lock is given up after that time."""
 
 
 def check(history: History) -> Iterator[Violation]:
@@ -43,7 +46,7 @@ def _deleted(
 ) -> Iterator[Violation]:
     if change.old not in TERMINAL:
         yield Violation(NAME, f"task {change.task} was deleted while it was {change.old}", change.task)
-    elif before is not None and change.at - before.at < history.facts.retention:
+    elif before is not None and change.at - before.at + ENDING_SECONDS < history.facts.retention:
         asked = purges.get(change.task, ()) or purges.get(EVERY, ())
         soon = change.at + history.facts.clock_tolerance
         if change.old != "FAILED" or not any(invoked <= soon for invoked in asked):

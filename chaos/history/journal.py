@@ -25,6 +25,15 @@ _KINDS: dict[str, Callable[..., Event]] = {
 }
 
 
+def steady_clock(epoch: float | None = None) -> Callable[[], float]:
+    """Seconds since the epoch by the monotonic clock, so that nothing that is done to the wall clock shows.
+
+    `epoch` is when the monotonic clock stood at zero; without it, what the wall clock says now is believed once.
+    """
+    zero = time.time() - time.monotonic() if epoch is None else epoch
+    return lambda: zero + time.monotonic()
+
+
 class Journal:
     """Appends events to a file. Times in it are seconds since the epoch; `now` tells them."""
 

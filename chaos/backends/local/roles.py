@@ -2,11 +2,12 @@
 
 import os
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.backends.cluster import WORKER_LOG_VARIABLE, Link, Role
+from chaos.backends.cluster import EPOCH_VARIABLE, WORKER_LOG_VARIABLE, Link, Role
 from chaos.backends.local.clock import Clocks
 from chaos.backends.local.layout import ETCD_MEMBERS, POSTGRES, REDIS, Layout
 from chaos.backends.local.member import Member
@@ -58,6 +59,7 @@ class Roles:
             "TASKYARD_DISPATCHERS": ",".join(dispatchers),
             "TASKYARD_WORKER_NAME": name,
             WORKER_LOG_VARIABLE: str(self.worker_logs / f"{name}.jsonl"),
+            EPOCH_VARIABLE: repr(time.time() - time.monotonic()),
             **self.options.workers[index],
         }
         return self._member(name, Role.WORKER, {}, self.options.worker_command, settings)

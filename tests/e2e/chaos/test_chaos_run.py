@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from chaos import archive
-from chaos.checks import verdict
 from chaos.experiments import PRESETS
+from chaos.judgement import REPORT, evidence_of, judge
 from chaos.outcome import shortcomings
 from chaos.report import write_report
 from chaos.result import read_result
-from chaos.run import HISTORY, Experiment, run
+from chaos.run import Experiment, run
 from chaos.staging import SHARES, cluster_for, load_for
 
 
@@ -42,6 +41,7 @@ async def test_nothing_is_lost_or_accepted_twice_whatever_is_broken(tmp_path: Pa
     assert len(injected) >= 20, [fault.error for fault in result.faults if fault.error]
 
     assert write_report(result, out).stat().st_size > 0
-    assert read_result(out / "report.json") == result
-    # The saved history says the same to whoever checks it again.
-    assert verdict(archive.restore(out / HISTORY)).good
+    assert read_result(out / REPORT) == result
+    # What was saved says the same to whoever judges it again.
+    again = judge(evidence_of(out), load_for)
+    assert (again.counts, again.checks) == (result.counts, result.checks)

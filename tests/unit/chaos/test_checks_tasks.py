@@ -65,6 +65,12 @@ def test_retention_may_delete(t: Teller) -> None:
     assert verdict(t.history).good
 
 
+def test_retention_counts_from_the_beginning_of_the_ending(t: Teller) -> None:
+    t.wait(7 * 24 * 3600 - 5)
+    t.change("plain", None)
+    assert verdict(t.history).good
+
+
 def test_only_dead_letters_can_be_purged(t: Teller) -> None:
     t.submit("x")
     t.claim("x", "s")

@@ -1,10 +1,13 @@
 """Logs that outlive their writers."""
 
+import time
 from pathlib import Path
+
+import pytest
 
 from chaos.history import journal
 from chaos.history.events import Ended, Phase, Started, Submit
-from chaos.history.journal import Journal
+from chaos.history.journal import Journal, steady_clock
 from chaos.history.record import History
 
 
@@ -20,6 +23,13 @@ def test_what_is_written_is_read_back_on_the_runs_clock(tmp_path: Path) -> None:
     assert history.started == [Started(5.0, "w", "s", "t", 1)]
     assert history.ended == [Ended(6.0, "w", "s", "t", 1, "SUCCEEDED", "d")]
     assert history.submits == [Submit(1.0, 2.0, "c", "plain", "default", None, "r", "ok", "t")]
+
+
+def test_a_wall_clock_that_jumps_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, believed = steady_clock(1000.0), steady_clock()
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert told() == pytest.approx(1000.0 + time.monotonic(), abs=1.0)
+    assert believed() > 1e9
 
 
 def test_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
