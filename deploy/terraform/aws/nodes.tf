@@ -83,7 +83,16 @@ resource "aws_eks_node_group" "control" {
     max_unavailable = 1
   }
 
-  depends_on = [aws_iam_role_policy_attachment.nodes, aws_eks_addon.vpc_cni, aws_eks_addon.kube_proxy]
+  # Nodes need a way out to start, and pods to clean up after themselves at the end.
+  depends_on = [
+    aws_iam_role_policy_attachment.nodes,
+    aws_eks_addon.vpc_cni,
+    aws_eks_addon.kube_proxy,
+    aws_route.nat,
+    aws_route.internet,
+    aws_route_table_association.nodes,
+    aws_route_table_association.public,
+  ]
 }
 
 resource "aws_eks_node_group" "workers" {
@@ -122,5 +131,13 @@ resource "aws_eks_node_group" "workers" {
     ignore_changes = [scaling_config[0].desired_size]
   }
 
-  depends_on = [aws_iam_role_policy_attachment.nodes, aws_eks_addon.vpc_cni, aws_eks_addon.kube_proxy]
+  depends_on = [
+    aws_iam_role_policy_attachment.nodes,
+    aws_eks_addon.vpc_cni,
+    aws_eks_addon.kube_proxy,
+    aws_route.nat,
+    aws_route.internet,
+    aws_route_table_association.nodes,
+    aws_route_table_association.public,
+  ]
 }

@@ -79,4 +79,7 @@ resource "google_container_node_pool" "main" {
   lifecycle {
     ignore_changes = [initial_node_count]
   }
+
+  # Nodes need a way out to start, and pods to clean up after themselves at the end.
+  depends_on = [google_compute_router_nat.main]
 }

@@ -26,5 +26,5 @@ module "release" {
   etcd_storage       = var.etcd_storage
   worker_nodes       = local.worker_nodes
 
-  depends_on = [google_container_node_pool.main, google_compute_router_nat.main, google_compute_firewall.workers_to_stores]
+  depends_on = [google_container_node_pool.main, google_compute_firewall.workers_to_stores]
 }
