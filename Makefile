@@ -117,7 +117,7 @@ verify: $(READY) ## Check style, types, import directions, the wire contract and
 	$(MAKE) --no-print-directory verify-generated
 
 .PHONY: verify-deploy
-verify-deploy: $(READY) $(TOOLS)/helm $(TOOLS)/helm-docs $(TOOLS)/prometheus ## Check images and chart, as far as they can be without a cluster
+verify-deploy: $(READY) $(TOOLS)/helm $(TOOLS)/helm-docs $(TOOLS)/prometheus $(TOOLS)/etcd ## Check images and chart, as far as they can be without a cluster
 	$(BIN)/pytest tests/deploy $(ARGS)
 
 .PHONY: chart-readme

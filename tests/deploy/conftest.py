@@ -1,10 +1,16 @@
 """Checks of the chart need the tools that `make verify-deploy` builds."""
 
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.deploy.chart import TOOLS, VALUES, Release, release
+from tests.deploy.dockerfile import IMAGES
 
 NEEDED = ("helm", "helm-docs")
 
@@ -27,3 +33,14 @@ def values(request: pytest.FixtureRequest) -> Path:
 def rendering(values: Path) -> Release:
     """What Helm makes of it."""
     return release(values)
+
+
+@pytest.fixture(scope="session")
+def assembled() -> Iterator[Path]:
+    """Both images' files, in a place that everybody can read."""
+    place = Path(f"/var/tmp/taskyard-images-{os.getpid()}")
+    for image in ("server", "worker"):
+        command = [sys.executable, str(IMAGES / "assemble.py"), image, str(place / image)]
+        subprocess.run(command, check=True, umask=0o022)
+    yield place
+    shutil.rmtree(place)

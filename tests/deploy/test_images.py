@@ -3,37 +3,24 @@
 import http.server
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.deploy.chart import ROOT
+from tests.deploy.dockerfile import IMAGES, stages
 
-IMAGES = ROOT / "deploy" / "images"
 NOBODY = 65532
 pytestmark = pytest.mark.timeout(900)  # putting the files together takes a while on a busy machine
 STARTS_WITHIN, STOPS_WITHIN = 60.0, 45.0
 
 Entry = dict[str, str]
-
-
-@pytest.fixture(scope="session")
-def assembled() -> Iterator[Path]:
-    """Both images' files, in a place that everybody can read."""
-    place = Path(f"/var/tmp/taskyard-images-{os.getpid()}")
-    for image in ("server", "worker"):
-        command = [sys.executable, str(IMAGES / "assemble.py"), image, str(place / image)]
-        subprocess.run(command, check=True, umask=0o022)
-    yield place
-    shutil.rmtree(place)
 
 
 @pytest.fixture(scope="session")
@@ -89,17 +76,6 @@ def free_port() -> int:
 
 def addresses(*names: str) -> Entry:
     return {f"TASKYARD_{name}_ADDRESS": f"127.0.0.1:{free_port()}" for name in names}
-
-
-def stages() -> dict[str, list[str]]:
-    """The Dockerfile's instructions by stage."""
-    found: dict[str, list[str]] = {}
-    for line in (ROOT / "Dockerfile").read_text().splitlines():
-        if match := re.match(r"FROM \S+ AS (\S+)", line):
-            found[match[1]] = current = [line]
-        elif found and line and not line.startswith("#"):
-            current.append(line)
-    return found
 
 
 @pytest.mark.parametrize(
