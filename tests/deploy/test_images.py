@@ -140,7 +140,7 @@ def test_nothing_needs_to_be_written(assembled: Path, image: str) -> None:
             assert (source.parent / "__pycache__" / f"{source.stem}.cpython-311.pyc").exists(), source
 
 
-@pytest.mark.parametrize("name", ["server", "worker", "build"])
+@pytest.mark.parametrize("name", ["server", "worker", "build", "chaos", "debugger"])
 def test_images_install_what_the_lock_says(name: str) -> None:
     entry = re.compile(r"^([\w.-]+==\S+)[^\n]*\\\n((?: +--hash=\S+(?: \\)?\n)+)", re.MULTILINE)
     hashes = {
