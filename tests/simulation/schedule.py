@@ -126,17 +126,18 @@ async def _play(planned: Plan, loop: VirtualLoop, history: History, random: Rand
     await asyncio.sleep(planned.trouble_ends)
     faults.heal()
     healed = loop.time()
+    read = False
     while loop.time() < healed + DRAINED:
         if not gateway.busy and _at_rest(stores, cluster):
-            if driven.done():
+            # A message that was still under way may put an entry of an ended task into a lane once more, so look again.
+            if read:
                 break
-            clients.look()
-        await asyncio.sleep(_LOOK)
-    if driven.done():
-        driven.result()
-        await clients.final_reads()
-    # A message that was still under way may put an entry of an ended task into a lane again: that has to go too.
-    while loop.time() < healed + DRAINED and not _at_rest(stores, cluster):
+            if driven.done():
+                driven.result()
+                await clients.final_reads()
+                read = True
+            else:
+                clients.look()
         await asyncio.sleep(_LOOK)
     history.sizes += _left_over(stores, cluster)
     audited = any(fault.kind == "delete-lane" for fault in planned.faults)
