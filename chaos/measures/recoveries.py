@@ -106,7 +106,10 @@ def _recovery(name: str, what: str, bound: float | None, durations: Iterable[Dur
     counted: list[float] = []
     shown: list[float] = []
     for duration in durations:
-        (counted if alone.holds(duration.fault, duration.until) else shown).append(round(duration.seconds, 4))
+        if alone.holds(duration.fault, duration.until):
+            counted.append(round(duration.seconds, 4))
+        elif duration.seconds < NEVER:  # else the other fault took the worker too
+            shown.append(round(duration.seconds, 4))
     of_counted = spread(counted)
     within = None if of_counted is None or bound is None else of_counted.p99 <= bound
     return Recovery(name, what, bound, counted, shown, of_counted, spread(shown), within)

@@ -109,6 +109,15 @@ def test_a_session_that_never_comes_back_is_no_recovery() -> None:
     assert named(history, "dispatcher killed").within is False
 
 
+def test_a_session_whose_worker_was_taken_by_another_fault_tells_nothing() -> None:
+    history = killed_dispatcher(moved=11.5)
+    history.sessions = [*history.sessions[:1], hello(0.0, "s2", "worker-2", "dispatcher-1")]
+    history.sessions.append(hello(10.5, "s2", "worker-2", "dispatcher-2", 2))
+    history.faults.append(Injected(10.1, 10.1, "kill-worker", "worker-1"))
+    recovery = named(history, "dispatcher killed")
+    assert (recovery.alone, recovery.overlapped) == ([], [0.5])
+
+
 def test_a_killed_leader_is_replaced_by_the_next_term() -> None:
     assert named(killed_dispatcher(moved=11.0), "leader killed").alone == [5.0]
 
