@@ -32,6 +32,8 @@ PLACES = {
 """Every place, and what is true there."""
 
 ACTIONS = ("crash", "stop", "sleep", "error")
+_FIRST = 1
+"""The id of a container's first process, which Linux lets nobody inside stop."""
 
 Hook = Callable[[str], Awaitable[None]]
 
@@ -75,6 +77,13 @@ class Rule:
 def parse(text: str) -> list[Rule]:
     """The rules of a text; raises ValueError that names what is wrong and what would be right."""
     return [_rule(part.strip()) for part in text.split(";") if part.strip()]
+
+
+def check(text: str, pid: int) -> None:
+    """Raise ValueError unless `arm` takes this text, and the process of that id can do all that it asks for."""
+    rules = parse(text)
+    if pid == _FIRST and any(rule.action == "stop" for rule in rules):
+        raise ValueError("stop: process 1 of a container cannot stop itself; give the container an init")
 
 
 def _rule(text: str) -> Rule:
@@ -132,6 +141,7 @@ async def _act(rule: Rule) -> None:
     match rule.action:
         case "crash":
             os.kill(os.getpid(), signal.SIGKILL)
+            os._exit(128 + signal.SIGKILL)  # process 1 of a container survives its own signal
         case "stop":
             os.kill(os.getpid(), signal.SIGSTOP)
         case "sleep":

@@ -49,6 +49,7 @@ async def perform(context: Context, payload: Mapping[str, Any]) -> Mapping[str, 
     """
     if context.crashes < payload.get("kills", 0):
         os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(128 + signal.SIGKILL)  # process 1 of a container survives its own signal
     if seconds := payload.get("seconds"):
         await asyncio.sleep(seconds)
     if payload.get("hopeless") or context.attempt < payload.get("hopeless_before", 0):

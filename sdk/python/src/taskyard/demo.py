@@ -66,6 +66,7 @@ async def flaky(context: Context, payload: object) -> int:
 async def crash(_payload: object) -> None:
     """Kill the worker's process."""
     os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(128 + signal.SIGKILL)  # process 1 of a container survives its own signal
 
 
 @worker.task("demo.block")
