@@ -59,6 +59,7 @@ class Waits:
     def __init__(self, stored: StoredTasks, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._stored = stored
         self._clock = clock
+        self._period = _PERIOD_SECONDS
         self._watchers: dict[str, set[Watcher]] = {}
         self._hinted: set[str] = set()
         self._wake = asyncio.Event()
@@ -97,7 +98,7 @@ class Waits:
 
     async def run(self) -> None:
         """Serve the watchers until cancelled."""
-        poll_at = self._clock() + _PERIOD_SECONDS
+        poll_at = self._clock() + self._period
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(poll_at - self._clock()):
@@ -105,7 +106,7 @@ class Waits:
             try:
                 await self._look_at_hinted()
                 if self._clock() >= poll_at:
-                    poll_at = self._clock() + _PERIOD_SECONDS
+                    poll_at = self._clock() + self._period
                     await self._look_at_all()
             except StoreUnavailable as error:
                 # The watchers stay; their callers give up in their own time.

@@ -6,7 +6,8 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 LIVENESS = "liveness"
-"""The name under which the process says that its loop turns, whatever its stores do: what a liveness probe asks."""
+"""The name under which the process says that its loop turns, whatever its stores do: what a liveness probe asks. It
+also tells clients that the process is about to stop."""
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

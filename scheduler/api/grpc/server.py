@@ -23,6 +23,9 @@ from scheduler.wire.gen import (
 
 _RECEIVE_BYTES = 6 * 1024 * 1024
 _HEALTH_SECONDS = 1.0
+_LEAVING_SECONDS = 0.5
+"""How long clients that watch the health get to go elsewhere: a call that arrives while gRPC stops is broken off, and
+nobody can tell its client whether it was carried out."""
 _SERVICES = tuple(
     file.services_by_name[name].full_name
     for file, name in (
@@ -76,6 +79,7 @@ class GrpcServer:
             await asyncio.sleep(_HEALTH_SECONDS)
 
     async def stop(self, grace: float) -> None:
-        """Say NOT_SERVING, take no more calls, and give those under way `grace` seconds."""
+        """Say NOT_SERVING, let clients go, take no more calls, and give those under way `grace` seconds."""
         await self._health.drain()
+        await asyncio.sleep(_LEAVING_SECONDS)
         await self._server.stop(grace)

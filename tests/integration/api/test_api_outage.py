@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.migration import migrate
+from scheduler.telemetry.health import LIVENESS
 from scheduler.wire.gen import cluster_service_pb2, task_pb2, task_service_pb2, task_service_pb2_grpc
 from taskyard_server.dev.port import free_port
 from taskyard_server.dev.postgres import Postgres
@@ -138,6 +139,22 @@ async def test_a_scheduler_that_stops_sends_its_waiters_elsewhere(
             assert (await refused(waiting)).reason == "UNAVAILABLE"
             assert (await refused(watching.read())).reason == "UNAVAILABLE"
             assert (await over_rest).status_code == 503
+            await stopping
+
+
+async def test_a_scheduler_that_stops_says_so_while_it_still_serves(
+    fresh_database: DatabaseMaker, valkey_server: Valkey
+) -> None:
+    async with fresh_database("template1") as url:
+        await asyncio.to_thread(migrate, url)
+        async for api in serve(settings(url, f"{valkey_server.url}/7", NOBODY)):
+            watch = health_pb2_grpc.HealthStub(api.channel).Watch(health_pb2.HealthCheckRequest(service=LIVENESS))
+            answers = aiter(watch)
+            assert (await anext(answers)).status == health_pb2.HealthCheckResponse.SERVING
+            stopping = asyncio.create_task(api.scheduler.close())
+            assert (await anext(answers)).status == health_pb2.HealthCheckResponse.NOT_SERVING
+            assert (await api.submit("ns")).id
+            watch.cancel()
             await stopping
 
 

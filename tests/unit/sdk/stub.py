@@ -12,6 +12,8 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
 from grpc_status import rpc_status
 
 from taskyard._gen import (
@@ -278,13 +280,22 @@ def _refused(reason: str, *, message: str, field: str = "", task_id: str = "") -
     return task_service_pb2.SubmitResult(error=error)
 
 
+async def _well() -> health_pb2_grpc.HealthServicer:
+    servicer = HealthServicer()
+    await servicer.set("liveness", health_pb2.HealthCheckResponse.SERVING)
+    return servicer
+
+
 @asynccontextmanager
-async def serving(stub: StubScheduler, address: str = "127.0.0.1:0") -> AsyncIterator[str]:
-    """Serve the stub; yields its address."""
+async def serving(
+    stub: StubScheduler, address: str = "127.0.0.1:0", health: health_pb2_grpc.HealthServicer | None = None
+) -> AsyncIterator[str]:
+    """Serve the stub; yields its address. It is well unless `health` says otherwise."""
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", 5 * 1024 * 1024), ("grpc.so_reuseport", 0)])
     task_service_pb2_grpc.add_TaskServiceServicer_to_server(stub, server)
     queue_service_pb2_grpc.add_QueueServiceServicer_to_server(stub, server)
     cluster_service_pb2_grpc.add_ClusterServiceServicer_to_server(stub, server)
+    health_pb2_grpc.add_HealthServicer_to_server(health or await _well(), server)
     port = server.add_insecure_port(address)
     await server.start()
     try:

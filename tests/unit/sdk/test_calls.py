@@ -1,5 +1,6 @@
 """Reaching a scheduler: addresses, retries, and from statuses to exceptions."""
 
+import asyncio
 import copy
 import pickle
 import socket
@@ -8,6 +9,7 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2  # type: ignore[import-untyped]
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from taskyard import (
     AccessDenied,
@@ -23,7 +25,7 @@ from taskyard import (
     Unavailable,
 )
 from taskyard._channel import parse_addresses
-from tests.unit.sdk.stub import StubScheduler, failure
+from tests.unit.sdk.stub import Context, StubScheduler, failure, serving
 
 Code = grpc.StatusCode
 
@@ -73,6 +75,37 @@ async def test_a_dead_scheduler_is_passed_over(dead_address: str, address: str) 
     for _ in range(8):  # each begins at a random one
         async with Client(f"{dead_address},{address}", time_limit=5) as client:
             await client.submit("demo.echo")
+
+
+class Wavering(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # it has no types
+    """Is about to stop, and thinks better of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.watched, self.well = asyncio.Event(), asyncio.Event()
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Context) -> None:  # noqa: N802
+        self.asked.append(request.service)
+        await context.write(health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.NOT_SERVING))
+        self.watched.set()
+        await self.well.wait()
+        await context.write(health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING))
+        await asyncio.Event().wait()
+
+
+async def test_who_is_about_to_stop_is_sent_nothing(stub: StubScheduler) -> None:
+    health = Wavering()
+    async with serving(stub, health=health) as address, Client(address) as client:
+        submitting = asyncio.create_task(client.submit("t"))
+        await health.watched.wait()
+        with pytest.raises(Unavailable) as caught:
+            await Client(address, time_limit=0.2).submit("t")
+        assert not caught.value.outcome_unknown
+        assert (stub.batches, health.asked[0]) == ([], "liveness")
+        health.well.set()
+        # A submit without a key goes on by itself: it is known not to have been sent.
+        await submitting
+    assert len(stub.batches) == 1
 
 
 async def test_reads_are_repeated_and_changes_are_not(client: Client, stub: StubScheduler) -> None:

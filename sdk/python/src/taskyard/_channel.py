@@ -16,6 +16,12 @@ from taskyard.errors import FieldViolation, InvalidArgument, TaskyardError
 DEFAULT_ADDRESS = "localhost:7070"
 DEFAULT_PORT = 7070
 
+_SERVICE_CONFIG = {
+    # One name may stand for many schedulers.
+    "loadBalancingConfig": [{"round_robin": {}}],
+    # One that is about to stop says so here, before it breaks off what it is still sent.
+    "healthCheckConfig": {"serviceName": "liveness"},
+}
 _OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     # Without pings a peer that vanished silently would leave a waiting call hanging for hours.
@@ -25,8 +31,7 @@ _OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.max_reconnect_backoff_ms", 2_000),
     # Also the time limit of one attempt to connect, 20 s by default: too long to learn that an address is dead.
     ("grpc.min_reconnect_backoff_ms", 3_000),
-    # One name may stand for many schedulers.
-    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
 ]
 
 
