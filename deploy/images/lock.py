@@ -7,11 +7,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SOURCES = {
     "deploy/images/server.txt": ["pyproject.toml"],
-    "deploy/images/worker.txt": ["sdk/python/pyproject.toml"],
+    "deploy/images/worker.txt": ["--extra", "otlp", "sdk/python/pyproject.toml"],
     "deploy/images/build.txt": ["--group", "pyproject.toml:build"],
     "deploy/images/chaos.txt": ["--group", "pyproject.toml:chaos", "sdk/python/pyproject.toml"],
     "deploy/images/debugger.txt": ["--group", "pyproject.toml:debug"],
-    "deploy/compose/worker/requirements.txt": ["deploy/compose/worker/requirements.in"],
 }
 # The Python of the runtime image, not that of the build: what needs a backport in one does not in the other.
 TARGET = ["--python-version", "3.11.2", "--python-platform", "linux"]

@@ -74,10 +74,13 @@ def run(
 
 
 def _run(worker: "Worker") -> None:
+    from taskyard.cli.traces import traced
     from taskyard.worker import HelloRefused
 
     try:
-        worker.run()
+        # Once its code is loaded: a set-up of its own is left alone.
+        with traced():
+            worker.run()
     except HelloRefused as error:
         raise refusal(str(error), ExitCode.REFUSED) from error
     except ValueError as error:
