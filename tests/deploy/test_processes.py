@@ -7,16 +7,19 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import typer.testing
+import yaml
 
 from dispatcher.settings import DispatcherSettings
 from scheduler.api import backlogs
 from scheduler.api.rest import models, views
 from scheduler.settings import SchedulerSettings, StoreSettings
+from scheduler.telemetry.environment import exporters
 from scheduler.telemetry.settings import LogSettings
 from taskyard.cli.root import app as command_line
+from taskyard.cli.traces import exporters as worker_exporters
 from taskyard.worker import settings as worker_settings
 from taskyard_server.command import app as server_command
-from tests.deploy.chart import CHART, Manifest, Pod, Release, environment, release
+from tests.deploy.chart import CHART, NAMESPACE, Manifest, Pod, Release, environment, release
 
 AnySettings = TypeVar("AnySettings", bound=StoreSettings)
 
@@ -26,6 +29,10 @@ PORTS = {
     "dispatcher": {"http": "http_address", "sessions": "session_address"},
 }
 LOGS = {"TASKYARD_LOG_LEVEL", "TASKYARD_LOG_FORMAT", "TASKYARD_LOG_TRANSITIONS"}
+OTLP = {
+    *("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"),
+    "OTEL_RESOURCE_ATTRIBUTES",
+}
 CLIENT = {"TASKYARD_ADDRESS", "TASKYARD_NAMESPACE"}
 
 
@@ -140,7 +147,25 @@ def test_workers_read_their_environment(rendering: Release) -> None:
         assert settings.labels == ({"io": "ssd", "zone": "a"} if pool == "ssd" else settings.labels)
         read = {"DISPATCHERS", "WORKER_NAME", "WORKER_LABELS", "WORKER_SLOTS", "WORKER_GRACE", "WORKER_HTTP_ADDRESS"}
         known = {f"TASKYARD_{name}" for name in read | {"NAMESPACE", "POD_NAME", "NODE_NAME"}}
-        assert variables.keys() <= known
+        assert variables.keys() - OTLP <= known
+
+
+def test_servers_and_workers_tell_one_collector_where_they_are(rendering: Release, values: Path) -> None:
+    told = yaml.safe_load(values.read_text()) or {}
+    endpoint = told.get("telemetry", {}).get("otlpEndpoint")
+    for pod in [*of(rendering, "scheduler"), *of(rendering, "dispatcher"), *of(rendering, "worker")]:
+        variables = environment(pod.containers[0])
+        assert variables.get("OTEL_EXPORTER_OTLP_ENDPOINT") == endpoint
+        assert exporters("TRACES", variables) == worker_exporters(variables) == ({"otlp"} if endpoint else set())
+        if endpoint:
+            attributes = dict(pair.split("=") for pair in variables["OTEL_RESOURCE_ATTRIBUTES"].split(","))
+            assert attributes == {
+                "k8s.namespace.name": NAMESPACE,
+                "k8s.node.name": "node-1",
+                "k8s.pod.name": "pod-1",
+            }
+            assert variables["OTEL_TRACES_SAMPLER"] == "parentbased_traceidratio"
+            assert 0 <= float(variables["OTEL_TRACES_SAMPLER_ARG"]) <= 1
 
 
 def test_schedulers_understand_what_keda_asks() -> None:

@@ -85,6 +85,20 @@ readinessProbe:
   valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
 {{- end -}}
 
+{{/* Where telemetry goes, and from whom; comes after the whereabouts. Empty if it goes nowhere. */}}
+{{- define "taskyard.otlp" -}}
+{{- with .Values.telemetry.otlpEndpoint -}}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+- name: OTEL_TRACES_SAMPLER
+  value: parentbased_traceidratio
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ $.Values.telemetry.samplingRatio | quote }}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: k8s.namespace.name={{ $.Release.Namespace }},k8s.node.name=$(TASKYARD_NODE_NAME),k8s.pod.name=$(TASKYARD_POD_NAME)
+{{- end }}
+{{- end -}}
+
 {{/* Call with (dict "root" $ "made" "stores"): which of the chart's Secrets has it, if none of yours does. */}}
 {{- define "taskyard.postgresUrl" -}}
 {{- $postgres := .root.Values.postgres -}}
@@ -99,7 +113,6 @@ readinessProbe:
 {{- define "taskyard.serverEnv" -}}
 {{- $redis := .root.Values.redis -}}
 {{- $etcd := .root.Values.etcd -}}
-{{- $telemetry := .root.Values.telemetry -}}
 {{ include "taskyard.whereabouts" . }}
 - name: TASKYARD_CONFIG
   value: /etc/taskyard/config/taskyard.yaml
@@ -129,15 +142,8 @@ readinessProbe:
   value: {{ .root.Values.logs.format }}
 - name: TASKYARD_LOG_TRANSITIONS
   value: {{ ternary "on" "off" .root.Values.logs.transitions | quote }}
-{{- with $telemetry.otlpEndpoint }}
-- name: OTEL_EXPORTER_OTLP_ENDPOINT
-  value: {{ . | quote }}
-- name: OTEL_TRACES_SAMPLER
-  value: parentbased_traceidratio
-- name: OTEL_TRACES_SAMPLER_ARG
-  value: {{ $telemetry.samplingRatio | quote }}
-- name: OTEL_RESOURCE_ATTRIBUTES
-  value: k8s.namespace.name={{ $.root.Release.Namespace }},k8s.node.name=$(TASKYARD_NODE_NAME)
+{{- with include "taskyard.otlp" .root }}
+{{ . }}
 {{- end }}
 {{- with .of.extraEnv }}
 {{ toYaml . }}

@@ -65,6 +65,9 @@ spec:
               value: {{ $of.grace | quote }}
             - name: TASKYARD_WORKER_HTTP_ADDRESS
               value: 0.0.0.0:8082
+            {{- with include "taskyard.otlp" $root }}
+            {{- . | nindent 12 }}
+            {{- end }}
             {{- with $of.extraEnv }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
