@@ -90,8 +90,9 @@ async def _until_full(cluster: Cluster) -> float:
     """When the lanes held as many entries as there were tasks queued."""
     deadline = time.time() + FULL_SECONDS
     while time.time() < deadline:
-        left, streams = await unfinished(cluster), (await cluster.sizes()).streams
-        looked = time.time()
+        # In this order: a task that is claimed in between counts as back rather than as missing, for ever.
+        streams, looked = (await cluster.sizes()).streams, time.time()
+        left = await unfinished(cluster)
         if left is not None and sum(size.length - size.pending for size in streams.values()) >= left.queued:
             return looked
         await asyncio.sleep(LOOK_SECONDS)
