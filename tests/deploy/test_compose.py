@@ -19,9 +19,11 @@ from dispatcher.settings import DispatcherSettings
 from scheduler.settings import SchedulerSettings, StoreSettings
 from scheduler.telemetry.environment import exporters
 from taskyard.cli.root import app as command_line
+from taskyard.cli.traces import exporters as worker_exporters
 from taskyard.worker import settings as worker_settings
 from taskyard_server.command import app as server_command
 from tests.deploy.chart import CHART, ROOT
+from tests.deploy.dockerfile import IMAGES, stages
 from tests.deploy.prometheus import PROGRAMS, promtool
 from tests.deploy.stack import COMPOSE, Document, Service, document, found_by, read, seconds, services
 from tests.deploy.test_processes import ROLES, as_process, known_variables
@@ -35,7 +37,7 @@ SCALED = ("worker", "dispatcher")
 ONCE = {"migration", "taskyard"}
 BARE = {"collector"}  # nothing in its image could ask after its health
 AFTER_DRAIN = 10
-SDK = {"OTEL_SERVICE_NAME", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_METRICS_EXPORTER"}
+SDK = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_METRICS_EXPORTER"}
 
 EVERY = pytest.mark.parametrize("service", services().values(), ids=services())
 SERVERS = [service for service in services().values() if service.role in ROLES]
@@ -353,20 +355,19 @@ def test_the_collector_refuses_before_it_is_killed() -> None:
     assert read("collector.yaml")["processors"]["memory_limiter"]["limit_mib"] < int(limit.removesuffix("M"))
 
 
-def test_the_traced_worker_is_built_from_the_worker_image_and_the_lock() -> None:
-    build = services()["worker"].values["build"]
-    folder = COMPOSE / build["context"]
-    lines = (folder / "Dockerfile").read_text().splitlines()
-    (base,) = [line.split()[1] for line in lines if line.startswith("FROM") and "$" not in line]
-    assert build["additional_contexts"] == {base: "service:taskyard"}
-    assert services()["taskyard"].values["build"]["target"] == "worker"
-    for line in lines:
-        if line.startswith("COPY") and "--from" not in line:
-            assert all((folder / source).exists() for source in line.split()[1:-1])
-    locked = set(re.findall(r"sha256:\w+", (ROOT / "requirements" / "lock.txt").read_text()))
-    wanted = set(re.findall(r"sha256:\w+", (folder / "requirements.txt").read_text()))
-    assert wanted
-    assert wanted <= locked, "run `make lock`"
+def test_images_are_those_of_the_dockerfile() -> None:
+    for service in services().values():
+        if service.ours:
+            context, target = service.values["build"]["context"], service.values["build"]["target"]
+            assert (COMPOSE / context).resolve() == ROOT
+            assert service.values["image"].partition(":")[0] == f"taskyard/taskyard-{target}"
+            assert target in stages()
+
+
+def test_the_worker_image_can_send_what_workers_are_told_to_send() -> None:
+    assert worker_exporters(services()["worker"].environment) == {"otlp"}
+    locked = (IMAGES / "worker.txt").read_text()
+    assert all(f"opentelemetry-{name}==" in locked for name in ("sdk", "exporter-otlp-proto-grpc"))
 
 
 def test_the_readme_speaks_of_what_is_there() -> None:
