@@ -48,12 +48,15 @@ class Loss:
         self, transaction: Transaction, session: str, generation: int, reason: str
     ) -> list[Callable[[], None]] | None:
         """The same inside a caller's transaction; call what comes back once it has committed. None: it still lives."""
-        if not await transaction.end_session(session, generation, reason):
+        host = await transaction.end_session(session, generation, reason)
+        if host is None:
             return None
         held = await transaction.held(session)
-        endings = [_ending(row, Runner(session, "", "")) for row in held]
+        runner = Runner(session, host.worker, host.pod)
+        endings = [_ending(row, runner) for row in held]
         applied = await transaction.apply([ending.transition for ending in endings])
-        _log.info("session given up", extra={"session": session, "reason": reason, "tasks": len(held)})
+        whose = {"session": session, "worker": host.worker, "worker_pod": host.pod}
+        _log.info("session given up", extra={**whose, "reason": reason, "tasks": len(held)})
         return [partial(self._endings.committed, endings, applied)]
 
 

@@ -27,6 +27,13 @@ class SessionRecord:
     draining: bool = False
 
 
+class Host(NamedTuple):
+    """The worker behind a session, and the pod it runs in, "" if it did not tell."""
+
+    worker: str
+    pod: str
+
+
 class LiveSession(NamedTuple):
     """A session that nobody has given up yet; `age` is seconds since its last hello."""
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from scheduler.domain.transitions import Transition
 from scheduler.storage.changes import Applied
 from scheduler.storage.history import Keeping
-from scheduler.storage.sessions import Held
+from scheduler.storage.sessions import Held, Host
 from scheduler.storage.tasks import Decidable, TaskFilter
 
 
@@ -20,8 +20,8 @@ class Transaction(Protocol):
     async def apply(self, transitions: Sequence[Transition]) -> Applied:
         """Apply what still holds; see Changes."""
 
-    async def end_session(self, session: str, generation: int, reason: str) -> bool:
-        """Give a session up; False if it has said hello again or was given up before."""
+    async def end_session(self, session: str, generation: int, reason: str) -> Host | None:
+        """Give a session up; whose it was, or None if it has said hello again or was given up before."""
 
     async def held(self, session: str) -> list[Held]:
         """The tasks that a session runs, locked; waits for those that somebody else holds."""

@@ -26,7 +26,7 @@ from scheduler.domain.transitions import (
 )
 from scheduler.storage.changes import Applied
 from scheduler.storage.claims import Bid, Claimed, Head
-from scheduler.storage.sessions import NamespaceMismatch, SessionRecord
+from scheduler.storage.sessions import Host, NamespaceMismatch, SessionRecord
 from scheduler.storage.submissions import Conflict, NewTask, Receipt, Submitted
 from scheduler.storage.tasks import Decidable, TaskFilter
 from scheduler.storage.term import TermOver
@@ -325,13 +325,23 @@ async def test_hello_counts_generations_and_revives(life: Life) -> None:
     session = await life.session()
     assert await life.session(id=session, dispatcher="d2") == session
     async with life.store.transaction() as transaction:
-        assert not await transaction.end_session(session, 1, "old news")
+        assert await transaction.end_session(session, 1, "old news") is None
         assert await transaction.end_session(session, 2, "gone")
-        assert not await transaction.end_session(session, 2, "twice")
+        assert await transaction.end_session(session, 2, "twice") is None
     assert await life.sessions.live() == []
     assert await life.sessions.generations([session]) == {session: 0}
     await life.session(id=session)
     assert [(live.id, live.generation) for live in await life.sessions.live()] == [(session, 3)]
+
+
+async def test_a_session_that_is_given_up_names_the_worker_of_its_last_hello(life: Life) -> None:
+    session = await life.session(worker="before", pod="there")
+    await life.session(id=session, worker="now", pod="here")
+    async with life.store.transaction() as transaction:
+        assert await transaction.end_session(session, 2, "gone") == Host("now", "here")
+    nameless = await life.session(worker="", pod="")
+    async with life.store.transaction() as transaction:
+        assert await transaction.end_session(nameless, 1, "gone") == Host("", "")
 
 
 async def test_a_session_id_cannot_be_taken_over_from_another_namespace(life: Life) -> None:

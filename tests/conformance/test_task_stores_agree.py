@@ -138,6 +138,7 @@ class Chance:
             id=self.random.choice(self.sessions),
             namespace=self.random.choice(["default", "default", "other"]),
             worker=self.random.choice(["v", "w"]),
+            pod=self.random.choice(["", "p"]),
             dispatcher="d",
             types=["a"],
             labels={"k": "v"},
@@ -251,12 +252,13 @@ class Chance:
 
         async def ask(store: TaskStore) -> object:
             async with store.transaction() as transaction:
-                if not await transaction.end_session(session, generation, "lost"):
+                host = await transaction.end_session(session, generation, "lost")
+                if host is None:
                     return None
                 held = await transaction.held(session)
                 seen = [(await store.tasks.decidable(row.task.task_id)) for row in held]
                 lost = [decide(task.snapshot, Lost(), lambda: 0.5) for task in seen if task]
-                return await transaction.apply(lost), await transaction.held(session)
+                return host, await transaction.apply(lost), await transaction.held(session)
 
         return ask
 

@@ -8,7 +8,7 @@ import orjson
 from scheduler.storage.claims import Claimed
 from scheduler.storage.postgres.database import Connection, Database
 from scheduler.storage.postgres.queries import load
-from scheduler.storage.sessions import Held, LiveSession, NamespaceMismatch, RunningRef, SessionRecord
+from scheduler.storage.sessions import Held, Host, LiveSession, NamespaceMismatch, RunningRef, SessionRecord
 
 
 class Sessions:
@@ -77,9 +77,10 @@ class Sessions:
         return [LiveSession(str(row[0]), row[1], row[2], row[3]) for row in found]
 
 
-async def end_within(connection: Connection, session: str, generation: int, reason: str) -> bool:
+async def end_within(connection: Connection, session: str, generation: int, reason: str) -> Host | None:
     """Give the session up in the connection's transaction."""
-    return bool(await connection.fetch(load("session_end"), session, generation, reason))
+    found = await connection.fetch(load("session_end"), session, generation, reason)
+    return Host(*found[0]) if found else None
 
 
 async def held_within(connection: Connection, session: str) -> list[Held]:

@@ -8,7 +8,7 @@ from scheduler.storage.history import Keeping
 from scheduler.storage.postgres import changes, history, sessions, tasks, waiting
 from scheduler.storage.postgres.database import Connection
 from scheduler.storage.postgres.queries import load
-from scheduler.storage.sessions import Held
+from scheduler.storage.sessions import Held, Host
 from scheduler.storage.tasks import Decidable, TaskFilter
 
 
@@ -22,8 +22,8 @@ class Transaction:
         """Apply what still holds."""
         return await changes.apply_within(self._connection, transitions)
 
-    async def end_session(self, session: str, generation: int, reason: str) -> bool:
-        """Give a session up; False if it has said hello again or was given up before."""
+    async def end_session(self, session: str, generation: int, reason: str) -> Host | None:
+        """Give a session up; whose it was, or None if it has said hello again or was given up before."""
         return await sessions.end_within(self._connection, session, generation, reason)
 
     async def held(self, session: str) -> list[Held]:

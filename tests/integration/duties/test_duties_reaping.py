@@ -1,12 +1,18 @@
 """Reaping: sessions that etcd no longer knows are given up, but never just because a store was away."""
 
 import asyncio
+import io
+import json
+import logging
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 import pytest_asyncio
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from dispatcher.announcements import Announcements
 from dispatcher.duties.reaping import Reaping
@@ -22,6 +28,13 @@ from scheduler.storage.redis import Hints
 from scheduler.storage.sessions import SessionRecord
 from scheduler.storage.term import TermOver
 from scheduler.storage.unavailable import StoreUnavailable
+from scheduler.telemetry import Telemetry
+from scheduler.telemetry.identity import Identity
+from scheduler.telemetry.journal import Journal
+from scheduler.telemetry.lag import LagProbe
+from scheduler.telemetry.metrics import Metrics
+from scheduler.telemetry.styles import JsonStyle
+from scheduler.telemetry.traces import Traces
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from taskyard_server.dev.port import free_port
 from tests.integration.duties.conftest import Stores
@@ -51,7 +64,9 @@ class Reaper:
     async def open(self, *, registered: bool, age: float = 60.0, running: int = 2) -> str:
         """A session that said hello `age` seconds ago and runs tasks; returns its id."""
         session = str(uuid.uuid4())
-        record = SessionRecord(id=session, namespace="default", worker="w", dispatcher="d", types=["t"], slots=9)
+        record = SessionRecord(
+            id=session, namespace="default", worker="w", pod="p", dispatcher="d", types=["t"], slots=9
+        )
         await self.sessions.hello(record)
         await self.stores.database.fetch(
             "UPDATE taskyard.session SET connected_at = now() - make_interval(secs => $2) WHERE id = $1", session, age
@@ -119,6 +134,33 @@ async def test_a_session_that_is_gone_is_given_up_and_its_tasks_are_queued_once(
     assert await reaper.stores.count("RUNNING") == 2
     assert await reaper.stores.published() == await reaper.stores.ids("QUEUED")
     assert await reaper.stores.value("SELECT sum(crashes) FROM taskyard.task") == 2
+
+
+async def test_what_is_told_of_a_loss_names_the_worker_and_its_pod(
+    stores: Stores, caplog: pytest.LogCaptureFixture
+) -> None:
+    written, spans = io.StringIO(), InMemorySpanExporter()
+    identity = Identity("dispatcher", "leader-0", "leader")
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    metrics = Metrics(identity, {})
+    journal = Journal(identity, JsonStyle(), written, metrics.ledger)
+    stores.telemetry = Telemetry(metrics, Traces(provider), journal, LagProbe())
+    async with reaper_of(stores, stores.etcd) as reaper:
+        gone = await reaper.open(registered=False, running=1)
+        await stores.database.fetch("UPDATE taskyard.task SET traceparent = $1", f"00-{'a' * 32}-{'b' * 16}-01")
+        await reaper.hear(set())
+        await reaper.look()
+        with caplog.at_level(logging.INFO, "dispatcher.loss"):
+            await reaper.look(LEASE)
+    (record,) = caplog.records
+    told = vars(record)
+    assert (told["session"], told["worker"], told["worker_pod"], told["tasks"]) == (gone, "w", "p", 1)
+    line = json.loads(written.getvalue())
+    assert (line["outcome"], line["session"], line["worker"], line["worker_pod"]) == ("CRASHED", gone, "w", "p")
+    (span,) = spans.get_finished_spans()
+    assert span.attributes is not None
+    assert (span.attributes["taskyard.session"], span.attributes["taskyard.worker"]) == (gone, "w")
 
 
 async def test_a_leader_whose_term_is_over_gives_nobody_up(reaper: Reaper) -> None:

@@ -7,7 +7,7 @@ from scheduler.storage.memory.postgres.claims import claimed
 from scheduler.storage.memory.postgres.client import Client
 from scheduler.storage.memory.postgres.tables import SessionRow
 from scheduler.storage.memory.postgres.work import Work
-from scheduler.storage.sessions import Held, LiveSession, NamespaceMismatch, RunningRef, SessionRecord
+from scheduler.storage.sessions import Held, Host, LiveSession, NamespaceMismatch, RunningRef, SessionRecord
 
 
 class Sessions:
@@ -45,14 +45,14 @@ class Sessions:
         return await self._client.run(_live)
 
 
-def end_within(work: Work, session: str, generation: int, reason: str) -> bool:
+def end_within(work: Work, session: str, generation: int, reason: str) -> Host | None:
     """Give a session up, unless it has said hello again since or was given up before."""
     row = work.get(work.tables.sessions, session)
     if row is None or row.generation != generation or not row.live:
-        return False
+        return None
     work.lock(work.tables.sessions, session)
     work.put(work.tables.sessions, session, row._replace(live=False, ended_at=work.time, end_reason=reason))
-    return True
+    return Host(row.record.worker, row.record.pod)
 
 
 def held_within(work: Work, session: str) -> list[Held]:

@@ -9,7 +9,7 @@ from scheduler.storage.memory.postgres import changes, history, outbox, sessions
 from scheduler.storage.memory.postgres.client import OpenTransaction
 from scheduler.storage.memory.postgres.tables import ONLY, LeaderRow
 from scheduler.storage.memory.postgres.work import Work
-from scheduler.storage.sessions import Held
+from scheduler.storage.sessions import Held, Host
 from scheduler.storage.tasks import Decidable, TaskFilter
 
 
@@ -23,8 +23,8 @@ class Transaction:
         """Apply what still holds."""
         return await self._opened.run(lambda work: changes.apply_within(work, transitions))
 
-    async def end_session(self, session: str, generation: int, reason: str) -> bool:
-        """Give a session up; False if it has said hello again or was given up before."""
+    async def end_session(self, session: str, generation: int, reason: str) -> Host | None:
+        """Give a session up; whose it was, or None if it has said hello again or was given up before."""
         return await self._opened.run(lambda work: sessions.end_within(work, session, generation, reason))
 
     async def held(self, session: str) -> list[Held]:
