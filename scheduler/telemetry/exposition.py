@@ -21,17 +21,12 @@ class HistogramText:
         self._lines: dict[Distribution, list[str]] = {}
 
     def render(self) -> str:
-        """All families that have measured something."""
+        """All families that have a series."""
         return "".join(self._family(family) for family in self._histograms)
 
     def _family(self, family: Family) -> str:
         name = family.name.replace(".", "_") + ("_seconds" if family.unit == "s" else "")
-        lines = [
-            line
-            for labels, distribution in family.series()
-            if any(distribution.counts)
-            for line in self._series(name, labels, distribution)
-        ]
+        lines = [line for labels, distribution in family.series() for line in self._series(name, labels, distribution)]
         if not lines:
             return ""
         return f"# HELP {name} {family.description}\n# TYPE {name} histogram\n" + "".join(lines)

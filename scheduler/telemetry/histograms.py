@@ -40,13 +40,13 @@ def families(ledger: Ledger) -> list[Family]:
             "taskyard.schedule_to_start",
             "From when a task could run to its start",
             "s",
-            lambda: ((tally.labels, tally.waited) for tally in tallies.all()),
+            lambda: ((tally.labels, tally.waited) for tally in tallies.all() if tally.run()),
         ),
         Family(
             "taskyard.task.run",
             "How long attempts ran",
             "s",
-            lambda: ((tally.labels, tally.ran) for tally in tallies.all()),
+            lambda: ((tally.labels, tally.ran) for tally in tallies.all() if tally.run()),
         ),
         Family("taskyard.commit.size", "Tasks in one group commit", "", lambda: _commits(ledger.commit_sizes)),
         Family("taskyard.commit", "How long group commits took", "s", lambda: _commits(ledger.commit_seconds)),
@@ -74,8 +74,7 @@ class PushedReader(PeriodicExportingMetricReader):
         now = time.time_ns()
         metrics = []
         for family in self._histograms:
-            points = [self._point(labels, distribution, now) for labels, distribution in family.series()]
-            if points := [point for point in points if point.count]:
+            if points := [self._point(labels, distribution, now) for labels, distribution in family.series()]:
                 data = Histogram(points, AggregationTemporality.CUMULATIVE)
                 metrics.append(Metric(family.name, family.description, family.unit, data))
         return metrics

@@ -1,27 +1,43 @@
-"""Which metrics there are: names, units, and where their values come from."""
+"""Which metrics there are: names, units, and where their values come from.
+
+Counters begin at 0 with the first submission or attempt of a kind that a process sees: one that appeared with its first
+burst would not show it as an increase.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from scheduler.domain.task import TaskState
+from scheduler.domain.task import Outcome, TaskState
 from scheduler.telemetry.gauges import Gauges
 from scheduler.telemetry.ledger import Ledger
 from scheduler.telemetry.tally import Tally
 
 _Reading = TypeVar("_Reading")
 _Callback = Callable[[CallbackOptions], Iterable[Observation]]
+_FINISHED = [(str(state), 0) for state in (TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED)]
+_ENDED = [(str(outcome), 0) for outcome in Outcome]
+_REQUEUED = [(str(outcome), 0) for outcome in (Outcome.CRASHED, Outcome.RELEASED)]
 
 
 def create_counters(meter: Meter, ledger: Ledger) -> None:
     """Register every counter."""
-    _counter(meter, ledger, "taskyard.tasks.submitted", "Tasks stored", lambda tally: tally.submitted)
-    _counter(meter, ledger, "taskyard.tasks.deduplicated", "Submissions of a known key", lambda t: t.deduplicated)
-    _counter(meter, ledger, "taskyard.tasks.started", "Attempts claimed for a worker", lambda tally: tally.started)
-    _counter(meter, ledger, "taskyard.task.retries", "Failed attempts that will be retried", _retries)
-    _counter(meter, ledger, "taskyard.dead_letters", "Tasks that became FAILED", _dead_letters)
-    _counter(meter, ledger, "taskyard.tasks.redriven", "FAILED tasks given another chance", _redriven)
+
+    def counter(begun: Callable[[Tally], bool], name: str, description: str, count: Callable[[Tally], int]) -> None:
+        def observe(_: CallbackOptions) -> Iterator[Observation]:
+            for tally in ledger.tallies.all():
+                if (total := count(tally)) or begun(tally):
+                    yield Observation(total, tally.labels)
+
+        meter.create_observable_counter(name, [observe], description=description)
+
+    counter(Tally.taken_in, "taskyard.tasks.submitted", "Tasks stored", lambda tally: tally.submitted)
+    counter(Tally.taken_in, "taskyard.tasks.deduplicated", "Submissions of a known key", lambda t: t.deduplicated)
+    counter(Tally.taken_in, "taskyard.tasks.redriven", "FAILED tasks given another chance", _redriven)
+    counter(Tally.run, "taskyard.tasks.started", "Attempts claimed for a worker", lambda tally: tally.started)
+    counter(Tally.run, "taskyard.task.retries", "Failed attempts that will be retried", _retries)
+    counter(Tally.run, "taskyard.dead_letters", "Tasks that became FAILED", _dead_letters)
     _outcomes(meter, ledger, "taskyard.tasks.finished", "Tasks that reached a terminal state", _finished)
     _outcomes(meter, ledger, "taskyard.attempts.ended", "Attempts by how they ended", _attempts)
     _outcomes(meter, ledger, "taskyard.tasks.requeued", "Attempts given back without a verdict", _requeued)
@@ -109,15 +125,6 @@ def create_gauges(meter: Meter, gauges: Gauges) -> None:
     )
 
 
-def _counter(meter: Meter, ledger: Ledger, name: str, description: str, count: Callable[[Tally], int]) -> None:
-    def observe(_: CallbackOptions) -> Iterator[Observation]:
-        for tally in ledger.tallies.all():
-            if total := count(tally):
-                yield Observation(total, tally.labels)
-
-    meter.create_observable_counter(name, [observe], description=description)
-
-
 def _outcomes(
     meter: Meter, ledger: Ledger, name: str, description: str, count: Callable[[Tally], Iterable[tuple[str, int]]]
 ) -> None:
@@ -133,18 +140,26 @@ def _outcomes(
 
 
 def _finished(tally: Tally) -> Iterator[tuple[str, int]]:
+    if tally.run():
+        yield from _FINISHED
+    elif tally.taken_in():
+        yield str(TaskState.CANCELLED), 0
     for (_, target), tasks in list(tally.ends.items()) + list(tally.moves.items()):
         if target.terminal:
             yield str(target), tasks
 
 
 def _attempts(tally: Tally) -> Iterator[tuple[str, int]]:
+    if tally.run():
+        yield from _ENDED
     for (outcome, _), tasks in list(tally.ends.items()):
         if outcome is not None:
             yield str(outcome), tasks
 
 
 def _requeued(tally: Tally) -> Iterator[tuple[str, int]]:
+    if tally.run():
+        yield from _REQUEUED
     for (outcome, target), tasks in list(tally.ends.items()):
         if outcome is not None and target is TaskState.QUEUED:
             yield str(outcome), tasks

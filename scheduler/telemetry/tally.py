@@ -33,6 +33,14 @@ class Tally:
         self.waited = Distribution(SECONDS)
         self.ran = Distribution(SECONDS)
 
+    def taken_in(self) -> bool:
+        """Whether this process accepts such tasks."""
+        return self.submitted + self.deduplicated > 0
+
+    def run(self) -> bool:
+        """Whether this process has anything to do with attempts at such tasks."""
+        return self.started > 0 or len(self.ends) > 0
+
 
 class Tallies:
     """Finds the tally of a lane; at most `limit` distinct queues, types and pairs of them get one of their own.

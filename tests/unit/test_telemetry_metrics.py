@@ -42,6 +42,15 @@ LANE = "default/mail/demo.echo/5/io=ssd"
 LABELS = {"namespace": "default", "queue": "mail", "type": "demo.echo"}
 RUNNER = Runner("s-1", "w-1")
 
+ABOUT_ATTEMPTS = {
+    "taskyard.tasks.started",
+    "taskyard.tasks.finished",
+    "taskyard.tasks.requeued",
+    "taskyard.task.retries",
+    "taskyard.dead_letters",
+    "taskyard.attempts.ended",
+}
+
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -100,6 +109,46 @@ def test_counters_tell_what_happened() -> None:
     assert value(samples, "taskyard_results_refused_total", reason="stale") == 2
     assert value(samples, "taskyard_schedule_to_start_seconds_count", **LABELS) == 2
     assert value(samples, "taskyard_task_run_seconds_count", **LABELS) == 5
+
+
+def test_what_comes_of_attempts_counts_from_zero_with_the_first_that_is_started() -> None:
+    telemetry = Telemetry.silent()
+    telemetry.claimed([Claim("a", 1, LANE, RUNNER, 0.5)])
+    samples = scrape(telemetry.metrics)
+    for outcome in Outcome:
+        assert value(samples, "taskyard_attempts_ended_total", **LABELS, outcome=str(outcome)) == 0
+    for state in ("SUCCEEDED", "FAILED", "CANCELLED"):
+        assert value(samples, "taskyard_tasks_finished_total", **LABELS, outcome=state) == 0
+    for outcome in (Outcome.CRASHED, Outcome.RELEASED):
+        assert value(samples, "taskyard_tasks_requeued_total", **LABELS, outcome=str(outcome)) == 0
+    for name in ("taskyard_task_retries_total", "taskyard_dead_letters_total", "taskyard_task_run_seconds_count"):
+        assert value(samples, name, **LABELS) == 0
+    telemetry.ended([end(TaskState.QUEUED, Outcome.CRASHED, None)] * 20)
+    assert value(scrape(telemetry.metrics), "taskyard_attempts_ended_total", **LABELS, outcome="CRASHED") == 20
+
+
+def test_what_comes_of_submissions_counts_from_zero_with_the_first() -> None:
+    telemetry = Telemetry.silent()
+    telemetry.submitted(["a"], [TaskSpec("demo.echo", b"{}", queue="mail")])
+    samples = scrape(telemetry.metrics)
+    assert value(samples, "taskyard_tasks_deduplicated_total", **LABELS) == 0
+    assert value(samples, "taskyard_tasks_redriven_total", **LABELS) == 0
+    assert value(samples, "taskyard_tasks_finished_total", **LABELS, outcome="CANCELLED") == 0
+
+
+def test_a_process_has_no_series_of_what_it_does_not_do() -> None:
+    takes_in, runs, promotes = Telemetry.silent(), Telemetry.silent(), Telemetry.silent()
+    takes_in.submitted(["a"], [TaskSpec("demo.echo", b"{}", queue="mail")])
+    runs.claimed([Claim("a", 1, LANE, RUNNER, 0.5)])
+    promotes.moved(TaskState.SCHEDULED, TaskState.QUEUED, [Moved("a", 0, LANE)])
+
+    def of_kinds(telemetry: Telemetry) -> set[str]:
+        return {name for name, labels in scrape(telemetry.metrics) if ("queue", "mail") in labels}
+
+    words = ("submitted", "deduplicated", "redriven", "finished")
+    assert of_kinds(takes_in) == {f"taskyard_tasks_{word}_total" for word in words}
+    assert of_kinds(runs) & of_kinds(takes_in) == {"taskyard_tasks_finished_total"}
+    assert of_kinds(promotes) == set()
 
 
 def test_gauges_read_their_callbacks() -> None:
@@ -244,9 +293,10 @@ def test_otlp_encodes_counters_and_histograms() -> None:
     (resource,) = encode_metrics(exporter.data[0]).resource_metrics
     names = {metric.name for scope in resource.scope_metrics for metric in scope.metrics}
     assert names == {
-        "taskyard.tasks.started",
+        *ABOUT_ATTEMPTS,
         "taskyard.log_lines.lost",
         "taskyard.schedule_to_start",
+        "taskyard.task.run",
         "taskyard.commit.size",
         "taskyard.commit",
     }

@@ -395,6 +395,8 @@ def test_the_status_page_tells_of_session_and_attempts(dispatcher: StubDispatche
         with urllib.request.urlopen(f"{base}/metrics") as reply:
             metrics = reply.read().decode()
     assert 'taskyard_worker_attempts_total{outcome="succeeded"} 1\n' in metrics
+    for outcome_so_far in ("failed", "cancelled", "timed_out", "released"):
+        assert f'taskyard_worker_attempts_total{{outcome="{outcome_so_far}"}} 0\n' in metrics
     assert "taskyard_worker_slots 3\n" in metrics
 
 

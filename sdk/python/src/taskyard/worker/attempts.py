@@ -36,6 +36,7 @@ _CAUSES = {
 }
 
 _OUTCOMES = {"result": "succeeded", "error": "failed", "cancelled": "cancelled", None: "none"}
+_COUNTED = ("succeeded", "failed", "cancelled", "timed_out", "released")
 
 
 class Outgoing(Protocol):
@@ -63,7 +64,8 @@ class Attempts:
         self._outgoing = outgoing
         self._held: dict[Key, Attempt] = {}
         self.runners: dict[Mode, Runner] = {}
-        self.outcomes: Counter[str] = Counter()
+        # From 0: a counter that appears with its first burst does not show it as an increase.
+        self.outcomes: Counter[str] = Counter(dict.fromkeys(_COUNTED, 0))
         self._counting = threading.Lock()
 
     def __len__(self) -> int:
