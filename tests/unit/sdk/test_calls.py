@@ -71,6 +71,14 @@ async def test_nobody_there_is_known_not_to_have_happened(dead_address: str) -> 
     assert not caught.value.outcome_unknown
 
 
+async def test_a_name_without_addresses_is_known_not_to_have_been_sent_to() -> None:
+    # No server need be asked: no name has a part of 64 letters.
+    async with Client(f"{'a' * 64}.example:7070", time_limit=0.3) as nameless:
+        with pytest.raises(Unavailable) as caught:
+            await nameless.submit("t")
+    assert not caught.value.outcome_unknown
+
+
 async def test_a_dead_scheduler_is_passed_over(dead_address: str, address: str) -> None:
     for _ in range(8):  # each begins at a random one
         async with Client(f"{dead_address},{address}", time_limit=5) as client:

@@ -31,6 +31,8 @@ _OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.max_reconnect_backoff_ms", 2_000),
     # Also the time limit of one attempt to connect, 20 s by default: too long to learn that an address is dead.
     ("grpc.min_reconnect_backoff_ms", 3_000),
+    # An upgrade replaces all that a name stands for within seconds; gRPC would look again after 30 s at the earliest.
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
 ]
 

@@ -30,6 +30,7 @@ _NEVER_SENT = (
     "failed to connect to all addresses",
     "connections to all backends failing",
     "DNS resolution failed",
+    "errors resolving ",
     "empty address list",
     "Name resolution failure",
 )
