@@ -12,8 +12,8 @@ from tests.conftest import DatabaseMaker
 
 async def test_migrating_again_and_several_at_once_changes_nothing(fresh_database: DatabaseMaker) -> None:
     async with fresh_database("template1") as url:
-        with ThreadPoolExecutor() as pool:
-            applied = [name for names in pool.map(migrate, [url] * 4) for name in names]
+        with ThreadPoolExecutor(8) as pool:
+            applied = [name for names in pool.map(migrate, [url] * 8) for name in names]
         assert applied == ["0001.initial", "0002.submit_function"]
         assert migrate(url) == []
 

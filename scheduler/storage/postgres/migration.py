@@ -12,7 +12,9 @@ def migrate(url: str) -> list[str]:
 
     Several processes may call it at once: one applies, the others wait. Raises the driver's errors.
     """
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(url) as connection:
+        # Two that find no schema both create it, IF NOT EXISTS or not, and one of them fails.
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('taskyard.migration'))")
         connection.execute("CREATE SCHEMA IF NOT EXISTS taskyard")
     with as_file(files(__package__) / "migrations") as directory, yoyo.get_backend(_backend_url(url)) as backend:
         migrations = yoyo.read_migrations(str(directory))
