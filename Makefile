@@ -116,8 +116,11 @@ verify: $(READY) ## Check style, types, import directions, the wire contract and
 	$(BIN)/buf breaking proto --against '.git#ref=$(BASE),subdir=proto'
 	$(MAKE) --no-print-directory verify-generated
 
+.PHONY: deploy-tools
+deploy-tools: $(TOOLS)/helm $(TOOLS)/helm-docs $(TOOLS)/prometheus $(TOOLS)/etcd ## Build the programs that checks of the chart need
+
 .PHONY: verify-deploy
-verify-deploy: $(READY) $(TOOLS)/helm $(TOOLS)/helm-docs $(TOOLS)/prometheus $(TOOLS)/etcd ## Check images and chart, as far as they can be without a cluster
+verify-deploy: $(READY) deploy-tools ## Check images and chart, as far as they can be without a cluster
 	$(BIN)/pytest tests/deploy $(ARGS)
 
 .PHONY: chart-readme
