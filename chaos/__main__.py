@@ -18,7 +18,7 @@ from chaos.measures.recoveries import QUIET
 from chaos.outcome import shortcomings, with_recoveries
 from chaos.recoveries import GAP, LOAD, repetitions, table
 from chaos.report import write_report
-from chaos.result import Result
+from chaos.result import CALM, Result
 from chaos.run import Experiment, run
 from chaos.staging import SHARES, cluster_for, load_for
 
@@ -86,7 +86,7 @@ def recoveries_command(
     directory = _directory(out, f"recoveries-{seed}")
     experiment = Experiment(
         seed=seed,
-        preset_name="recoveries",
+        preset_name=CALM,
         preset=preset,
         backend=backend,
         out=directory,

@@ -10,6 +10,8 @@ from pydantic import TypeAdapter
 
 SCHEMA = 1
 """Rises when a field changes its meaning or goes away; new fields may come at any time."""
+CALM = "recoveries"
+"""The preset of a run whose faults were not drawn, but repeated one by one."""
 
 
 @dataclass(frozen=True, slots=True)

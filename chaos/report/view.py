@@ -6,7 +6,7 @@ from statistics import median
 from typing import NamedTuple
 
 from chaos.report.wording import NOTHING, duration, number, percent, plural, seconds, size, small, spread
-from chaos.result import FaultRecord, Recovery, Result, Violated
+from chaos.result import CALM, FaultRecord, Recovery, Result, Violated
 
 _STORIES = 40
 """Most violations told in full; all of them are in the data."""
@@ -252,6 +252,8 @@ def environment_rows(result: Result) -> list[tuple[str, str]]:
 
 def command(result: Result) -> str:
     """What plans the same faults again."""
+    if result.facts.preset == CALM:
+        return f".venv/bin/python -m chaos recoveries --seed {result.facts.seed}"
     return f"make chaos MINUTES={result.facts.minutes:g} SEED={result.facts.seed}"
 
 

@@ -12,9 +12,9 @@ import pytest
 from chaos.report import write_report
 from chaos.report.page import page, summary
 from chaos.report.thinning import binned, sampled
-from chaos.report.view import count_rows, recovery_rows
+from chaos.report.view import command, count_rows, recovery_rows
 from chaos.report.wording import clock, duration, number, percent, seconds, size, small
-from chaos.result import Result, Sample, read_result
+from chaos.result import CALM, Result, Sample, read_result
 from tests.unit.chaos_report.sample import failing, passing
 
 VOID = {"meta", "link", "br", "img", "hr", "input", "col"}
@@ -99,6 +99,11 @@ def test_every_figure_is_there(passed: Result, outline: Outline) -> None:
 def test_how_to_repeat_it_and_what_it_proves_are_there(outline: Outline) -> None:
     assert "make chaos MINUTES=2 SEED=7" in outline.text
     assert "at 95 % confidence, fewer than 3 of" in outline.text
+
+
+def test_a_calm_run_is_repeated_by_another_command(passed: Result) -> None:
+    calm = replace(passed, facts=replace(passed.facts, preset=CALM))
+    assert command(calm) == ".venv/bin/python -m chaos recoveries --seed 7"
 
 
 def test_a_failed_run_says_why_at_the_top() -> None:
