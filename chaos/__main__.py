@@ -72,16 +72,19 @@ def run_command(  # noqa: PLR0917 - options, not arguments
 
 
 @app.command("recoveries")
-def recoveries_command(
+def recoveries_command(  # noqa: PLR0917 - options, not arguments
     seed: Seed = None,
-    times: Annotated[int, typer.Option(min=1, help="How often each fault is repeated.")] = 10,
+    times: Annotated[int, typer.Option(min=0, help="How often each fault comes whose recovery is promised.")] = 10,
+    others: Annotated[int, typer.Option(min=0, help="How often every other fault of the list comes.")] = 0,
     wipes: Annotated[int, typer.Option(min=0, help="How often Redis is wiped with 100,000 tasks queued.")] = 5,
     backend: Backend = "local",
     out: Annotated[Path | None, typer.Option(help="Where the report and the history go; must not exist.")] = None,
 ) -> None:
     """Measure recoveries on a calm cluster: each fault alone, several times; ends with 1 if a bound was not kept."""
     seed = _seed(seed)
-    steps = repetitions(times, seed, all_faults())
+    steps = repetitions(times, others, seed, all_faults())
+    if not steps:
+        raise typer.BadParameter("without --others, at least 1", param_hint="--times")
     preset = replace(LOAD, seconds=steps[-1].ends + GAP + QUIET)
     directory = _directory(out, f"recoveries-{seed}")
     experiment = Experiment(

@@ -1,4 +1,4 @@
-"""A calm experiment that measures recoveries: the same few faults over and over, each with time of its own."""
+"""A calm experiment that measures recoveries: the same faults over and over, each with time of its own."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,14 @@ OUTAGE = 2.0
 LOAD = Preset(seconds=0.0, rate=100.0, drain=120.0, retention=7 * 24 * 3600.0)
 
 
-def repetitions(count: int, seed: int, faults: Mapping[str, Fault]) -> list[Step]:
-    """Each of the faults so many times, in turn; those that the cluster can't suffer are left out."""
+def repetitions(count: int, others: int, seed: int, faults: Mapping[str, Fault]) -> list[Step]:
+    """The faults whose recovery is promised `count` times, in turn, then every other `others` times."""
     draw = random.Random(seed)
     steps: list[Step] = []
     at = GAP
-    for name in [name for _ in range(count) for name in REPEATED if name in faults]:
+    for name in [*REPEATED] * count + sorted(faults.keys() - set(REPEATED)) * others:
         fault = faults[name]
-        duration = min(OUTAGE, fault.seconds[1])
+        duration = min(max(OUTAGE, fault.seconds[0]), fault.seconds[1])
         steps.append(Step(round(at, 3), name, fault.targets[0], duration, draw.random(), alone=True))
         at += duration + max(QUIET, fault.recovery) + GAP
     return steps
