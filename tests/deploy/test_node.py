@@ -135,11 +135,7 @@ async def test_a_container_sees_its_image_and_finds_who_is_ready(bare: Cluster) 
     await bare.news.until(lambda: web.ready, within=SOON)
     curious = pod("curious", CURIOUS)
     curious["spec"]["restartPolicy"] = "Never"
-
-    async def known() -> bool:
-        return bare.services.endpoints("all") == [web]
-
-    await eventually(known, within=SOON)
+    await bare.services.settled()
     one = bare.run("curious", curious)
     await one.wait_over()
     assert one.phase == "Succeeded", one.log("main")

@@ -52,6 +52,7 @@ class Services:
         self._services: list[Service] = []
         self._proxies: list[Proxy] = []
         self._endpoints: Endpoints = {}
+        self._shown = asyncio.Event()
         self._names = Names()
 
     async def start(self, manifests: Iterable[Manifest]) -> None:
@@ -66,29 +67,34 @@ class Services:
                     proxy = Proxy(functools.partial(self._targets, service, port))
                     await proxy.listen(service.address, port["port"])
                     self._proxies.append(proxy)
-        self._show({})
+        self._show(self._seen())
 
     def look(self) -> None:
         """Pods have changed; names and proxies follow a little later."""
-        seen = {service.name: service.pods(self._pods()) for service in self._services}
-        asyncio.get_running_loop().call_later(PROPAGATION, self._show, seen)
+        asyncio.get_running_loop().call_later(PROPAGATION, self._show, self._seen())
+
+    async def settled(self) -> None:
+        """Returns when names and proxies know what there is now."""
+        while self._endpoints != self._seen():
+            self._shown.clear()
+            await self._shown.wait()
 
     def address(self, name: str) -> str:
         """Where a Service with an address of its own is."""
         (found,) = [one.address for one in self._services if one.manifest["metadata"]["name"] == name and one.address]
         return found
 
-    def endpoints(self, name: str) -> list[Pod]:
-        """The pods that a Service leads to, as its users know it."""
-        return [pod for full, pods in self._endpoints.items() if full.startswith(f"{name}.") for pod in pods]
-
     async def close(self) -> None:
         """No Service is there any more."""
         self._names.close()
         await asyncio.gather(*(proxy.close() for proxy in self._proxies))
 
+    def _seen(self) -> Endpoints:
+        return {service.name: service.pods(self._pods()) for service in self._services}
+
     def _show(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
+        self._shown.set()
         records: dict[str, list[str]] = {}
         for service in self._services:
             pods = endpoints.get(service.name, ())
