@@ -23,18 +23,21 @@ def check(history: History) -> Iterator[Violation]:
         if change.new == "RUNNING" and change.old != "RUNNING":
             if flagged.get(change.task):
                 yield Violation(NAME, f"task {change.task} was claimed, though it was to stop", change.task)
-            told = answered.get(change.task, math.inf)
+            asked, told = answered.get(change.task, (math.inf, math.inf))
             tolerance = history.facts.clock_tolerance
-            if change.at > told + tolerance and redriven.get(change.task, -math.inf) < told - tolerance:
+            # A redrive after it was asked for may have come after it was stored, too.
+            if change.at > told + tolerance and redriven.get(change.task, -math.inf) < asked - tolerance:
                 late = f"{change.at - told:.3f} s after a client was told that it is cancelled"
                 yield Violation(NAME, f"task {change.task} was claimed {late}", change.task)
         flagged[change.task] = change.cancel_requested
 
 
-def _answered(history: History) -> dict[str, float]:
-    """When the first cancel of each task that could still be stopped was answered."""
-    found: dict[str, float] = {}
+def _answered(history: History) -> dict[str, tuple[float, float]]:
+    """When the first cancel to be answered of each task that could still be stopped was asked for, and answered."""
+    found: dict[str, tuple[float, float]] = {}
     for call in history.calls:
         if call.verb == "cancel" and call.phase == Phase.OK and call.state in ("RUNNING", "CANCELLED"):
-            found[call.task] = min(call.returned, found.get(call.task, call.returned))
+            before = found.get(call.task)
+            if before is None or call.returned < before[1]:
+                found[call.task] = call.invoked, call.returned
     return found

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from chaos.checks import verdict
-from chaos.history.events import Ended, Phase, Read, Started, Submit
+from chaos.history.events import Call, Ended, Phase, Read, Started, Submit
 from chaos.history.record import Facts
 from tests.unit.chaos.legal import Teller, busy_day
 
@@ -368,6 +368,21 @@ def test_a_claim_after_the_client_was_told_of_the_cancel(t: Teller) -> None:
     t.claim("x", "s")
     t.succeed("x")
     caught(t, "cancel", "x was claimed .* after a client was told that it is cancelled")
+
+
+def test_a_cancel_that_was_answered_late_may_come_before_a_redrive(t: Teller) -> None:
+    t.submit("x")
+    t.claim("x", "s")
+    asked = t.now
+    t.change("x", "RUNNING", cancel_requested=True)
+    t.fail("x", to="FAILED", outcome="FAILED")
+    t.call("redrive", "x", state="QUEUED")
+    t.change("x", "QUEUED", failures=0, session=None, cancel_requested=False)
+    t.history.calls.append(Call(asked, t.now + 0.1, "c", "cancel", "x", Phase.OK, "RUNNING"))
+    t.wait(1.0)
+    t.claim("x", "s")
+    t.succeed("x")
+    assert "cancel" not in verdict(t.history).counts
 
 
 def test_a_claim_of_what_is_cancelled(t: Teller) -> None:
