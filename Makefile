@@ -121,7 +121,7 @@ deploy-tools: $(TOOLS)/helm $(TOOLS)/helm-docs $(TOOLS)/prometheus $(TOOLS)/etcd
 
 .PHONY: verify-deploy
 verify-deploy: $(READY) deploy-tools ## Check images and chart, as far as they can be without a cluster
-	$(BIN)/pytest tests/deploy $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/deploy $(ARGS)
 
 .PHONY: chart-readme
 chart-readme: $(TOOLS)/helm-docs ## Write the chart's README from its values

@@ -15,6 +15,11 @@ from tests.deploy.dockerfile import IMAGES
 NEEDED = ("helm", "helm-docs")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest, and mostly waits, begins first: another process runs the rest beside it."""
+    items.sort(key=lambda item: item.path.name != "test_pods.py")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _tools() -> None:
     missing = [name for name in NEEDED if not (TOOLS / name).exists()]
