@@ -43,7 +43,7 @@ class Adoption:
             draining=record.draining,
         )
         running = [Running(row.task, self._clock.monotonic(), row.cancel_requested) for row in held]
-        reconcile(session, running, {(ref.task_id.lower(), ref.attempt) for ref in hello.running}, self._handover)
+        reconcile(session, running, {(ref.task_id, ref.attempt) for ref in hello.running}, self._handover)
         return session, record
 
 

@@ -150,10 +150,10 @@ def read_result(result: wire.TaskResult) -> Report:
     """A worker's result; one that breaks a rule fails its attempt for good, since another run would break it again."""
     run_seconds = result.run_time.seconds + result.run_time.nanos / 1e9
     try:
-        return Report(result.task_id.lower(), result.attempt, frames.event(result), run_seconds)
+        return Report(result.task_id, result.attempt, frames.event(result), run_seconds)
     except Violation as violation:
         error = TaskError("INVALID_RESULT", str(violation), retryable=False)
-        return Report(result.task_id.lower(), result.attempt, Failed(error), run_seconds, invalid=True)
+        return Report(result.task_id, result.attempt, Failed(error), run_seconds, invalid=True)
 
 
 def _verdict(session: str, report: Report, standing: Standing | None) -> wire.Verdict.ValueType:

@@ -159,9 +159,9 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         session.acknowledge(
             wire.ResultAck(task_id=result.task_id, attempt=result.attempt, verdict=wire.VERDICT_INVALID)
             for result in frame.results
-            if not frames.is_task_id(result.task_id.lower())
+            if not frames.is_task_id(result.task_id)
         )
-        reports += [Report(ref.task_id.lower(), ref.attempt, Released(), 0.0) for ref in frame.released]
+        reports += [Report(ref.task_id, ref.attempt, Released(), 0.0) for ref in frame.released]
         reports = [report for report in reports if frames.is_task_id(report.task_id)]
         if reports:
             reporting = self._background.start(self._completion.report(session, reports))
