@@ -2,13 +2,13 @@
 
 import math
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import uuid_utils
 
-from dispatcher import frames
 from dispatcher.adoption import reconcile
 from dispatcher.handover import Handover
 from dispatcher.loss import Loss
@@ -20,6 +20,7 @@ from scheduler.domain import limits
 from scheduler.domain.matching import Capabilities
 from scheduler.domain.submission import build
 from scheduler.domain.task import Task, TaskError, TaskState
+from scheduler.domain.transitions import Failed
 from scheduler.storage.claims import Bid, Head
 from scheduler.storage.sessions import SessionRecord
 from scheduler.storage.submissions import NewTask
@@ -216,9 +217,12 @@ async def test_the_last_attempt_there_can_be_is_not_claimed_and_keeps_nobody_wai
     assert sorted(task.task_id for task in won) == sorted([one, other])
     # It counts as dead, or it would be thought to be the session's fault.
     assert await bench.store.claims.still_queued([(poisoned, last)]) == set()
-    seen: list[Head] = []
-    await bench.store.claims.claim_heads({LANE: 5}, {session.id: 1}, lambda heads: seen.extend(heads) or [])
-    assert seen == []
+
+    def assign(heads: Sequence[Head]) -> list[Bid]:
+        assert heads == []
+        return []
+
+    await bench.store.claims.claim_heads({LANE: 5}, {session.id: 1}, assign)
 
 
 SHOWN: dict[str, dict[str, Any]] = {
@@ -264,7 +268,7 @@ async def test_an_error_that_is_no_json_keeps_nobody_from_searching(bench: Bench
     await bench.claimed(session, tasks)
     errors = [TaskError('odd "word" \\ é', "m", retryable=False), TaskError("other", retryable=False)]
     for held, error in zip(await bench.store.sessions.held(session.id), [*errors, errors[1]], strict=True):
-        await bench.completion.end(session, Running(held.task, 0.0), frames.Failed(error))
+        await bench.completion.end(session, Running(held.task, 0.0), Failed(error))
     await bench.yard.poison(tasks[2], error="nope")
     wanted = TaskFilter(state=TaskState.FAILED, error_type=errors[0].type)
     assert [task.id for task in (await bench.store.tasks.page(wanted, 10, None))[0]] == [tasks[0]]
@@ -280,7 +284,7 @@ async def test_text_of_an_error_is_kept_but_for_what_no_text_can_hold(bench: Ben
     session, tasks = await bench.session(), await bench.tasks()
     (held, *_) = await bench.claimed(session, tasks)
     error = TaskError("Odd", "six characters \\u0000, one \0, a tab\t", "\\\\u0000 \\", retryable=False)
-    await bench.completion.end(session, held, frames.Failed(error))
+    await bench.completion.end(session, held, Failed(error))
     kept = (await bench.task(held.task.task_id)).error
     assert kept is not None
     assert (kept.message, kept.stack) == ("six characters \\u0000, one \ufffd, a tab\t", "\\\\u0000 \\")

@@ -40,7 +40,7 @@ class Worker:
     """One stream of a worker, frame by frame."""
 
     def __init__(self, channel: grpc.aio.Channel, **hello: Any) -> None:
-        self.call = wire_grpc.WorkerServiceStub(channel).Session()
+        self.call = wire_grpc.WorkerServiceStub(channel).Session()  # type: ignore[call-arg]
         self.hello = wire.Hello(**{"session_id": str(uuid.uuid4()), "types": ["demo.echo"], "slots": 200, **hello})
 
     async def send(self, **frame: Any) -> None:
@@ -48,9 +48,9 @@ class Worker:
 
     async def read(self) -> wire.DispatcherFrame:
         frame = await self.call.read()
-        if frame is grpc.aio.EOF:
+        if not isinstance(frame, wire.DispatcherFrame):
             raise EOFError(await self.call.details())
-        return frame  # type: ignore[no-any-return]
+        return frame
 
     async def begin(self) -> wire.Welcome:
         await self.send(hello=self.hello)
@@ -111,7 +111,9 @@ async def place(yard: Yard) -> AsyncIterator[Place]:
     delivery = MemoryDelivery(RedisServer(asyncio.get_running_loop().time, lambda: next(words)))
     etcd = Etcd(EtcdSettings(), access=MemoryAccess(EtcdServer(time.monotonic)))
     stores = Stores(yard.store, yard.store, delivery, etcd)
-    parts = Assembly("d", DispatcherSettings(pod_name="pod"), stores, Telemetry.silent(), SystemClock())
+    parts = Assembly(
+        "d", DispatcherSettings.model_validate({"pod_name": "pod"}), stores, Telemetry.silent(), SystemClock()
+    )
     server = grpc.aio.server(
         interceptors=[Guard()], options=[("grpc.max_receive_message_length", limits.FRAME_RECEIVE_BYTES)]
     )
@@ -208,7 +210,7 @@ async def test_frames_that_cannot_be_taken_end_the_stream_with_what_is_wrong(pla
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert words.startswith("frame: 94372")
     assert words.endswith(f" bytes, at most {limits.FRAME_BYTES} are allowed")
-    raw = place.channel.stream_stream("/taskyard.v1.WorkerService/Session", bytes, bytes)()
+    raw = place.channel.stream_stream("/taskyard.v1.WorkerService/Session", bytes, bytes)()  # type: ignore[call-arg]
     await raw.write(b"\x0a\xff")
     with pytest.raises(grpc.aio.AioRpcError):
         await raw.read()
@@ -281,7 +283,7 @@ async def test_an_error_text_that_is_not_utf_8_is_taken_with_replacement_charact
         for one in await worker.assigned(2)
     ]
     # gRPC's own client of this language could not send it.
-    again = place.channel.stream_stream("/taskyard.v1.WorkerService/Session", bytes, bytes)()
+    again = place.channel.stream_stream("/taskyard.v1.WorkerService/Session", bytes, bytes)()  # type: ignore[call-arg]
     hello = wire.Hello(session_id=worker.hello.session_id, types=["demo.echo"], slots=5)
     hello.running.extend(wire.AttemptRef(task_id=one.task_id, attempt=one.attempt) for one in results)
     await again.write(wire.WorkerFrame(hello=hello).SerializeToString())

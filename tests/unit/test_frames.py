@@ -3,6 +3,7 @@
 import math
 import uuid
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -43,7 +44,7 @@ RESULTS = st.builds(
     run_time=st.builds(Duration, seconds=st.integers(-(2**63), 2**63 - 1), nanos=INT32),
 )
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
-OUTCOMES = st.one_of(
+OUTCOMES: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.fixed_dictionaries({"result": st.binary()}),
     st.fixed_dictionaries(
         {"error": st.builds(TaskError, type=TEXTS, message=TEXTS, stack=TEXTS, retryable=st.booleans())}
@@ -71,8 +72,8 @@ def test_a_task_whose_id_is_of_another_kind_has_no_birthday_beyond_the_calendar(
 
 
 @given(RESULTS, OUTCOMES)
-def test_a_result_becomes_an_event_whatever_it_holds(result: wire.TaskResult, outcome: dict[str, object]) -> None:
-    result.MergeFrom(wire.TaskResult(**outcome))  # type: ignore[arg-type]
+def test_a_result_becomes_an_event_whatever_it_holds(result: wire.TaskResult, outcome: dict[str, Any]) -> None:
+    result.MergeFrom(wire.TaskResult(**outcome))
     report = read_result(result)
     assert isinstance(report.event, Succeeded | Failed | Stopped)
     assert report.invalid == (isinstance(report.event, Failed) and report.event.error.type == "INVALID_RESULT")
@@ -87,7 +88,7 @@ def test_a_result_becomes_an_event_whatever_it_holds(result: wire.TaskResult, ou
 @pytest.mark.parametrize(
     ("outcome", "wrong"), [({"cancelled": False}, "cancelled: must be true"), ({}, "outcome: is required")]
 )
-def test_an_outcome_that_says_nothing_is_none(outcome: dict[str, bool], wrong: str) -> None:
+def test_an_outcome_that_says_nothing_is_none(outcome: dict[str, Any], wrong: str) -> None:
     report = read_result(wire.TaskResult(task_id="t", attempt=1, **outcome))
     assert report.invalid
     assert isinstance(report.event, Failed)
