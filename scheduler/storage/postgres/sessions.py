@@ -67,7 +67,8 @@ class Sessions:
     async def live(self) -> list[LiveSession]:
         """All sessions that are alive as far as Postgres knows."""
         found = await self._database.fetch(
-            "SELECT id, generation, dispatcher, extract(epoch FROM now() - connected_at)::float8"
+            "SELECT id, generation, dispatcher,"
+            " extract(epoch FROM now() - least(greatest(connected_at, 'epoch'), now()))::float8"
             " FROM taskyard.session WHERE live ORDER BY id"
         )
         return [LiveSession(str(row[0]), row[1], row[2], row[3]) for row in found]
