@@ -4,12 +4,14 @@ import uuid
 from collections.abc import Iterable, Mapping
 
 from dispatcher import frames
+from dispatcher.handover import Handover
 from dispatcher.sessions import Running, Session
 from scheduler.clock import Clock
 from scheduler.domain import limits, selectors, submission
 from scheduler.domain.matching import Capabilities
+from scheduler.domain.text import printable
 from scheduler.domain.violations import Violation
-from scheduler.storage.sessions import Held, SessionRecord, Sessions
+from scheduler.storage.sessions import SessionRecord, Sessions
 from scheduler.telemetry import Runner
 from scheduler.wire.gen import worker_service_pb2 as wire
 
@@ -17,9 +19,10 @@ from scheduler.wire.gen import worker_service_pb2 as wire
 class Adoption:
     """Takes sessions over. From then on no other dispatcher can claim for them."""
 
-    def __init__(self, dispatcher: str, sessions: Sessions, clock: Clock) -> None:
+    def __init__(self, dispatcher: str, sessions: Sessions, handover: Handover, clock: Clock) -> None:
         self._dispatcher = dispatcher
         self._sessions = sessions
+        self._handover = handover
         self._clock = clock
 
     async def welcome(self, hello: wire.Hello) -> tuple[Session, SessionRecord]:
@@ -28,8 +31,7 @@ class Adoption:
         Raises Violation naming the field, NamespaceMismatch, StoreUnavailable.
         """
         record = session_record(hello, self._dispatcher)
-        generation = await self._sessions.hello(record)
-        held = await self._sessions.held(record.id)
+        generation, held = await self._sessions.adopt(record)
         session = Session(
             id=record.id,
             generation=generation,
@@ -40,31 +42,34 @@ class Adoption:
             slots=record.slots,
             draining=record.draining,
         )
-        reconcile(session, held, {(ref.task_id, ref.attempt) for ref in hello.running}, self._clock.monotonic())
+        running = [Running(row.task, self._clock.monotonic(), row.cancel_requested) for row in held]
+        reconcile(session, running, {(ref.task_id, ref.attempt) for ref in hello.running}, self._handover)
         return session, record
 
 
-def reconcile(session: Session, held: Iterable[Held], known: set[tuple[str, int]], now: float) -> None:
+def reconcile(session: Session, held: Iterable[Running], known: set[tuple[str, int]], handover: Handover) -> None:
     """Bring session and worker in line with Postgres: hold its rows, resend what the worker lacks, stop the rest."""
-    rows = {(row.task.task_id, row.task.attempt): row for row in held}
-    running = [Running(row.task, now, row.cancel_requested) for row in rows.values()]
-    missing = [row.task for attempt, row in rows.items() if attempt not in known]
-    session.assign(running, (frames.assignment(task, resent=True) for task in missing))
+    rows = {(running.task.task_id, running.task.attempt): running for running in held}
+    session.assign((running for attempt, running in rows.items() if attempt in known), ())
+    handover.give(session, [running for attempt, running in rows.items() if attempt not in known], resent=True)
     session.stop(frames.stop(*attempt, wire.STOP_REASON_LOST) for attempt in known - rows.keys())
     session.stop(
-        frames.stop(*attempt, wire.STOP_REASON_CANCELLED) for attempt, row in rows.items() if row.cancel_requested
+        frames.stop(*attempt, wire.STOP_REASON_CANCELLED)
+        for attempt, running in rows.items()
+        if running.cancel_requested and session.runs(*attempt)
     )
 
 
 def session_record(hello: wire.Hello, dispatcher: str) -> SessionRecord:
     """What a hello says, validated; raises Violation naming the field."""
     _check_counts(hello)
+    session_id = _session_id(hello.session_id)
     labels: Mapping[str, str] = dict(hello.labels)
     selectors.check_labels(labels)
     return SessionRecord(
-        id=_session_id(hello.session_id),
+        id=session_id,
         namespace=submission.name("namespace", hello.namespace) if hello.namespace else "default",
-        worker=_text("worker", hello.worker) or hello.session_id,
+        worker=_text("worker", hello.worker) or session_id,
         dispatcher=dispatcher,
         types=[submission.name("types", type_, limits.TYPE_LENGTH) for type_ in hello.types],
         queues=[submission.name("queues", queue) for queue in hello.queues],
@@ -98,6 +103,4 @@ def _session_id(text: str) -> str:
 def _text(field: str, value: str) -> str:
     if len(value) > limits.LABEL_VALUE_LENGTH:
         raise Violation(field, f"longer than {limits.LABEL_VALUE_LENGTH} characters")
-    if not value.isprintable():
-        raise Violation(field, "must be printable text")
-    return value
+    return printable(field, value)

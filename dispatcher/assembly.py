@@ -16,6 +16,7 @@ from dispatcher.departure import Departure
 from dispatcher.dispatching import Dispatching
 from dispatcher.duties import Keeping, Patience, Rota, rota
 from dispatcher.endings import Endings
+from dispatcher.handover import Handover
 from dispatcher.lanes import LaneBoard
 from dispatcher.leadership import Candidate, ElectionTiming, Elector
 from dispatcher.loss import Loss
@@ -120,9 +121,14 @@ class Assembly:
         )
 
     @cached_property
+    def handover(self) -> Handover:
+        """From claimed tasks to workers."""
+        return Handover(self.completion)
+
+    @cached_property
     def resending(self) -> Resending:
         """What sessions lack."""
-        return Resending(self.stores.tasks.sessions, self.clock)
+        return Resending(self.stores.tasks.sessions, self.handover, self.clock)
 
     @cached_property
     def claiming(self) -> Claiming:
@@ -132,6 +138,7 @@ class Assembly:
             board=self.board,
             lanes=self.stores.delivery.lanes,
             claims=self.stores.tasks.claims,
+            handover=self.handover,
             resending=self.resending,
             telemetry=self.telemetry,
             clock=self.clock,
@@ -177,7 +184,7 @@ class Assembly:
             dispatcher=self.id,
             settings=self.settings,
             roster=self.roster,
-            adoption=Adoption(self.id, self.stores.tasks.sessions, self.clock),
+            adoption=Adoption(self.id, self.stores.tasks.sessions, self.handover, self.clock),
             completion=self.completion,
             departure=self.departure,
             presence=self.presence,
@@ -233,6 +240,7 @@ class Assembly:
         while any(session.connected for session in self.roster) and self.clock.monotonic() < deadline:
             await self.clock.sleep(0.05)
         await self.streams.close()
+        await self.handover.close()
         await self.publication.close()
         await self.announcements.close()
 

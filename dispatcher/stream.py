@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
@@ -23,6 +22,7 @@ from scheduler.domain.transitions import Released
 from scheduler.domain.violations import Violation
 from scheduler.storage.sessions import NamespaceMismatch, Sessions
 from scheduler.storage.unavailable import StoreUnavailable
+from scheduler.wire import times
 from scheduler.wire.gen import worker_service_pb2 as wire
 from scheduler.wire.gen import worker_service_pb2_grpc
 
@@ -86,6 +86,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         parts = (writer, reader, watchdog)
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            _refuse(reader)
         finally:
             # First, and without waiting for anything: gRPC may cancel this call again at any time, and a session whose
             # end nobody noted would hold its tasks for ever.
@@ -111,7 +112,8 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         except NamespaceMismatch:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "hello.session_id: is of another namespace")
         except StoreUnavailable as error:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+            _log.warning("nobody can be welcomed: %s", error)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"{error.store} is unavailable")
         await context.write(self._welcome(session))
         session.last_frame = self._clock.monotonic()
         self._departure.replaced(self._roster.put(session))
@@ -126,8 +128,8 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
             welcome=wire.Welcome(
                 dispatcher=self._dispatcher,
                 generation=session.generation,
-                heartbeat_interval=frames.duration(self._settings.heartbeat_interval),
-                session_timeout=frames.duration(self._settings.session_timeout),
+                heartbeat_interval=times.duration(self._settings.heartbeat_interval),
+                session_timeout=times.duration(self._settings.session_timeout),
             )
         )
 
@@ -153,8 +155,14 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         if frame.HasField("heartbeat"):
             session.echo(frame.heartbeat.sequence)
         reports = [read_result(result) for result in frame.results]
+        # It must hear of what is no task's, or it would bring it again with each hello.
+        session.acknowledge(
+            wire.ResultAck(task_id=result.task_id, attempt=result.attempt, verdict=wire.VERDICT_INVALID)
+            for result in frame.results
+            if not frames.is_task_id(result.task_id)
+        )
         reports += [Report(ref.task_id, ref.attempt, Released(), 0.0) for ref in frame.released]
-        reports = [report for report in reports if _is_task_id(report.task_id)]
+        reports = [report for report in reports if frames.is_task_id(report.task_id)]
         if reports:
             reporting = self._background.start(self._completion.report(session, reports))
             session.reporting.add(reporting)
@@ -187,15 +195,13 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         _log.warning("session silent", extra={"session": session.id, "seconds": round(silence, 1)})
 
 
-_TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-def _is_task_id(text: str) -> bool:
-    # A worker that makes ids up must not fail the batch that others' results share.
-    return bool(_TASK_ID.fullmatch(text))
+def _refuse(reader: asyncio.Task[None]) -> None:
+    """Raise what was wrong with a frame, so that the worker hears of it."""
+    if reader.done() and not reader.cancelled() and isinstance(error := reader.exception(), Violation):
+        raise error
 
 
 async def _report_failures(session: WorkerSession, parts: Iterable[asyncio.Task[None]]) -> None:
     for error in await asyncio.gather(*parts, return_exceptions=True):
-        if isinstance(error, Exception) and not isinstance(error, grpc.RpcError | grpc.aio.UsageError):
+        if isinstance(error, Exception) and not isinstance(error, grpc.RpcError | grpc.aio.UsageError | Violation):
             _log.error("session failed", exc_info=error, extra={"session": session.id})

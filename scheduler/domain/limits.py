@@ -4,6 +4,10 @@ PAYLOAD_BYTES = 256 * 1024
 RESULT_BYTES = 1024 * 1024
 BATCH_TASKS = 1000
 BATCH_BYTES = 4 * 1024 * 1024
+FRAME_BYTES = 4 * 1024 * 1024
+"""A worker's frame. Workers are told to keep to half of it."""
+FRAME_RECEIVE_BYTES = 16 * 1024 * 1024
+"""What is received at all: a frame between the two is refused in our own words, a larger one in gRPC's."""
 JSON_DEPTH = 64
 
 NAME_LENGTH = 63

@@ -69,6 +69,12 @@ class Sessions(Protocol):
     async def hello(self, record: SessionRecord) -> int:
         """Store the session, alive; returns its new generation. Raises NamespaceMismatch."""
 
+    async def adopt(self, record: SessionRecord) -> tuple[int, list[Held]]:
+        """`hello` and `held` as one: both or neither. Raises NamespaceMismatch.
+
+        Else a session whose tasks cannot be read would be raised by each hello, and nobody would ever give it up.
+        """
+
     async def renew(self, session: str, generation: int) -> int | None:
         """Begin the session's next generation; once it returns, no claim under the former can take effect any more.
 

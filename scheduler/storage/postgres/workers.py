@@ -1,8 +1,8 @@
 """Workers that have a session now."""
 
 import asyncpg
-import orjson
 
+from scheduler.storage import codec
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.queries import load
 from scheduler.storage.workers import Worker
@@ -24,9 +24,9 @@ def _worker(row: asyncpg.Record) -> Worker:
         session_id=str(row["id"]),
         name=row["worker"],
         namespace=row["namespace"],
-        labels=orjson.loads(row["labels"]),
-        queues=row["queues"],
-        types=row["types"],
+        labels=codec.load_labels(row["labels"]),
+        queues=codec.strings(row["queues"]),
+        types=codec.strings(row["types"]),
         slots=row["slots"],
         running=row["running"],
         pod=row["pod"],

@@ -20,6 +20,10 @@ class Sessions:
         """Store the session, alive; returns its new generation. Raises NamespaceMismatch."""
         return await self._client.run(lambda work: _hello(work, record))
 
+    async def adopt(self, record: SessionRecord) -> tuple[int, list[Held]]:
+        """`hello` and `held` as one: both or neither. Raises NamespaceMismatch."""
+        return await self._client.run(lambda work: (_hello(work, record), held_within(work, record.id)))
+
     async def renew(self, session: str, generation: int) -> int | None:
         """Begin the session's next generation; None if this one was over."""
         return await self._client.run(lambda work: _renew(work, session, generation))
