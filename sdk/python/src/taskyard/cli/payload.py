@@ -18,8 +18,8 @@ def read_payload(source: str | None) -> orjson.Fragment | None:
         return None
     document = _read(source)
     try:
-        orjson.loads(document)
-    except orjson.JSONDecodeError as error:
+        _json.loads(document)
+    except ValueError as error:
         raise InvalidArgument(violations=[FieldViolation("payload", f"is not UTF-8 JSON: {error}")]) from error
     return orjson.Fragment(document)
 

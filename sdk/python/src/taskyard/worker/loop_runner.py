@@ -2,7 +2,7 @@
 
 import asyncio
 
-from taskyard.worker.attempt import Attempt
+from taskyard.worker.attempt import CURRENT, Attempt
 from taskyard.worker.outcome import decode, encode, returned
 from taskyard.worker.runner import Ledger
 from taskyard.worker.span import attempt_span
@@ -40,6 +40,7 @@ class LoopRunner:
             task.cancel()
 
     async def _perform(self, attempt: Attempt) -> None:
+        CURRENT.set(attempt)
         attempt.begin()
         try:
             payload = decode(attempt.payload)

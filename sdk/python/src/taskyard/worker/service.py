@@ -1,12 +1,12 @@
 """One run of a worker: wires session and attempts together, and shuts them down in order."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 
 from taskyard._gen import worker_service_pb2 as wire
 from taskyard.worker.attempts import Attempts
 from taskyard.worker.handler import Handler, Mode
+from taskyard.worker.journal import logger
 from taskyard.worker.loop_runner import LoopRunner
 from taskyard.worker.process_runner import ProcessRunner
 from taskyard.worker.rotation import Rotation
@@ -15,8 +15,6 @@ from taskyard.worker.session_state import Key, SessionState
 from taskyard.worker.settings import Settings
 from taskyard.worker.status_page import Status, StatusPage
 from taskyard.worker.thread_runner import ThreadRunner
-
-logger = logging.getLogger("taskyard.worker")
 
 STOP_TIME = 1.0
 """Seconds that cancelled handlers get to end once the grace is over."""
@@ -46,6 +44,8 @@ class Service:
 
     async def serve(self, *, processes: int) -> None:
         """Work until `stop`, then shut down. Raises `HelloRefused` if no session can be opened."""
+        task = asyncio.current_task()
+        self.attempts.ending = lambda: task is not None and task.cancelling() > 0
         self._make_runners(processes)
         if self._page is not None:
             self._page.start()

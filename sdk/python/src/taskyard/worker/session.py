@@ -17,10 +17,9 @@ import grpc
 
 from taskyard._gen import worker_service_pb2 as wire
 from taskyard._gen.worker_service_pb2_grpc import WorkerServiceStub
+from taskyard.worker.journal import logger
 from taskyard.worker.rotation import Rotation
 from taskyard.worker.session_state import Key, ProtocolError, Received, SessionState
-
-logger = logging.getLogger("taskyard.worker")
 
 STABLE_AFTER = 1.0
 """Seconds after which a stream counts as one that worked."""

@@ -16,7 +16,10 @@ from uuid import uuid4
 
 from taskyard._gen import worker_service_pb2 as wire
 from taskyard.worker import settings as worker_settings
+from taskyard.worker.attempt import Attempt
+from taskyard.worker.event_loop import run_through
 from taskyard.worker.handler import Handler, make_handler
+from taskyard.worker.journal import logger
 from taskyard.worker.service import Service
 from taskyard.worker.settings import Settings
 from taskyard.worker.signals import stop_on_signals
@@ -135,7 +138,17 @@ class Worker:
 
         Raises `HelloRefused` if dispatchers refuse this worker for good, ValueError for wrong settings.
         """
-        asyncio.run(self._run())
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError("run was called where an event loop runs already: await serve there")
+        run_through(self._run(), self._escaped)
+
+    def _escaped(self, error: BaseException, attempt: Attempt | None) -> None:
+        service = self._service
+        if service is not None and attempt is not None:
+            service.attempts.break_off(attempt, error)
+        else:
+            logger.error("the worker stops: something that is no handler's ended with %s", type(error).__name__)
+            self.stop()
 
     async def _run(self) -> None:
         with stop_on_signals(self.stop):
