@@ -1,6 +1,7 @@
 """The attempts that this worker runs, from assignment to settled result."""
 
 import asyncio
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -68,6 +69,7 @@ class Attempts:
         # From 0: a counter that appears with its first burst does not show it as an increase.
         self.outcomes: Counter[str] = Counter(dict.fromkeys(_COUNTED, 0))
         self._counting = threading.Lock()
+        self._pid = os.getpid()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -224,6 +226,8 @@ class Attempts:
 
     def _take(self, attempt: Attempt) -> bool:
         """Whether the attempt was still to be reported; it no longer is."""
+        if os.getpid() != self._pid:
+            os._exit(0)  # forked by a handler, which returned in the child too: the attempt is its parent's to report
         if self._held.pop(attempt.key, None) is not attempt:
             return False
         attempt.done = True

@@ -1,7 +1,10 @@
 """One run of a worker: wires session and attempts together, and shuts them down in order."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 from taskyard._gen import worker_service_pb2 as wire
 from taskyard.worker.attempts import Attempts
@@ -113,20 +116,28 @@ class Service:
     # The end
 
     async def _shut_down(self, grace: float) -> None:
+        # Not the loop's own threads: handlers may have filled them.
+        threads = ThreadPoolExecutor(1, "taskyard-shutdown")
+        try:
+            await self._end(grace, partial(self._loop.run_in_executor, threads))
+        finally:
+            threads.shutdown(wait=False)
+
+    async def _end(self, grace: float, aside: Callable[..., Awaitable[Any]]) -> None:
         logger.info("worker stops: %d attempts are running", len(self.attempts))
         session = self.session
         session.drain()
-        if self._refusal is None and not await asyncio.to_thread(session.wait_idle, grace):
+        if self._refusal is None and not await aside(session.wait_idle, grace):
             self.attempts.shut_down()
-            await asyncio.to_thread(session.wait_idle, STOP_TIME)
+            await aside(session.wait_idle, STOP_TIME)
         if released := len(self.attempts):
             logger.warning("handing back %d attempts that did not finish in time", released)
         # Children are killed before their attempts are handed back: the next attempt must not overlap with this one.
-        await asyncio.to_thread(self.attempts.close)
+        await aside(self.attempts.close)
         self.attempts.release()
-        if self._refusal is None and not await asyncio.to_thread(session.wait_settled, FLUSH_TIME):
+        if self._refusal is None and not await aside(session.wait_settled, FLUSH_TIME):
             logger.warning("ending with %d results unacknowledged", len(self.state.unacked))
-        await asyncio.to_thread(session.close)
+        await aside(session.close)
         if self._page is not None:
-            await asyncio.to_thread(self._page.close)
+            await aside(self._page.close)
         logger.info("worker stopped")

@@ -207,6 +207,8 @@ class Session:
             return self._judge(stream, error)
         except ProtocolError as error:
             logger.error("stream to %s given up: %s", address, error)
+        except Exception as error:  # this thread is the session: it goes on with another stream, whatever it was
+            logger.error("stream to %s given up: %s", address, error, exc_info=error)
         finally:
             welcomed = self._end(stream)
             if welcomed:

@@ -22,7 +22,7 @@ from taskyard.worker.handler import Handler, make_handler
 from taskyard.worker.journal import logger
 from taskyard.worker.service import Service
 from taskyard.worker.settings import Settings
-from taskyard.worker.signals import stop_on_signals
+from taskyard.worker.signals import serving, stop_on_signals
 
 MAX_TYPES = 1000
 
@@ -163,7 +163,8 @@ class Worker:
         if self._stop_asked:
             self._service.stop()
         try:
-            await self._service.serve(processes=self._processes)
+            with serving():
+                await self._service.serve(processes=self._processes)
         finally:
             self._service = None
             self._stop_asked = False
