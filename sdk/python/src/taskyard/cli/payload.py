@@ -5,6 +5,7 @@ from pathlib import Path
 
 import orjson
 
+from taskyard import _json
 from taskyard.errors import FieldViolation, InvalidArgument
 
 

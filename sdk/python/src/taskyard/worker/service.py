@@ -45,11 +45,11 @@ class Service:
         self._stop = asyncio.Event()
         self._refusal: HelloRefused | None = None
 
-    async def serve(self, *, processes: int) -> None:
+    async def serve(self) -> None:
         """Work until `stop`, then shut down. Raises `HelloRefused` if no session can be opened."""
         task = asyncio.current_task()
         self.attempts.ending = lambda: task is not None and task.cancelling() > 0
-        self._make_runners(processes)
+        self._make_runners()
         if self._page is not None:
             self._page.start()
         self.session.start()
@@ -69,17 +69,20 @@ class Service:
         """Begin to shut down. Callable from any thread and from signal handlers."""
         self._loop.call_soon_threadsafe(self._stop.set)
 
-    def _make_runners(self, processes: int) -> None:
+    def _make_runners(self) -> None:
         runners = self.attempts.runners
         runners[Mode.LOOP] = LoopRunner(self._loop, self.attempts)
         runners[Mode.THREAD] = ThreadRunner(self._settings.slots, self.attempts)
         if Mode.PROCESS in self._modes:
-            pool = ProcessRunner(processes, self.attempts, self.session.report_progress)
+            pool = ProcessRunner(self._settings.processes, self.attempts, self.session.report_progress)
             pool.warm()
             runners[Mode.PROCESS] = pool
 
     def _make_page(self, address: str) -> StatusPage | None:
-        return StatusPage(address, self._loop, self._status) if address else None
+        try:
+            return StatusPage(address, self._loop, self._status) if address else None
+        except OSError as error:
+            raise ValueError(f"http_address: can't listen at {address}: {error}") from error
 
     @property
     def status_port(self) -> int | None:

@@ -17,6 +17,7 @@ import grpc
 
 from taskyard._gen import worker_service_pb2 as wire
 from taskyard._gen.worker_service_pb2_grpc import WorkerServiceStub
+from taskyard._home import connected, disconnected
 from taskyard.worker.journal import logger
 from taskyard.worker.rotation import Rotation
 from taskyard.worker.session_state import Key, ProtocolError, Received, SessionState
@@ -113,6 +114,7 @@ class Session:
 
     def start(self) -> None:
         """Begin to connect."""
+        connected(self)
         for thread in self._threads:
             thread.start()
 
@@ -169,6 +171,7 @@ class Session:
                 stream.cancel()
             connector.join(0.1)
         watchdog.join()
+        disconnected(self)
 
     def _wait(self, condition: Callable[[], bool], timeout: float) -> bool:
         with self._changed:
