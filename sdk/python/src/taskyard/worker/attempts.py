@@ -127,9 +127,9 @@ class Attempts:
             self._tell(attempt, StopCause.SHUTDOWN)
 
     def release(self) -> None:
-        """Hand back what still runs."""
+        """Hand back what still runs, but for what is decided already."""
         for attempt in list(self._held.values()):
-            self._release(attempt)
+            self._give_up(attempt)
 
     def close(self) -> None:
         """Let go of threads and processes."""
@@ -201,9 +201,19 @@ class Attempts:
 
     def _abandon(self, attempt: Attempt) -> None:
         """The event loop ends under the attempt: hand it back, unless it is the one that ends it."""
+        self.blame()
+        self._give_up(attempt)
+
+    def blame(self) -> None:
+        """Break off the attempt for whose exception the event loop is being wound up. In a callback of the loop."""
         error = ending_for()
-        if error is not None and culprit(error) is attempt:
-            self._fail(attempt, error)
+        attempt = culprit(error)
+        if error is not None and attempt is not None:
+            self.break_off(attempt, error)
+
+    def _give_up(self, attempt: Attempt) -> None:
+        if attempt.verdict is not None:
+            self._conclude(attempt)
         else:
             self._release(attempt)
 

@@ -21,7 +21,12 @@ class LoopRunner:
 
     def start(self, attempt: Attempt) -> None:
         """Run it in a new task."""
-        attempt.run = self._loop.create_task(self._perform(attempt))
+        performance = self._perform(attempt)
+        try:
+            attempt.run = self._loop.create_task(performance)
+        except BaseException:
+            performance.close()
+            raise
 
     def stop(self, attempt: Attempt) -> None:
         """Cancel its task."""

@@ -59,6 +59,7 @@ class Service:
             await self._stop.wait()
         except asyncio.CancelledError:
             grace = 0.0
+            self._loop.call_soon(self.attempts.blame)
             raise
         finally:
             await self._shut_down(grace)
