@@ -43,4 +43,12 @@ class Handover:
         # Should this process end first, whoever reads the session's rows next comes to the same end.
         _log.warning("a task cannot be run: %s", violation, extra={"task": held.task.task_id, "session": session.id})
         error = TaskError("INVALID_TASK", str(violation), retryable=False)
-        self._background.start(self._completion.end(session, held, Failed(error)))
+        # Its row says that the session runs it until its end is stored: so long it takes a slot.
+        session.reserved += 1
+        self._background.start(self._end(session, held, Failed(error)))
+
+    async def _end(self, session: Session, held: Running, event: Failed) -> None:
+        try:
+            await self._completion.end(session, held, event)
+        finally:
+            session.reserved -= 1

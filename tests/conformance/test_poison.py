@@ -128,6 +128,8 @@ async def test_a_task_that_cannot_be_sent_ends_alone_at_its_claim(bench: Bench, 
     session, (one, poisoned, other) = await bench.session(), await bench.tasks()
     await bench.yard.poison(poisoned, **columns)
     bench.handover.give(session, await bench.claimed(session, [one, poisoned, other]))
+    # Until its end is stored, its row says that the session runs it.
+    assert session.free == 5 - 3
     await bench.assert_alone(session, poisoned, [one, other], message)
 
 
