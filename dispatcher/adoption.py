@@ -8,6 +8,7 @@ from dispatcher.sessions import Running, Session
 from scheduler.clock import Clock
 from scheduler.domain import limits, selectors, submission
 from scheduler.domain.matching import Capabilities
+from scheduler.domain.session_names import public_name, secret_hash
 from scheduler.domain.violations import Violation
 from scheduler.storage.sessions import Held, SessionRecord, Sessions
 from scheduler.telemetry import Runner
@@ -25,7 +26,7 @@ class Adoption:
     async def welcome(self, hello: wire.Hello) -> tuple[Session, SessionRecord]:
         """The session of a hello, holding all it runs, with what it lacks ready to be sent.
 
-        Raises Violation naming the field, NamespaceMismatch, StoreUnavailable.
+        Raises Violation naming the field, NamespaceMismatch, SecretMismatch, StoreUnavailable.
         """
         record = session_record(hello, self._dispatcher)
         generation = await self._sessions.hello(record)
@@ -33,7 +34,7 @@ class Adoption:
         session = Session(
             id=record.id,
             generation=generation,
-            runner=Runner(record.id, record.worker, record.pod),
+            runner=Runner(public_name(record.id), record.worker, record.pod),
             capabilities=Capabilities(
                 record.namespace, frozenset(record.types), frozenset(record.queues), dict(record.labels)
             ),
@@ -59,12 +60,13 @@ def reconcile(session: Session, held: Iterable[Held], known: set[tuple[str, int]
 def session_record(hello: wire.Hello, dispatcher: str) -> SessionRecord:
     """What a hello says, validated; raises Violation naming the field."""
     _check_counts(hello)
+    id = _session_id(hello.session_id)
     labels: Mapping[str, str] = dict(hello.labels)
     selectors.check_labels(labels)
     return SessionRecord(
-        id=_session_id(hello.session_id),
+        id=id,
         namespace=submission.name("namespace", hello.namespace) if hello.namespace else "default",
-        worker=_text("worker", hello.worker) or hello.session_id,
+        worker=_text("worker", hello.worker) or public_name(id),
         dispatcher=dispatcher,
         types=[submission.name("types", type_, limits.TYPE_LENGTH) for type_ in hello.types],
         queues=[submission.name("queues", queue) for queue in hello.queues],
@@ -76,6 +78,7 @@ def session_record(hello: wire.Hello, dispatcher: str) -> SessionRecord:
         version=_text("version", hello.version),
         pid=hello.pid,
         draining=hello.draining,
+        secret_hash=_secret_hash(hello.secret),
     )
 
 
@@ -93,6 +96,15 @@ def _session_id(text: str) -> str:
         return str(uuid.UUID(text))
     except ValueError as error:
         raise Violation("session_id", "must be a UUID") from error
+
+
+def _secret_hash(secret: bytes) -> bytes | None:
+    if not secret:
+        return None
+    least, most = limits.SESSION_SECRET_BYTES_MIN, limits.SESSION_SECRET_BYTES_MAX
+    if not least <= len(secret) <= most:
+        raise Violation("secret", f"must be {least} to {most} bytes")
+    return secret_hash(secret)
 
 
 def _text(field: str, value: str) -> str:

@@ -46,4 +46,4 @@ class Resending:
                 [Running(row.task, now, row.cancel_requested) for row in unknown],
                 [frames.assignment(row.task, resent=True) for row in unknown],
             )
-            _log.warning("sent %d tasks again", len(unknown), extra={"session": session.id})
+            _log.warning("sent %d tasks again", len(unknown), extra={"session": session.runner.session})

@@ -21,7 +21,7 @@ from scheduler.background import Background
 from scheduler.clock import Clock
 from scheduler.domain.transitions import Released
 from scheduler.domain.violations import Violation
-from scheduler.storage.sessions import NamespaceMismatch, Sessions
+from scheduler.storage.sessions import NamespaceMismatch, SecretMismatch, Sessions
 from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.wire.gen import worker_service_pb2 as wire
 from scheduler.wire.gen import worker_service_pb2_grpc
@@ -110,13 +110,16 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"hello.{violation}")
         except NamespaceMismatch:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "hello.session_id: is of another namespace")
+        except SecretMismatch:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "hello.secret: is not that of this session")
         except StoreUnavailable as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         await context.write(self._welcome(session))
         session.last_frame = self._clock.monotonic()
         self._departure.replaced(self._roster.put(session))
         self._presence.arrived(session, record)
-        _log.info("session opened", extra={"session": session.id, "worker": record.worker, "worker_pod": record.pod})
+        whose = {"session": session.runner.session, "worker": record.worker, "worker_pod": record.pod}
+        _log.info("session opened", extra=whose)
         self._frame(session, first)
         self._arrived()
         return session
@@ -171,7 +174,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         unheard = frames.unheard(frame.heartbeat, self._settings.heartbeat_interval)
         if unheard < self._settings.session_timeout:
             return False
-        _log.warning("session deaf", extra={"session": session.id, "seconds": round(unheard, 1)})
+        _log.warning("session deaf", extra={"session": session.runner.session, "seconds": round(unheard, 1)})
         return True
 
     async def _note_drain(self, session: WorkerSession) -> None:
@@ -184,7 +187,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         """Returns once the worker has been silent for too long."""
         while (silence := self._clock.monotonic() - session.last_frame) < self._settings.session_timeout:
             await self._clock.sleep(self._settings.session_timeout - silence)
-        _log.warning("session silent", extra={"session": session.id, "seconds": round(silence, 1)})
+        _log.warning("session silent", extra={"session": session.runner.session, "seconds": round(silence, 1)})
 
 
 _TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -198,4 +201,4 @@ def _is_task_id(text: str) -> bool:
 async def _report_failures(session: WorkerSession, parts: Iterable[asyncio.Task[None]]) -> None:
     for error in await asyncio.gather(*parts, return_exceptions=True):
         if isinstance(error, Exception) and not isinstance(error, grpc.RpcError | grpc.aio.UsageError):
-            _log.error("session failed", exc_info=error, extra={"session": session.id})
+            _log.error("session failed", exc_info=error, extra={"session": session.runner.session})

@@ -5,6 +5,7 @@ from functools import lru_cache
 import asyncpg
 import orjson
 
+from scheduler.domain.session_names import public_name
 from scheduler.domain.task import Attempt, Outcome, Progress, RetryPolicy, Task, TaskState
 from scheduler.domain.transitions import Snapshot
 from scheduler.storage import codec
@@ -66,7 +67,7 @@ def attempt(row: asyncpg.Record) -> Attempt:
     return Attempt(
         task_id=str(row["task_id"]),
         attempt=row["attempt"],
-        session_id=str(row["session"]),
+        session_id=public_name(str(row["session"])),
         worker=row["worker"],
         pod=row["pod"],
         dispatcher=row["dispatcher"],

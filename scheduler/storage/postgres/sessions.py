@@ -8,7 +8,15 @@ import orjson
 from scheduler.storage.claims import Claimed
 from scheduler.storage.postgres.database import Connection, Database
 from scheduler.storage.postgres.queries import load
-from scheduler.storage.sessions import Held, Host, LiveSession, NamespaceMismatch, RunningRef, SessionRecord
+from scheduler.storage.sessions import (
+    Held,
+    Host,
+    LiveSession,
+    NamespaceMismatch,
+    RunningRef,
+    SecretMismatch,
+    SessionRecord,
+)
 
 
 class Sessions:
@@ -18,7 +26,7 @@ class Sessions:
         self._database = database
 
     async def hello(self, record: SessionRecord) -> int:
-        """Store the session, alive; returns its new generation. Raises NamespaceMismatch, StoreUnavailable."""
+        """Store the session, alive; returns its new generation. Raises NamespaceMismatch, SecretMismatch."""
         found = await self._database.fetch(
             load("session_hello"),
             record.id,
@@ -35,9 +43,10 @@ class Sessions:
             record.version,
             record.pid,
             record.draining,
+            record.secret_hash,
         )
         if not found:
-            raise NamespaceMismatch(record.id)
+            raise await self._refusal(record)
         return int(found[0][0])
 
     async def renew(self, session: str, generation: int) -> int | None:
@@ -75,6 +84,11 @@ class Sessions:
             " FROM taskyard.session WHERE live ORDER BY id"
         )
         return [LiveSession(str(row[0]), row[1], row[2], row[3]) for row in found]
+
+    async def _refusal(self, record: SessionRecord) -> NamespaceMismatch | SecretMismatch:
+        query = "SELECT FROM taskyard.session WHERE id = $1 AND namespace = $2"
+        found = await self._database.fetch(query, record.id, record.namespace)
+        return SecretMismatch(record.id) if found else NamespaceMismatch(record.id)
 
 
 async def end_within(connection: Connection, session: str, generation: int, reason: str) -> Host | None:

@@ -3,6 +3,7 @@
 import asyncpg
 import orjson
 
+from scheduler.domain.session_names import public_name
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.queries import load
 from scheduler.storage.workers import Worker
@@ -21,7 +22,7 @@ class LiveWorkers:
 
 def _worker(row: asyncpg.Record) -> Worker:
     return Worker(
-        session_id=str(row["id"]),
+        session_id=public_name(str(row["id"])),
         name=row["worker"],
         namespace=row["namespace"],
         labels=orjson.loads(row["labels"]),
