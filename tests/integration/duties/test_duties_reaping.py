@@ -162,7 +162,7 @@ async def test_what_is_told_of_a_loss_names_the_worker_and_its_pod(
     assert (line["worker"], line["worker_pod"]) == ("w", "p")
     (span,) = spans.get_finished_spans()
     assert span.attributes is not None
-    assert (span.attributes["taskyard.session"], span.attributes["taskyard.worker"]) == (gone, "w")
+    assert (span.attributes["taskyard.session"], span.attributes["taskyard.worker"]) == (public_name(gone), "w")
 
 
 async def test_a_leader_whose_term_is_over_gives_nobody_up(reaper: Reaper) -> None:
