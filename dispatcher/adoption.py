@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 
 from dispatcher import frames
+from dispatcher.hello_rates import HelloRates
 from dispatcher.sessions import Running, Session
 from scheduler.clock import Clock
 from scheduler.domain import limits, selectors, submission
@@ -18,18 +19,23 @@ from scheduler.wire.gen import worker_service_pb2 as wire
 class Adoption:
     """Takes sessions over. From then on no other dispatcher can claim for them."""
 
-    def __init__(self, dispatcher: str, sessions: Sessions, clock: Clock) -> None:
+    def __init__(self, dispatcher: str, sessions: Sessions, rates: HelloRates, clock: Clock) -> None:
         self._dispatcher = dispatcher
         self._sessions = sessions
+        self._rates = rates
         self._clock = clock
 
-    async def welcome(self, hello: wire.Hello) -> tuple[Session, SessionRecord]:
+    async def welcome(self, hello: wire.Hello, peer: str) -> tuple[Session, SessionRecord]:
         """The session of a hello, holding all it runs, with what it lacks ready to be sent.
 
-        Raises Violation naming the field, NamespaceMismatch, SecretMismatch, StoreUnavailable.
+        `peer` is where it comes from, in gRPC's words. Raises TooManyHellos, Violation naming the field,
+        NamespaceMismatch, SecretMismatch, StoreUnavailable.
         """
+        self._rates.arrived(peer, hello.ByteSize())
         record = session_record(hello, self._dispatcher)
+        self._rates.require(record.id)
         generation = await self._sessions.hello(record)
+        self._rates.welcomed(record.id)
         held = await self._sessions.held(record.id)
         session = Session(
             id=record.id,
@@ -83,6 +89,8 @@ def session_record(hello: wire.Hello, dispatcher: str) -> SessionRecord:
 
 
 def _check_counts(hello: wire.Hello) -> None:
+    if hello.ByteSize() > limits.HELLO_BYTES:
+        raise Violation("running", f"the hello is larger than {limits.HELLO_BYTES} bytes")
     if not 1 <= len(hello.types) <= limits.SESSION_TYPES:
         raise Violation("types", f"1 to {limits.SESSION_TYPES} are required")
     if len(hello.queues) > limits.SESSION_TYPES:

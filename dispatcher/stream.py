@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from dispatcher import frames
 from dispatcher.adoption import Adoption
 from dispatcher.completion import Completion, Report, read_result
 from dispatcher.departure import Departure
+from dispatcher.hello_rates import TooManyHellos
 from dispatcher.presence import Presence
 from dispatcher.progress import ProgressReports
 from dispatcher.sessions import Roster
@@ -105,13 +108,15 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         if self._stopping:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "this dispatcher is shutting down")
         try:
-            session, record = await self._adoption.welcome(first.hello)
+            session, record = await self._adoption.welcome(first.hello, context.peer())
         except Violation as violation:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"hello.{violation}")
         except NamespaceMismatch:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "hello.session_id: is of another namespace")
         except SecretMismatch:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "hello.secret: is not that of this session")
+        except TooManyHellos as error:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error), _retry_trailers(error))
         except StoreUnavailable as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         await context.write(self._welcome(session))
@@ -196,6 +201,14 @@ _TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 def _is_task_id(text: str) -> bool:
     # A worker that makes ids up must not fail the batch that others' results share.
     return bool(_TASK_ID.fullmatch(text))
+
+
+def _retry_trailers(refusal: TooManyHellos) -> tuple[tuple[str, bytes]]:
+    detail = any_pb2.Any()
+    detail.Pack(error_details_pb2.RetryInfo(retry_delay=frames.duration(refusal.retry_after)))
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+    status = status_pb2.Status(code=code, message=str(refusal), details=[detail])
+    return (("grpc-status-details-bin", status.SerializeToString()),)
 
 
 async def _report_failures(session: WorkerSession, parts: Iterable[asyncio.Task[None]]) -> None:
