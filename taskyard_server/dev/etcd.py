@@ -62,7 +62,7 @@ class Etcd(Store):
             "initial-advertise-peer-urls": peer,
             "initial-cluster": f"dev={peer}",
             "auto-compaction-mode": "periodic",
-            "auto-compaction-retention": "1h",
+            "auto-compaction-retention": "5m",
             "quota-backend-bytes": str(QUOTA_BYTES),
             "log-level": "warn",
         }
