@@ -4,12 +4,13 @@ import asyncio
 import json
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from taskyard_server import apart
+from taskyard_server.dev.plan import SERVER
 from taskyard_server.dev.process import LOOK_EVERY_SECONDS, Process, ProcessSpec, exit_text
 from taskyard_server.dev.roster import NAME as ROSTER
 
@@ -41,8 +42,8 @@ class ChildCluster:
             ProcessSpec(
                 name="taskyard-server dev",
                 role="dev",
-                argv=(sys.executable, "-m", "taskyard_server", "dev", "--dir", str(self.directory), *ANY_PORTS, *flags),
-                environment={**os.environ, "PYTHONUNBUFFERED": "1"},
+                argv=(*SERVER, "dev", "--dir", str(self.directory), *ANY_PORTS, *flags),
+                environment={**apart.environment(dict(os.environ)), "PYTHONUNBUFFERED": "1"},
                 log=self.directory / "logs" / "dev.log",
                 death_signal=signal.SIGTERM,
             )
