@@ -13,6 +13,7 @@ from taskyard_server import apart
 from taskyard_server.dev.plan import SERVER
 from taskyard_server.dev.process import LOOK_EVERY_SECONDS, Process, ProcessSpec, exit_text
 from taskyard_server.dev.roster import NAME as ROSTER
+from taskyard_server.dev.state import make_private
 
 ANY_PORTS = ("--rest-port", "0", "--grpc-port", "0", "--session-port", "0")
 # Longer than `dev` itself waits: it has the better words for what is missing.
@@ -80,10 +81,8 @@ class ChildCluster:
         return tuple(ClusterProcess(**entry) for entry in entries)
 
     def _make_directory(self) -> None:
-        if not self.directory.exists():
-            self.directory.mkdir(parents=True)
-            # The log below is in it before the supervisor could do this.
-            (self.directory / ".gitignore").write_text("*\n")
+        # The log below is in it before the supervisor could do this.
+        make_private(self.directory)
 
     async def _wait_ready(self) -> None:
         roster = self.directory / ROSTER

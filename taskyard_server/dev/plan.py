@@ -18,6 +18,8 @@ PLANNED_VARIABLES = frozenset(
         "TASKYARD_POSTGRES_URL",
         "TASKYARD_REDIS_URL",
         "TASKYARD_ETCD_ENDPOINTS",
+        "TASKYARD_ETCD_USER",
+        "TASKYARD_ETCD_PASSWORD",
         "TASKYARD_REST_ADDRESS",
         "TASKYARD_GRPC_ADDRESS",
         "TASKYARD_SESSION_ADDRESS",
@@ -72,19 +74,23 @@ DEFAULT_COMMANDS = RoleCommands()
 
 @dataclass(frozen=True)
 class StoreAddresses:
-    """Where the stores are: two URLs, and host:port endpoints separated by commas."""
+    """Where the stores are: two URLs, and host:port endpoints separated by commas, with a user if etcd asks for one."""
 
-    postgres_url: str
-    redis_url: str
+    postgres_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
     etcd_endpoints: str
+    etcd_user: str = ""
+    etcd_password: str = field(default="", repr=False)
 
     def environment(self) -> dict[str, str]:
         """The settings that tell a role."""
-        return {
+        addresses = {
             "TASKYARD_POSTGRES_URL": self.postgres_url,
             "TASKYARD_REDIS_URL": self.redis_url,
             "TASKYARD_ETCD_ENDPOINTS": self.etcd_endpoints,
         }
+        login = {"TASKYARD_ETCD_USER": self.etcd_user, "TASKYARD_ETCD_PASSWORD": self.etcd_password}
+        return {**addresses, **login} if self.etcd_user else addresses
 
 
 @dataclass(frozen=True)
