@@ -17,10 +17,11 @@ from dispatcher.dispatching import Dispatching
 from dispatcher.duties import Keeping, Patience, Rota, rota
 from dispatcher.endings import Endings
 from dispatcher.handover import Handover
+from dispatcher.hello_rates import HelloRates
 from dispatcher.lanes import LaneBoard
 from dispatcher.leadership import Candidate, ElectionTiming, Elector
 from dispatcher.loss import Loss
-from dispatcher.membership import SessionRegistry
+from dispatcher.membership import Profiles, SessionRegistry
 from dispatcher.presence import Presence
 from dispatcher.progress import ProgressReports
 from dispatcher.queues import QueueDefaults
@@ -91,7 +92,12 @@ class Assembly:
     @cached_property
     def presence(self) -> Presence:
         """Tells etcd which sessions are here."""
-        return Presence(self.registry)
+        return Presence(self.registry, self.profiles)
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """What workers are, in etcd."""
+        return Profiles(self.stores.etcd)
 
     @cached_property
     def endings(self) -> Endings:
@@ -184,7 +190,7 @@ class Assembly:
             dispatcher=self.id,
             settings=self.settings,
             roster=self.roster,
-            adoption=Adoption(self.id, self.stores.tasks.sessions, self.handover, self.clock),
+            adoption=Adoption(self.id, self.stores.tasks.sessions, self.handover, HelloRates(self.clock), self.clock),
             completion=self.completion,
             departure=self.departure,
             presence=self.presence,
@@ -224,6 +230,7 @@ class Assembly:
         """What runs for as long as the dispatcher does."""
         return (
             self.registry.run(),
+            self.profiles.run(),
             self.dispatching.run(),
             self.dispatching.listen(self.hints),
             self.upkeep.run(),
@@ -251,4 +258,5 @@ class Assembly:
 
     def _superseded(self, session_id: str) -> None:
         # The registry is there before the departure, which needs it.
+        self.presence.moved(session_id)
         self.departure.adopted_elsewhere(session_id)

@@ -105,6 +105,7 @@ class Dispatcher:
             registration.run(),
             readings.stores.run(),
             readings.outbox.run(),
+            readings.etcd_size.run(),
             *parts.loops(),
         ):
             self._background.start(_must_go_on(loop, self._stop))

@@ -45,4 +45,4 @@ class Resending:
             now = self._clock.monotonic()
             tasks = [Running(row.task, now, row.cancel_requested) for row in unknown]
             self._handover.give(session, tasks, resent=True)
-            _log.warning("sent %d tasks again", len(unknown), extra={"session": session.id})
+            _log.warning("sent %d tasks again", len(unknown), extra={"session": session.runner.session})

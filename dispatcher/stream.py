@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from dispatcher import frames
 from dispatcher.adoption import Adoption
 from dispatcher.completion import Completion, Report, read_result
 from dispatcher.departure import Departure
+from dispatcher.hello_rates import TooManyHellos
 from dispatcher.presence import Presence
 from dispatcher.progress import ProgressReports
 from dispatcher.sessions import Roster
@@ -20,7 +23,7 @@ from scheduler.background import Background
 from scheduler.clock import Clock
 from scheduler.domain.transitions import Released
 from scheduler.domain.violations import Violation
-from scheduler.storage.sessions import NamespaceMismatch, Sessions
+from scheduler.storage.sessions import NamespaceMismatch, SecretMismatch, Sessions
 from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.wire import times
 from scheduler.wire.gen import worker_service_pb2 as wire
@@ -106,11 +109,15 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         if self._stopping:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "this dispatcher is shutting down")
         try:
-            session, record = await self._adoption.welcome(first.hello)
+            session, record = await self._adoption.welcome(first.hello, context.peer())
         except Violation as violation:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"hello.{violation}")
         except NamespaceMismatch:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "hello.session_id: is of another namespace")
+        except SecretMismatch:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "hello.secret: is not that of this session")
+        except TooManyHellos as error:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error), _retry_trailers(error))
         except StoreUnavailable as error:
             _log.warning("nobody can be welcomed: %s", error)
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"{error.store} is unavailable")
@@ -118,7 +125,8 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         session.last_frame = self._clock.monotonic()
         self._departure.replaced(self._roster.put(session))
         self._presence.arrived(session, record)
-        _log.info("session opened", extra={"session": session.id, "worker": record.worker, "worker_pod": record.pod})
+        whose = {"session": session.runner.session, "worker": record.worker, "worker_pod": record.pod}
+        _log.info("session opened", extra=whose)
         self._frame(session, first)
         self._arrived()
         return session
@@ -179,7 +187,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         unheard = frames.unheard(frame.heartbeat, self._settings.heartbeat_interval)
         if unheard < self._settings.session_timeout:
             return False
-        _log.warning("session deaf", extra={"session": session.id, "seconds": round(unheard, 1)})
+        _log.warning("session deaf", extra={"session": session.runner.session, "seconds": round(unheard, 1)})
         return True
 
     async def _note_drain(self, session: WorkerSession) -> None:
@@ -192,7 +200,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         """Returns once the worker has been silent for too long."""
         while (silence := self._clock.monotonic() - session.last_frame) < self._settings.session_timeout:
             await self._clock.sleep(self._settings.session_timeout - silence)
-        _log.warning("session silent", extra={"session": session.id, "seconds": round(silence, 1)})
+        _log.warning("session silent", extra={"session": session.runner.session, "seconds": round(silence, 1)})
 
 
 def _refuse(reader: asyncio.Task[None]) -> None:
@@ -201,7 +209,15 @@ def _refuse(reader: asyncio.Task[None]) -> None:
         raise error
 
 
+def _retry_trailers(refusal: TooManyHellos) -> tuple[tuple[str, bytes]]:
+    detail = any_pb2.Any()
+    detail.Pack(error_details_pb2.RetryInfo(retry_delay=times.duration(refusal.retry_after)))
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+    status = status_pb2.Status(code=code, message=str(refusal), details=[detail])
+    return (("grpc-status-details-bin", status.SerializeToString()),)
+
+
 async def _report_failures(session: WorkerSession, parts: Iterable[asyncio.Task[None]]) -> None:
     for error in await asyncio.gather(*parts, return_exceptions=True):
         if isinstance(error, Exception) and not isinstance(error, grpc.RpcError | grpc.aio.UsageError | Violation):
-            _log.error("session failed", exc_info=error, extra={"session": session.id})
+            _log.error("session failed", exc_info=error, extra={"session": session.runner.session})

@@ -2,6 +2,7 @@
 
 import asyncpg
 
+from scheduler.domain.session_names import public_name
 from scheduler.domain.task import Attempt, Outcome, RetryPolicy, Task, TaskState
 from scheduler.domain.transitions import Snapshot
 from scheduler.storage import codec
@@ -63,7 +64,7 @@ def attempt(row: asyncpg.Record) -> Attempt:
     return Attempt(
         task_id=str(row["task_id"]),
         attempt=row["attempt"],
-        session_id=str(row["session"]),
+        session_id=public_name(str(row["session"])),
         worker=row["worker"],
         pod=row["pod"],
         dispatcher=row["dispatcher"],

@@ -9,7 +9,15 @@ from scheduler.storage.claims import Claimed
 from scheduler.storage.postgres.database import Connection, Database
 from scheduler.storage.postgres.queries import load
 from scheduler.storage.retrying import retried
-from scheduler.storage.sessions import Held, Host, LiveSession, NamespaceMismatch, RunningRef, SessionRecord
+from scheduler.storage.sessions import (
+    Held,
+    Host,
+    LiveSession,
+    NamespaceMismatch,
+    RunningRef,
+    SecretMismatch,
+    SessionRecord,
+)
 
 
 class Sessions:
@@ -19,7 +27,10 @@ class Sessions:
         self._database = database
 
     async def hello(self, record: SessionRecord) -> int:
-        """Store the session, alive; returns its new generation. Raises NamespaceMismatch, StoreUnavailable."""
+        """Store the session, alive; returns its new generation.
+
+        Raises NamespaceMismatch, SecretMismatch, StoreUnavailable.
+        """
 
         async def once() -> int:
             async with self._database.connection() as connection:
@@ -28,7 +39,7 @@ class Sessions:
         return await retried(once)
 
     async def adopt(self, record: SessionRecord) -> tuple[int, list[Held]]:
-        """`hello` and `held` as one: both or neither. Raises NamespaceMismatch, StoreUnavailable."""
+        """`hello` and `held` as one: both or neither. Raises what `hello` does."""
 
         async def once() -> tuple[int, list[Held]]:
             async with self._database.transaction() as connection:
@@ -91,10 +102,17 @@ async def _hello(connection: Connection, record: SessionRecord) -> int:
         record.version,
         record.pid,
         record.draining,
+        record.secret_hash,
     )
     if not found:
-        raise NamespaceMismatch(record.id)
+        raise await _refusal(connection, record)
     return int(found[0][0])
+
+
+async def _refusal(connection: Connection, record: SessionRecord) -> NamespaceMismatch | SecretMismatch:
+    query = "SELECT FROM taskyard.session WHERE id = $1 AND namespace = $2"
+    found = await connection.fetch(query, record.id, record.namespace)
+    return SecretMismatch(record.id) if found else NamespaceMismatch(record.id)
 
 
 async def end_within(connection: Connection, session: str, generation: int, reason: str) -> Host | None:

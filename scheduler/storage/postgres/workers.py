@@ -2,6 +2,7 @@
 
 import asyncpg
 
+from scheduler.domain.session_names import public_name
 from scheduler.storage import codec
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.queries import load
@@ -21,7 +22,7 @@ class LiveWorkers:
 
 def _worker(row: asyncpg.Record) -> Worker:
     return Worker(
-        session_id=str(row["id"]),
+        session_id=public_name(str(row["id"])),
         name=row["worker"],
         namespace=row["namespace"],
         labels=codec.load_labels(row["labels"]),

@@ -88,7 +88,6 @@ def noted() -> Exception:
     return error
 
 
-
 class OddlyNamed(type):
     @property
     def __name__(cls) -> str:

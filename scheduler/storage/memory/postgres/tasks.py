@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from scheduler.domain import limits
+from scheduler.domain.session_names import public_name
 from scheduler.domain.task import Attempt, RetryPolicy, Task, TaskState
 from scheduler.domain.transitions import Snapshot
 from scheduler.storage import codec
@@ -145,7 +146,7 @@ def _ended(row: AttemptRow) -> Attempt:
     return Attempt(
         task_id=row.task_id,
         attempt=row.attempt,
-        session_id=row.session,
+        session_id=public_name(row.session),
         worker=row.worker,
         pod=row.pod,
         dispatcher=row.dispatcher,
@@ -164,7 +165,7 @@ def _under_way(work: Work, row: TaskRow) -> list[Attempt]:
         Attempt(
             task_id=row.id,
             attempt=row.attempt,
-            session_id=row.session,
+            session_id=public_name(row.session),
             worker=session.record.worker if session else "",
             pod=session.record.pod if session else "",
             dispatcher=session.record.dispatcher if session else "",

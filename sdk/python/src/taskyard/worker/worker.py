@@ -11,6 +11,7 @@ worker.run()
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
+from secrets import token_bytes
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -199,6 +200,7 @@ class Worker:
     def _identity(self, settings: Settings) -> wire.Hello:
         return wire.Hello(
             session_id=str(uuid4()),
+            secret=token_bytes(32),
             namespace=settings.namespace,
             worker=settings.name,
             types=self._handlers,
