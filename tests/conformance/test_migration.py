@@ -8,17 +8,18 @@ import asyncpg
 import pytest
 
 from scheduler.domain.task import Outcome, TaskState
+from scheduler.storage.postgres import migration
 from scheduler.storage.postgres.migration import migrate
 from tests.conftest import DatabaseMaker
 
-MIGRATIONS = Path(__file__).parents[2] / "scheduler/storage/postgres/migrations"
+MIGRATIONS = Path(migration.__file__).parent / "migrations"
 
 
 async def test_migrating_again_and_several_at_once_changes_nothing(fresh_database: DatabaseMaker) -> None:
     async with fresh_database("template1") as url:
         with ThreadPoolExecutor(8) as pool:
             applied = [name for names in pool.map(migrate, [url] * 8) for name in names]
-        assert applied == sorted(path.name.removesuffix(".sql") for path in MIGRATIONS.iterdir() if path.is_file())
+        assert applied == sorted(path.stem for path in MIGRATIONS.glob("*.sql"))
         assert migrate(url) == []
 
 
