@@ -14,7 +14,13 @@ from typing import Self
 from scheduler.storage.backoff import Backoff
 from scheduler.storage.etcd.access import Access, ChangeStream, Event, KeyValue
 from scheduler.storage.etcd.change import Change, Changes, Delete, Put, difference
-from scheduler.storage.etcd.errors import EtcdCompacted, EtcdError, EtcdUnauthenticated, EtcdUnavailable
+from scheduler.storage.etcd.errors import (
+    EtcdCompacted,
+    EtcdError,
+    EtcdUnauthenticated,
+    EtcdUnavailable,
+    EtcdWentBack,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -32,8 +38,8 @@ class WatchTiming:
 class PrefixWatch:
     """An asynchronous iterator of `Changes`; the first is everything there is, as puts.
 
-    It goes on through disconnects (from the last revision seen), compaction (lists again and
-    reports the difference) and members that fall silent; it raises EtcdRejected only. Cancelling
+    It goes on through disconnects (from the last revision seen), compaction and an etcd whose revisions
+    went back (lists again and reports the difference), and members that fall silent; it raises EtcdRejected only. Cancelling
     the wait for the next item loses nothing. Call `aclose` when done.
     """
 
@@ -100,8 +106,8 @@ class PrefixWatch:
             self._stream = await self._access.watch(self.prefix, start=self.revision + 1)
         try:
             events = await self._stream.read(timeout=min(self._timing.probe, self._relist_at - now))
-        except EtcdCompacted:
-            await self._fall_behind()
+        except (EtcdCompacted, EtcdWentBack) as error:
+            await self._fall_behind(error)
             return Changes(self.revision, ())
         except EtcdError:
             await self.aclose()
@@ -117,6 +123,9 @@ class PrefixWatch:
         listing = await self._access.kv.get_prefix(self.prefix)
         found = {item.key: item for item in listing.items}
         changes = difference(self._current, found)
+        if listing.revision < self.revision:
+            told = "etcd is at revision %d, before %d, which %s was seen at: it was replaced or restored from a backup"
+            _log.warning(told, listing.revision, self.revision, self.prefix)
         self._current = found
         self.revision = listing.revision
         self._alive()
@@ -151,9 +160,9 @@ class PrefixWatch:
         self._current[item.key] = item
         return Put(item)
 
-    async def _fall_behind(self) -> None:
+    async def _fall_behind(self, error: EtcdError) -> None:
         await self.aclose()
-        _log.info("watch of %s fell behind a compaction; listing again", self.prefix)
+        _log.info("watch of %s cannot go on (%s); listing again", self.prefix, error)
         self._relist_at = float("-inf")
 
     def _alive(self) -> None:

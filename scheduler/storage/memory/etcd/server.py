@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from scheduler.storage.etcd.access import Event, Granted, KeyValue, Listing, PutOutcome
-from scheduler.storage.etcd.errors import EtcdCompacted, EtcdUnavailable, LeaseNotFound
+from scheduler.storage.etcd.errors import EtcdCompacted, EtcdUnavailable, EtcdWentBack, LeaseNotFound
 from scheduler.storage.memory.pipe import Pipe
 
 Told = tuple[Event, ...]
@@ -21,6 +21,17 @@ class _Lease:
     ttl: float
     expires_at: float
     keys: dict[str, None] = field(default_factory=dict)
+
+
+class Backup(NamedTuple):
+    """What a snapshot keeps: the keys, and each lease's TTL with its keys."""
+
+    revision: int
+    items: dict[str, KeyValue]
+    leases: dict[int, tuple[float, tuple[str, ...]]]
+
+
+_EMPTY = Backup(1, {}, {})
 
 
 class _Watch(NamedTuple):
@@ -118,6 +129,9 @@ class EtcdServer:
         if start <= self._compacted:
             pipe.hang_up(EtcdCompacted(f"compacted up to {self._compacted}"))
             return
+        if start > self.revision + 1:
+            pipe.hang_up(EtcdWentBack(f"at revision {self.revision}, before {start - 1}"))
+            return
         watch = _Watch(client, prefix, pipe)
         for told in self._history[start - self._compacted - 1 :]:
             _send(watch, told)
@@ -157,6 +171,23 @@ class EtcdServer:
         for lease in self._leases.values():
             self._fresh(lease)
         self._wind()
+
+    def backup(self) -> Backup:
+        """Take a snapshot."""
+        leases = {lease_id: (lease.ttl, tuple(lease.keys)) for lease_id, lease in self._leases.items()}
+        return Backup(self.revision, dict(self._items), leases)
+
+    def replace(self, backup: Backup = _EMPTY) -> None:
+        """Put another cluster in its place: a new one, or one restored from a snapshot. Revisions go back."""
+        up = self._up
+        self.stop()
+        self.revision = self._compacted = backup.revision
+        self._items = dict(backup.items)
+        self._history = []
+        # Real leases are numbered at random: an id never stands for two.
+        self._leases = {id: _Lease(ttl, 0.0, dict.fromkeys(keys)) for id, (ttl, keys) in backup.leases.items()}
+        if up:
+            self.start()
 
     def restart(self) -> None:
         """Another member leads."""

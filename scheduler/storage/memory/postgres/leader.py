@@ -16,8 +16,15 @@ class LeaderFence:
     def __init__(self, client: Client) -> None:
         self._client = client
 
+    async def newest(self) -> int:
+        """The newest term that has begun."""
+        return await self._client.run(lambda work: _row(work).term)
+
     async def begin(self, term: int, dispatcher: str) -> None:
-        """Record a new term; raises TermOver if a newer one is known. Waits for the duties that hold the former one."""
+        """Record a new term; raises TermOver if it, or a newer one, is another dispatcher's.
+
+        Waits for the duties that hold the former one.
+        """
         await self._client.run(lambda work: _begin(work, term, dispatcher))
 
     @asynccontextmanager
@@ -38,7 +45,7 @@ def _row(work: Work) -> LeaderRow:
 
 def _begin(work: Work, term: int, dispatcher: str) -> None:
     row = _row(work)
-    if row.term > term:
+    if row.term > term or (row.term == term and row.dispatcher != dispatcher):
         raise TermOver(f"term {term} is over")
     work.lock(work.tables.leader, ONLY)
     work.put(work.tables.leader, ONLY, row._replace(term=term, dispatcher=dispatcher))
