@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from scheduler.storage.etcd.access import Event, Granted, KeyValue, Listing, PutOutcome
-from scheduler.storage.etcd.errors import EtcdCompacted, EtcdUnavailable, EtcdWentBack, LeaseNotFound
+from scheduler.storage.etcd.errors import EtcdCompacted, EtcdRejected, EtcdUnavailable, EtcdWentBack, LeaseNotFound
 from scheduler.storage.memory.pipe import Pipe
 
 Told = tuple[Event, ...]
@@ -61,6 +61,8 @@ class EtcdServer:
         # Timers are the server's own, whichever client made the lease.
         self._context = contextvars.copy_context()
         self._up = True
+        self.full = False
+        """Nothing more is written, only deleted; leases live on."""
 
     def get(self, key: str) -> KeyValue | None:
         """Read one key."""
@@ -75,7 +77,7 @@ class EtcdServer:
 
     def put(self, key: str, value: bytes, lease: int) -> int:
         """Write; raises LeaseNotFound."""
-        self._require_up()
+        self._require_room()
         self._attach(key, lease)
         self.revision += 1
         old = self._items.get(key)
@@ -98,7 +100,7 @@ class EtcdServer:
 
     def grant(self, ttl: int) -> Granted:
         """Make a lease."""
-        self._require_up()
+        self._require_room()
         lease_id, self._next_lease = self._next_lease, self._next_lease + 1
         self._leases[lease_id] = self._fresh(_Lease(float(ttl), 0.0))
         self._wind()
@@ -238,6 +240,11 @@ class EtcdServer:
         for lease_id in [lease_id for lease_id, lease in self._leases.items() if lease.expires_at <= now]:
             self.revoke(lease_id)
         self._wind()
+
+    def _require_room(self) -> None:
+        self._require_up()
+        if self.full:
+            raise EtcdRejected("mvcc: database space exceeded")
 
     def _require_up(self) -> None:
         if not self._up:
