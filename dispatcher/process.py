@@ -18,6 +18,7 @@ from dispatcher.stores import Stores
 from scheduler import failpoints, garbage
 from scheduler.background import Background
 from scheduler.clock import SystemClock
+from scheduler.storage.identity import ForeignStore
 from scheduler.telemetry import GrpcHealth, ProbeServer, Telemetry
 from scheduler.wire.gen import worker_service_pb2_grpc
 
@@ -38,8 +39,11 @@ _GRPC_OPTIONS = [
 
 
 def run(settings: DispatcherSettings) -> None:
-    """Run a dispatcher until SIGTERM or SIGINT."""
-    uvloop.run(Dispatcher(settings).run())
+    """Run a dispatcher until SIGTERM or SIGINT; raises SystemExit where two clusters meet."""
+    try:
+        uvloop.run(Dispatcher(settings).run())
+    except ForeignStore as error:
+        raise SystemExit(f"taskyard-server dispatcher does not start: {error.detail}") from error
 
 
 class Dispatcher:
@@ -63,6 +67,7 @@ class Dispatcher:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(telemetry.close)
             stores = await stack.enter_async_context(Stores.open(self._settings, self._id))
+            await stores.identity.first_look()
             stack.push_async_callback(self._background.cancel)
             parts = Assembly(self._id, self._settings, stores, telemetry, SystemClock())
             probes = await self._serve_probes(parts)
@@ -79,7 +84,9 @@ class Dispatcher:
         telemetry = parts.telemetry
 
         async def not_ready() -> str | None:
-            return "shutting down" if self._stop.is_set() else parts.vouching.obstacle
+            if self._stop.is_set():
+                return "shutting down"
+            return parts.stores.identity.obstacle or parts.vouching.obstacle
 
         probes = ProbeServer(self._settings.http_address, telemetry.metrics, telemetry.lag.live, not_ready)
         await probes.start()
@@ -102,6 +109,7 @@ class Dispatcher:
             parts.telemetry.lag.run(),
             readings.stores.run(),
             readings.outbox.run(),
+            parts.stores.identity.run(parts.clock),
             *parts.loops(),
         ):
             self._background.start(_must_go_on(loop, self._stop))

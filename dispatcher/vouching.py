@@ -43,8 +43,8 @@ class VouchingTiming:
 class Vouching:
     """Writes this dispatcher's row in the task store, which stands for all live sessions that name it.
 
-    So it gives those up by itself that it does not hold: a hello whose stream broke before it was answered, say. What is
-    not looked at is not answered for: while the look fails, nothing is written.
+    So it gives those up by itself that it does not hold: a hello whose stream broke before it was answered, say. What
+    is not looked at is not answered for: while the look fails, nothing is written.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ async def _unconfirmed() -> bool:
 class Term:
     """The right to lead. `revision` is where in etcd's history the leader became a candidate.
 
-    `number` is what the task store knows the term by once it has begun: the revision, as long as etcd keeps its history.
+    `number` is what the task store knows it by once it has begun: the revision, as long as etcd keeps its history.
 
     It is trusted until `margin` seconds before the lease could expire, counted from the start of
     the last renewal that etcd confirmed, on the monotonic clock; so a process that was stopped

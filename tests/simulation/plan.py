@@ -115,7 +115,7 @@ def plan(seed: int) -> Plan:
         )
     )
     # Drawn apart, so that the rest of a seed's plan keeps its meaning.
-    faults = tuple(sorted((*faults, *_etcd_faults(Random(f"etcd {seed}"), span, dispatchers)), key=lambda fault: fault.at))
+    faults += _etcd_faults(Random(f"etcd {seed}"), span, dispatchers)
     ends = max([span, *(fault.at + fault.seconds for fault in faults)])
     return Plan(
         seed=seed,
@@ -193,17 +193,17 @@ def _deeds(random: Random) -> tuple[Deed, ...]:
     return (Deed(3.0 + draw()), Deed(lasting()))
 
 
-def _etcd_faults(random: Random, span: float, dispatchers: tuple[str, ...]) -> list[Fault]:
+def _etcd_faults(random: Random, span: float, dispatchers: tuple[str, ...]) -> tuple[Fault, ...]:
     """etcd is replaced, or full while its leases have run out, or away from one dispatcher for longer than patience."""
     at = random.random() * (span + 1)
     match random.choice(_ETCD_KINDS):
         case "replace-etcd":
-            return [Fault(at, "replace-etcd", random.choice(("", "backup")))]
+            return (Fault(at, "replace-etcd", random.choice(("", "backup"))),)
         case "etcd-full":
-            return [Fault(at, "etcd-full", random.choice(("", "leases", "leases")), 12.0 * random.random())]
+            return (Fault(at, "etcd-full", random.choice(("", "leases", "leases")), 12.0 * random.random()),)
         case "part":
-            return [Fault(at, "part", f"{random.choice(dispatchers)} etcd", 12.0 * random.random())]
-    return []
+            return (Fault(at, "part", f"{random.choice(dispatchers)} etcd", 12.0 * random.random()),)
+    return ()
 
 
 _ETCD_KINDS = ("", "", "", "", "replace-etcd", "replace-etcd", "etcd-full", "part")

@@ -36,5 +36,6 @@ class Reaped:
     def _judge(self, change: Change, row: SessionRow) -> None:
         since, last = self._answers.get(row.record.dispatcher, (change.at, change.at))
         if change.at - since > _UNDERWAY and change.at - last < DISPATCHER.session_timeout:
-            told = f"{row.id} was given up although {row.record.dispatcher} answered for it {change.at - last:.1f} s ago"
+            ago = f"{change.at - last:.1f} s ago"
+            told = f"{row.id} was given up although {row.record.dispatcher} answered for it {ago}"
             self.violations.append(Violation("vouched", told))

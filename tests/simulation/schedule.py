@@ -21,8 +21,8 @@ from tests.simulation.cluster import Cluster
 from tests.simulation.faults import Faults, Places
 from tests.simulation.loop import Livelock, Stuck, VirtualLoop
 from tests.simulation.plan import Plan, plan
-from tests.simulation.recorder import Recorder
 from tests.simulation.reaped import Reaped
+from tests.simulation.recorder import Recorder
 from tests.simulation.stores import StoreRoom
 from tests.simulation.telemetry import NoTelemetry
 

@@ -199,7 +199,7 @@ async def test_a_term_begins_once_postgres_is_back() -> None:
 async def test_terms_go_on_rising_when_the_revisions_of_etcd_begin_anew(
     confirmed: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A revision below the newest term is from an etcd that went back, if that still holds the election, or else old."""
+    """A revision below the newest term is from an etcd that went back, if that still holds the election, or old."""
 
     async def still_holds() -> bool:
         return confirmed

@@ -39,8 +39,8 @@ class PrefixWatch:
     """An asynchronous iterator of `Changes`; the first is everything there is, as puts.
 
     It goes on through disconnects (from the last revision seen), compaction and an etcd whose revisions
-    went back (lists again and reports the difference), and members that fall silent; it raises EtcdRejected only. Cancelling
-    the wait for the next item loses nothing. Call `aclose` when done.
+    went back (lists again and reports the difference), and members that fall silent; it raises
+    EtcdRejected only. Cancelling the wait for the next item loses nothing. Call `aclose` when done.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ Watched = TaskRow | AttemptRow | SessionRow | LeaderRow | DispatcherRow
 
 
 class Change(NamedTuple):
-    """A committed change of a row of `task`, `attempt`, `session`, `leader` or `dispatcher`; what triggers of Postgres would tell.
+    """A committed change of a row of a watched table; what triggers of Postgres would tell.
 
     `seq` rises by one with each. `old` is None for an insert, `new` for a delete. `term` is the leader's under which a
     duty made the change, None where no duty did.
