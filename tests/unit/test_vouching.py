@@ -1,4 +1,4 @@
-"""A dispatcher answers for its sessions: for those it holds, and for no others; and sends on whom others should have."""
+"""A dispatcher answers for the sessions it holds, and for no others; and sends on whom others should have."""
 
 import asyncio
 import uuid
