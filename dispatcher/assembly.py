@@ -118,6 +118,7 @@ class Assembly:
             roster=self.roster,
             loss=self.loss,
             registration=self.registration,
+            leading=lambda: self.elector.leading,
             clock=self.clock,
             timing=VouchingTiming.for_sessions(self.settings.session_timeout, self.settings.stream_grace),
             fresh=self.settings.session_timeout,

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dispatcher.balance import Isolation, Movement, surplus
@@ -58,6 +58,7 @@ class Vouching:
         roster: Roster,
         loss: Loss,
         registration: DispatcherRegistration,
+        leading: Callable[[], int],
         clock: Clock,
         timing: VouchingTiming,
         fresh: float,
@@ -70,6 +71,7 @@ class Vouching:
         self._roster = roster
         self._loss = loss
         self._registration = registration
+        self._leading = leading
         self._clock = clock
         self._timing = timing
         self._fresh = fresh
@@ -134,6 +136,7 @@ class Vouching:
             pod=self._pod,
             address=self._address,
             registered=self._registration.registered.is_set(),
+            leading=self._leading(),
             accepting=not self._leaving and not self._cut_off,
             sessions=len(held),
             slots=sum(session.slots for session in held),

@@ -21,6 +21,9 @@ BOUND = 30.0
 LONGEST_PAUSE = 3.0
 """Most seconds between tries while a store is away."""
 
+ALIVE = 5.0
+"""Seconds since a leader last wrote that it leads, within which it is taken to do so."""
+
 Enlist = Callable[[], AbstractAsyncContextManager[Sequence[Duty]]]
 """The duties of a new term; leaving the context lets go of what they hold."""
 
@@ -92,6 +95,11 @@ class Rota:
             return term.revision
         if not await term.confirmed():
             raise TermOver(f"elected at revision {term.revision}, before term {newest}")
+        rival = await self._fence.led_by(ALIVE)
+        if rival not in (None, self._dispatcher):
+            # As while endpoints are changed in a rolling update: whoever leads goes on while its etcd has candidates.
+            _log.warning("%s leads term %d by another etcd; this one waits", rival, newest)
+            raise TermOver(f"elected at revision {term.revision}, while {rival} leads term {newest}")
         told = "etcd elects at revision %d, although there was a term %d: it was replaced or restored from a backup;"
         _log.warning(told + " terms go on from there", term.revision, newest)
         return newest + 1

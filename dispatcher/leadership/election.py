@@ -92,6 +92,11 @@ class Elector:
         return self._term is not None and self._term.is_trusted()
 
     @property
+    def leading(self) -> int:
+        """The number of the term that this dispatcher leads and may trust right now; 0 for none."""
+        return self._term.number if self._term is not None and self.is_leader and self._term.begun.is_set() else 0
+
+    @property
     def leader(self) -> LeaderRecord | None:
         """Who leads, as far as etcd was last heard of; for showing, not for deciding."""
         return self._leader

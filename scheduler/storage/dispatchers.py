@@ -6,12 +6,13 @@ from typing import NamedTuple, Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatcherNote:
-    """What a dispatcher writes down of itself; `accepting`: workers may be sent to it."""
+    """What a dispatcher writes down of itself; `accepting`: workers may be sent to it; `leading`: its term, or 0."""
 
     id: str
     pod: str
     address: str
     registered: bool
+    leading: int = 0
     accepting: bool
     sessions: int
     slots: int

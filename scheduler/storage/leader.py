@@ -15,6 +15,9 @@ class LeaderFence(Protocol):
     async def newest(self) -> int:
         """The newest term that has begun."""
 
+    async def led_by(self, within: float) -> str | None:
+        """The dispatcher that wrote within so many seconds that it leads the newest term."""
+
     async def begin(self, term: int, dispatcher: str) -> None:
         """Record a new term; raises TermOver if it, or a newer one, is another dispatcher's."""
 

@@ -1,6 +1,7 @@
 """Dispatchers that answer for their sessions."""
 
 import uuid
+from dataclasses import replace
 
 from scheduler.storage.dispatchers import DispatcherNote
 from scheduler.storage.sessions import SessionRecord
@@ -52,3 +53,15 @@ async def test_dispatchers_that_fell_silent_long_ago_are_forgotten(yard: Yard) -
     async with store.transaction() as transaction:
         await transaction.delete_dispatchers(-60.0)
     assert await store.dispatchers.note(note("a")) == []
+
+
+async def test_who_leads_is_told_as_long_as_it_says_so_itself(yard: Yard) -> None:
+    store = yard.store
+    await store.leader.begin(7, "a")
+    assert await store.leader.led_by(60.0) is None
+    await store.dispatchers.note(replace(note("a"), leading=7))
+    assert await store.leader.led_by(60.0) == "a"
+    assert await store.leader.led_by(-60.0) is None
+    await store.dispatchers.note(replace(note("b"), leading=7))
+    await store.leader.begin(8, "b")
+    assert await store.leader.led_by(60.0) is None

@@ -101,6 +101,8 @@ class Faults:
                 return self._to_streams(fault)
             case "replace-etcd" | "etcd-full":
                 return self._to_etcd(fault)
+            case "endpoints":
+                return self._roll(fault)
         return self._to_content(fault)
 
     def _to_processes(self, fault: Fault) -> Undo:
@@ -201,6 +203,19 @@ class Faults:
             etcd.full = False
 
         return room_again
+
+    def _roll(self, fault: Fault) -> Undo:
+        """A rolling update that changes the endpoints of etcd: one dispatcher after the other."""
+        stores, parts = self._cluster.stores, [self._cluster.parts[name] for name in self._plan.dispatchers]
+        stores.change_endpoints()
+        for number, part in enumerate(parts):
+            self._loop.call_later(fault.seconds * number / len(parts), part.terminate)
+
+        def finish() -> None:
+            for process in stores.former:
+                process.kill()
+
+        return finish
 
     def _back_up(self) -> None:
         self._backup = self._cluster.stores.etcd.backup()

@@ -203,10 +203,12 @@ def _etcd_faults(random: Random, span: float, dispatchers: tuple[str, ...]) -> t
             return (Fault(at, "etcd-full", random.choice(("", "leases", "leases")), 12.0 * random.random()),)
         case "part":
             return (Fault(at, "part", f"{random.choice(dispatchers)} etcd", 12.0 * random.random()),)
+        case "endpoints":
+            return (Fault(at, "endpoints", "", 6.0 + 12.0 * random.random()),)
     return ()
 
 
-_ETCD_KINDS = ("", "", "", "", "replace-etcd", "replace-etcd", "etcd-full", "part")
+_ETCD_KINDS = ("", "", "", "", "replace-etcd", "replace-etcd", "etcd-full", "part", "endpoints")
 
 
 def _fault(

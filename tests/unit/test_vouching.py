@@ -72,6 +72,7 @@ class Stage:
             roster=self.roster,
             loss=Loss(self.store, Nobody()),  # type: ignore[arg-type]
             registration=self.registration,  # type: ignore[arg-type]
+            leading=lambda: 7,
             clock=self.clock,
             timing=TIMING,
             fresh=10.0,

@@ -33,6 +33,8 @@ class WatchTiming:
     probe: float = 3.0
     """After this much silence the member is asked for its progress; after as much again the
     stream is given up."""
+    recheck: float = 0.5
+    """After a stream broke, all is listed this long after the next one was opened."""
 
 
 class PrefixWatch:
@@ -63,6 +65,7 @@ class PrefixWatch:
         self._current: dict[str, KeyValue] = {}
         self._stream: ChangeStream | None = None
         self._probed = False
+        self._broken = False
         self._relist_at = float("-inf")
         self._backoff = Backoff(draw=draw)
 
@@ -99,11 +102,19 @@ class PrefixWatch:
 
         Raises EtcdUnavailable when the stream or listing failed, EtcdRejected when refused.
         """
+        try:
+            return await self._step()
+        except EtcdError:
+            self._broken = True
+            raise
+
+    async def _step(self) -> Changes:
         now = self._clock()
         if now >= self._relist_at:
             return await self._list()
         if self._stream is None:
-            self._stream = await self._access.watch(self.prefix, start=self.revision + 1)
+            await self._open(now)
+        assert self._stream is not None
         try:
             events = await self._stream.read(timeout=min(self._timing.probe, self._relist_at - now))
         except (EtcdCompacted, EtcdWentBack) as error:
@@ -116,6 +127,13 @@ class PrefixWatch:
             await self._probe(self._stream)
             return Changes(self.revision, ())
         return self._take(events)
+
+    async def _open(self, now: float) -> None:
+        self._stream = await self._access.watch(self.prefix, start=self.revision + 1)
+        if self._broken:
+            # At the other end may be another history, that has come as far as the one that was followed.
+            self._broken = False
+            self._relist_at = min(self._relist_at, now + self._timing.recheck)
 
     async def _list(self) -> Changes:
         # A stream opened before would tell what the listing already says.

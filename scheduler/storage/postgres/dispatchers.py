@@ -13,8 +13,18 @@ class Dispatchers:
 
     async def note(self, note: DispatcherNote) -> list[Peer]:
         """Write it down; returns the others."""
-        values = (note.id, note.pod, note.address, note.registered, note.accepting, note.sessions, note.slots)
-        return [Peer(*row) for row in await self._database.fetch(load("dispatcher_note"), *values)]
+        found = await self._database.fetch(
+            load("dispatcher_note"),
+            note.id,
+            note.pod,
+            note.address,
+            note.registered,
+            note.leading,
+            note.accepting,
+            note.sessions,
+            note.slots,
+        )
+        return [Peer(*row) for row in found]
 
     async def leave(self, dispatcher: str) -> None:
         """Answer for nobody any more."""

@@ -20,6 +20,10 @@ class LeaderFence:
         """The newest term that has begun."""
         return await self._client.run(lambda work: _row(work).term)
 
+    async def led_by(self, within: float) -> str | None:
+        """The dispatcher that wrote within so many seconds that it leads the newest term."""
+        return await self._client.run(lambda work: _led_by(work, within))
+
     async def begin(self, term: int, dispatcher: str) -> None:
         """Record a new term; raises TermOver if it, or a newer one, is another dispatcher's.
 
@@ -41,6 +45,14 @@ class LeaderFence:
 
 def _row(work: Work) -> LeaderRow:
     return work.get(work.tables.leader, ONLY) or LeaderRow()
+
+
+def _led_by(work: Work, within: float) -> str | None:
+    row = _row(work)
+    leader = work.get(work.tables.dispatchers, row.dispatcher)
+    if leader is None or leader.note.leading != row.term or leader.seen_at <= work.time - within:
+        return None
+    return leader.note.id
 
 
 def _begin(work: Work, term: int, dispatcher: str) -> None:

@@ -18,6 +18,8 @@ CREATE TABLE taskyard.dispatcher (
     seen_at    timestamptz NOT NULL DEFAULT now(),
     -- It has its entry in etcd.
     registered boolean     NOT NULL,
+    -- The term that it leads, 0 for none: where there are two etcds, each elects a leader.
+    leads      bigint      NOT NULL,
     -- Workers may be sent to it.
     accepting  boolean     NOT NULL,
     sessions   integer     NOT NULL,
