@@ -160,10 +160,10 @@ async def test_an_etcd_whose_revisions_begin_anew_elects_within_ten_seconds(
             await two_candidates(own_stage.etcd)
             await own_stage.replace()
             replaced_at = time.monotonic()
-            turn = asyncio.ensure_future(turns.next_term())
-            done, _ = await asyncio.wait(
-                {turn, asyncio.ensure_future(others.next_term())}, return_when=asyncio.FIRST_COMPLETED
-            )
+            waiting = {asyncio.ensure_future(either.terms.get()) for either in (turns, others)}
+            done, late = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in late:
+                task.cancel()
             assert time.monotonic() - replaced_at < 10.0
             second = done.pop().result()
             assert second.revision < first.revision
