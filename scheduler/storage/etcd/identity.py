@@ -14,6 +14,7 @@ from scheduler.storage.etcd.access import (
     KeyValue,
     Listing,
     PutOutcome,
+    Size,
 )
 from scheduler.storage.etcd.errors import EtcdRejected, EtcdUnavailable
 from scheduler.storage.etcd.keys import EtcdKeys
@@ -78,6 +79,10 @@ class IdentifiedAccess:
         """Open a stream of changes."""
         await self.check()
         return await self.inner.watch(prefix, start=start)
+
+    async def size(self) -> Size:
+        """How much is stored."""
+        return await self.ask(self.inner.size)
 
     def suspect(self, place: str) -> None:
         """Go to another member."""
