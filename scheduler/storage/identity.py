@@ -85,8 +85,10 @@ class Identity:
             await clock.sleep(INTERVAL)
 
     async def _look(self) -> None:
-        for check in self._checks.values():
+        for store, check in self._checks.items():
             try:
                 await check()
             except StoreUnavailable as error:
                 _log.debug("not known whose it is: %s", error)
+            except Exception as error:  # whatever a store refuses it with, it is asked again
+                _log.warning("%s cannot be asked which cluster it is of: %s", store, error)

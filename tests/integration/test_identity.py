@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 
 from dispatcher.settings import DispatcherSettings
 from dispatcher.stores import Stores
-from scheduler.storage.etcd import Etcd, EtcdSettings, EtcdUnavailable
-from scheduler.storage.identity import ForeignStore
+from scheduler.storage.etcd import Etcd, EtcdRejected, EtcdSettings, EtcdUnavailable
+from scheduler.storage.identity import ForeignStore, Identity
 from scheduler.storage.postgres.migration import migrate
 from scheduler.storage.unavailable import StoreUnavailable
 from taskyard_server.dev.etcd import Etcd as EtcdServer
@@ -138,6 +138,37 @@ async def test_an_etcd_that_is_swapped_for_anothers_is_noticed_by_the_next_strea
         await etcd.kv.put("/taskyard/cluster", b"another")
         with pytest.raises(EtcdUnavailable, match="two clusters meet"):
             await stores.etcd.access.keep_alive()
+
+
+async def test_a_store_that_refuses_to_tell_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+    identity, asked = Identity(), 0
+
+    async def refuses() -> None:
+        nonlocal asked
+        asked += 1
+        raise EtcdRejected("permission denied")
+
+    identity.watch("etcd", refuses)
+    for _ in range(2):
+        await identity.first_look()
+    assert asked == 2
+    assert identity.obstacle is None
+    assert "permission denied" in caplog.text
+
+
+async def test_all_who_wait_for_an_etcd_that_is_away_are_told_together_and_leases_are_revoked_unasked(
+    two: tuple[str, str], redis_url: str
+) -> None:
+    place = Place(redis_url, f"{LOOPBACK}:{free_port()}")
+    async with place.stores(two[0]) as stores:
+        await stores.identity.first_look()
+        began = asyncio.get_running_loop().time()
+        calls = [stores.etcd.kv.get(f"/taskyard/{number}") for number in range(40)]
+        errors = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(error, EtcdUnavailable) for error in errors)
+        with pytest.raises(EtcdUnavailable):
+            await stores.etcd.access.revoke(1, timeout=0.5)
+        assert asyncio.get_running_loop().time() - began < 20
 
 
 async def test_nothing_is_done_before_postgres_has_told_which_cluster_this_is(place: Place) -> None:

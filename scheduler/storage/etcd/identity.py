@@ -41,7 +41,7 @@ class IdentifiedAccess:
         self._identity = identity
         self._known = False
         self._told = False
-        self._looking = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
 
     @property
     def patience(self) -> float:
@@ -67,8 +67,8 @@ class IdentifiedAccess:
         return await self.ask(lambda: self.inner.grant(ttl))
 
     async def revoke(self, lease_id: int, *, timeout: float | None = None) -> None:
-        """Delete a lease with its keys."""
-        await self.ask(lambda: self.inner.revoke(lease_id, timeout=timeout))
+        """Delete a lease with its keys: no other cluster has one of that id, and whoever leaves has no time to ask."""
+        await self.inner.revoke(lease_id, timeout=timeout)
 
     async def keep_alive(self) -> KeepAlive:
         """Open a stream of renewals."""
@@ -93,18 +93,24 @@ class IdentifiedAccess:
         await self.inner.close()
 
     async def _admit(self) -> None:
-        async with self._looking:
-            if self._known:
-                return
-            try:
-                await self._look()
-            except EtcdUnavailable:
-                raise
-            except StoreUnavailable as error:
-                raise EtcdUnavailable(error.detail, sent=False) from error
-            self._known = True
+        if self._known:
+            return
+        # One look for all who wait: in an outage each of its own would take as long as the others' together.
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(), name="whose-etcd")
+            self._looking.add_done_callback(_heard)
+        await asyncio.shield(self._looking)
 
     async def _look(self) -> None:
+        try:
+            await self._settle()
+        except EtcdUnavailable:
+            raise
+        except StoreUnavailable as error:
+            raise EtcdUnavailable(error.detail, sent=False) from error
+        self._known = True
+
+    async def _settle(self) -> None:
         mine, item = self._identity.id, await self.inner.kv.get(self._key)
         if item is None:
             if self._told:
@@ -118,6 +124,12 @@ class IdentifiedAccess:
             item = outcome.existing
         self._told = True
         self._identity.compare("etcd", item.value.decode() if item is not None else mine, self._remedy)
+
+
+def _heard(look: asyncio.Task[None]) -> None:
+    """Whoever waited for it may have gone."""
+    if not look.cancelled():
+        look.exception()
 
 
 class _Keys:
