@@ -63,7 +63,7 @@ class Assembly:
     @cached_property
     def readiness(self) -> Readiness:
         """Whether requests should come here."""
-        return Readiness(self.stores.tasks.ping)
+        return Readiness(self.stores.tasks.ping, lambda: self.stores.identity.obstacle)
 
     @cached_property
     def desk(self) -> SubmissionDesk:

@@ -401,7 +401,10 @@ async def test_nothing_commits_under_an_old_term(life: Life) -> None:
             raise AssertionError
     with pytest.raises(TermOver):
         await fence.begin(6, "three")
-    await fence.begin(7, "two again")
+    await fence.begin(7, "two")
+    with pytest.raises(TermOver):
+        await fence.begin(7, "one that chose the same number")
+    assert await fence.newest() == 7
 
 
 async def test_a_term_cannot_begin_while_a_duty_of_the_old_one_commits(life: Life) -> None:
