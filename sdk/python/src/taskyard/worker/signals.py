@@ -71,7 +71,16 @@ def serving() -> Iterator[None]:
         _serving -= 1
 
 
-def _in_forked_child() -> None:
+def _before_fork() -> None:
+    # A signal that met the child with the worker's handler still in place would be lost to it.
+    _fork.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def _in_parent() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _fork.mask)
+
+
+def _in_child() -> None:
     """Let the child be terminated, and what ends it not reach the worker's event loop."""
     global _serving
     if _serving:
@@ -83,6 +92,13 @@ def _in_forked_child() -> None:
         signal.set_wakeup_fd(-1)
         _give_back()
     _serving = 0
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _fork.mask)
+    except KeyboardInterrupt:
+        # It waited for this, but from here it would go nowhere.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
 
 
-os.register_at_fork(after_in_child=_in_forked_child)
+_fork = threading.local()
+os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
