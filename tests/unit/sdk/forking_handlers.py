@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 from taskyard import SyncClient, TaskyardError
@@ -59,7 +58,7 @@ def client(payload: object) -> str:
             os.write(writer, error.reason.encode())
         os._exit(0)
     os.close(writer)
-    with open(reader) as stream:
+    with os.fdopen(reader) as stream:
         return stream.read()
 
 
@@ -70,5 +69,4 @@ async def program() -> None:
 
 
 if __name__ == "__main__":
-    threading.current_thread()
     asyncio.run(program())

@@ -86,10 +86,11 @@ def pools(payload: object) -> list[list[int]]:
 
 
 @worker.task("process.leave", process=True)
-def leave(payload: dict[str, Any]) -> int:
+def leave(context: Context, payload: dict[str, Any]) -> int:
     """Start a program, and one in a session of its own; write their ids; end as the payload says."""
     started = [subprocess.Popen(SLEEP), subprocess.Popen(SLEEP, start_new_session=True)]
     Path(payload["pids"]).write_text(" ".join(str(program.pid) for program in started))
+    context.progress(0.5, "started")
     match payload["end"]:
         case "return":
             return os.getpid()
@@ -114,9 +115,12 @@ def garbage(payload: object) -> None:
 @worker.task("process.shout", process=True)
 def shout(context: Context, payload: object) -> int:
     """Report progress from many threads at once."""
-    threads = [
-        threading.Thread(target=lambda: [context.progress(0.5, "x" * 900) for _ in range(200)]) for _ in range(8)
-    ]
+
+    def report() -> None:
+        for _ in range(200):
+            context.progress(0.5, "x" * 900)
+
+    threads = [threading.Thread(target=report) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

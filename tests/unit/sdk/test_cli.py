@@ -302,9 +302,7 @@ async def test_a_module_that_fails_shows_where(tmp_path: Path, code: str, compla
 
 async def test_wrong_settings_of_a_worker_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "jobs.py").write_text(
-        "from taskyard.worker import Worker\n"
-        "worker = Worker(processes=-2)\n"
-        "worker.task('x')(lambda payload: payload)\n"
+        "from taskyard.worker import Worker\nworker = Worker(processes=-2)\nworker.task('x')(lambda payload: payload)\n"
     )
     code, stdout, stderr = await run_process("worker", "run", "jobs:worker", cwd=tmp_path)
     assert (code, stdout, stderr) == (2, "", "error: processes must be 1 to 10000, got -2\n")

@@ -107,7 +107,9 @@ def test_whatever_can_be_called_is_a_handler(dispatcher: StubDispatcher) -> None
         stream = dispatcher.accept()
         tasks = [assignment(name.replace(" ", "."), 41) for name in SHAPES]
         stream.assign(*tasks)
-        assert {name: outcome(stream, task) for name, task in zip(SHAPES, tasks, strict=True)} == dict.fromkeys(SHAPES, 42)
+        assert {name: outcome(stream, task) for name, task in zip(SHAPES, tasks, strict=True)} == dict.fromkeys(
+            SHAPES, 42
+        )
 
 
 def generator(payload: int) -> Iterator[int]:
@@ -143,7 +145,7 @@ def anything(*args: int) -> None: ...
     ],
 )
 def test_what_cannot_be_called_is_refused_at_once(function: Any, complaint: str) -> None:
-    with pytest.raises(TypeError, match=f"^the.type: .*{complaint}"):
+    with pytest.raises(TypeError, match=rf"^the\.type: .*{complaint}"):
         Worker().task("the.type")(function)
 
 
@@ -160,7 +162,7 @@ def test_registration_without_a_type_says_how() -> None:
 
 @pytest.mark.parametrize("kinds", [5, "ValueError", (ValueError, 5), [int]])
 def test_what_is_not_to_be_retried_must_be_exceptions(kinds: Any) -> None:
-    with pytest.raises(TypeError, match="^t: non_retryable has classes of exceptions"):
+    with pytest.raises(TypeError, match=r"^t: non_retryable has classes of exceptions"):
         Worker().task("t", non_retryable=kinds)(lambda payload: payload)
 
 
@@ -177,14 +179,14 @@ def square(payload: int) -> int:
 hidden = square
 
 
-def square(payload: int) -> int:  # type: ignore[no-redef]  # noqa: F811
+def square(payload: int) -> int:  # type: ignore[no-redef]
     return payload
 
 
 async def test_a_process_handler_that_cannot_be_sent_is_refused_before_it_starts() -> None:
     worker = Worker()
     worker.task("t", process=True)(hidden)
-    with pytest.raises(ValueError, match="^t: process=True can't send the handler"):
+    with pytest.raises(ValueError, match=r"^t: process=True can't send the handler"):
         await worker.serve()
     with pytest.raises(TypeError, match="module level"):
         Worker().task("t", process=True)(lambda payload: payload)
@@ -251,6 +253,6 @@ async def test_an_address_in_use_is_named(dispatcher: StubDispatcher) -> None:
     worker.task("t")(square)
     taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     async with taken:
-        worker._http_address = "127.0.0.1:%d" % taken.sockets[0].getsockname()[1]
+        worker._http_address = f"127.0.0.1:{taken.sockets[0].getsockname()[1]}"
         with pytest.raises(ValueError, match="http_address: can't listen at"):
             await worker.serve()

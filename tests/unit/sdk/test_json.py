@@ -63,7 +63,13 @@ def test_what_else_can_be_given_may_hold_large_integers_too() -> None:
 
 @pytest.mark.parametrize(
     "document",
-    [b"NaN 12345678901234567890", b"[NaN,12345678901234567890]", b"1" * 5000, b"[" * 100_000 + b"1" * 20, b"\xff" + b"1" * 20],
+    [
+        b"NaN 12345678901234567890",
+        b"[NaN,12345678901234567890]",
+        b"1" * 5000,
+        b"[" * 100_000 + b"1" * 20,
+        b"\xff" + b"1" * 20,
+    ],
 )
 def test_documents_with_large_numbers_are_read_as_strictly_as_others(document: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whichever it is

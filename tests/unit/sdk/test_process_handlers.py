@@ -1,36 +1,39 @@
 """Handlers in processes of their own, and what they start."""
 
-import asyncio
 import os
+import select
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from taskyard._gen import worker_service_pb2 as wire
 from tests.unit.sdk import process_handlers
-from tests.unit.sdk.stub_dispatcher import StubDispatcher, assignment
+from tests.unit.sdk.stub_dispatcher import Stream, StubDispatcher, assignment
 from tests.unit.sdk.worker_stage import error_of, outcome, serving
 
 ENDED = 20.0
 """Seconds that a killed process has to be gone."""
 
 
-async def gone(pids: Path) -> None:
-    """Wait until the processes whose ids are there have ended."""
-    async with asyncio.timeout(ENDED):
-        for pid in map(int, pids.read_text().split()):
-            while _runs(pid):
-                await asyncio.sleep(0.01)
+def gone(pids: Iterable[str]) -> None:
+    """Wait until the processes with these ids have ended."""
+    for pid in pids:
+        try:
+            ending = os.pidfd_open(int(pid))
+        except ProcessLookupError:
+            continue
+        try:
+            assert select.select([ending], [], [], ENDED)[0], pid
+        finally:
+            os.close(ending)
 
 
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
-    except OSError:
-        return False
+def wait_for_programs(stream: Stream) -> None:
+    stream.wait_for(lambda: any(report.progress.message == "started" for report in stream.progress()))
 
 
 def test_programs_have_the_usual_signals_and_processes_theirs(dispatcher: StubDispatcher) -> None:
@@ -42,61 +45,61 @@ def test_programs_have_the_usual_signals_and_processes_theirs(dispatcher: StubDi
         assert outcome(stream, pools) == [[0, 2, 4]] * 4
 
 
-@pytest.mark.parametrize("end", ["return", "raise", "die", "time out", "be lost", "stop"])
-async def test_what_a_handler_started_ends_with_its_attempt(
-    dispatcher: StubDispatcher, tmp_path: Path, end: str
-) -> None:
-    pids = tmp_path / "pids"
+@pytest.mark.parametrize("end", ["return", "raise", "time out"])
+def test_what_a_handler_started_is_gone_before_its_report(dispatcher: StubDispatcher, tmp_path: Path, end: str) -> None:
     with serving(process_handlers.worker, dispatcher):
         stream = dispatcher.accept()
         warm = assignment("process.square", 1)
         stream.assign(warm)
         outcome(stream, warm)  # its process is there: the time that follows is the handler's
-        timeout = {"timeout": 3.0} if end == "time out" else {}
-        task = assignment("process.leave", {"pids": str(pids), "end": end}, **timeout)
+        timeout = {"timeout": 5.0} if end == "time out" else {}
+        task = assignment("process.leave", {"pids": str(tmp_path / "pids"), "end": end}, **timeout)
         stream.assign(task)
-        match end:
-            case "return":
-                outcome(stream, task)
-            case "raise":
-                assert error_of(stream, task).type == "ValueError"
-            case "die":
-                assert error_of(stream, task).type == "PROCESS_CRASHED"
-            case "time out":
-                assert error_of(stream, task).type == "TIMEOUT"
-        if end in ("return", "raise", "time out"):
-            # The next attempt does not overlap with them: they are killed before the report.
-            assert not any(map(_runs, map(int, pids.read_text().split())))
-        if end in ("be lost", "stop"):
-            async with asyncio.timeout(ENDED):
-                while not pids.exists() or len(pids.read_text().split()) < 2:
-                    await asyncio.sleep(0.01)
-        if end == "be lost":
-            stream.stop(task, wire.STOP_REASON_LOST)
+        if end == "return":
+            outcome(stream, task)
+        else:
+            assert error_of(stream, task).type == {"raise": "ValueError", "time out": "TIMEOUT"}[end]
+        assert not any(map(runs, (tmp_path / "pids").read_text().split()))
+        following = assignment("process.square", 3)
+        stream.assign(following)
+        assert outcome(stream, following)["square"] == 9
+
+
+def runs(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("end", ["die", "lost", "stop"])
+def test_what_a_handler_started_ends_with_its_process(dispatcher: StubDispatcher, tmp_path: Path, end: str) -> None:
+    with serving(process_handlers.worker, dispatcher):
+        stream = dispatcher.accept()
+        task = assignment("process.leave", {"pids": str(tmp_path / "pids"), "end": end})
+        stream.assign(task)
+        wait_for_programs(stream)
+        started = (tmp_path / "pids").read_text().split()
         if end == "die":
-            # Its session of its own can't be found once the handler's process is gone; the group can.
-            pids.write_text(pids.read_text().split()[0])
-        if end != "stop":
-            await gone(pids)
-            following = assignment("process.square", 3)
-            stream.assign(following)
-            assert outcome(stream, following)["square"] == 9
-    if end == "stop":
-        await gone(pids)
+            assert error_of(stream, task).type == "PROCESS_CRASHED"
+            # What has a session of its own can't be found once the handler's process is gone; its group can.
+            gone(started[:1])
+            os.kill(int(started[1]), signal.SIGKILL)
+        elif end == "lost":
+            stream.stop(task, wire.STOP_REASON_LOST)
+            gone(started)
+    gone(started)
 
 
-async def test_a_killed_worker_leaves_no_programs(dispatcher: StubDispatcher, tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
+def test_a_killed_worker_leaves_no_programs(dispatcher: StubDispatcher, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "taskyard.cli", "worker", "run", "tests.unit.sdk.process_handlers:worker"]
     environment = {**os.environ, "TASKYARD_DISPATCHERS": dispatcher.address}
     with subprocess.Popen(command, env=environment) as process:
         stream = dispatcher.accept()
-        stream.assign(assignment("process.leave", {"pids": str(pids), "end": "never"}))
-        async with asyncio.timeout(ENDED):
-            while not pids.exists() or len(pids.read_text().split()) < 2:
-                await asyncio.sleep(0.01)
+        stream.assign(assignment("process.leave", {"pids": str(tmp_path / "pids"), "end": "never"}))
+        wait_for_programs(stream)
         process.kill()
-    await gone(pids)
+    gone((tmp_path / "pids").read_text().split())
 
 
 def test_attempts_that_wait_for_a_process_time_out_and_stop_at_once(dispatcher: StubDispatcher) -> None:

@@ -299,7 +299,7 @@ async def test_a_task_that_cannot_be_sent_is_refused_alone(client: Client, stub:
     east, west = timezone(timedelta(hours=5)), timezone(timedelta(hours=-5))
     wrong: list[tuple[Any, str]] = [
         (TaskRequest("demo.echo", run_at=datetime.max.replace(tzinfo=west)), "run_at: must be between the years"),
-        (TaskRequest("demo.echo", expires_at=datetime.min.replace(tzinfo=east)), "expires_at: must be between the years"),
+        (TaskRequest("demo.echo", expires_at=datetime.min.replace(tzinfo=east)), "expires_at: must be between"),
         (TaskRequest("demo.echo", run_at=datetime(2030, 1, 1, tzinfo=NoOffset())), "run_at: must be a datetime with"),
         (TaskRequest("demo.echo", retry={}), "retry: must be a RetryPolicy, got dict"),  # type: ignore[arg-type]
         (TaskRequest("demo.echo", delay="soon"), "delay: "),  # type: ignore[arg-type]
@@ -311,7 +311,8 @@ async def test_a_task_that_cannot_be_sent_is_refused_alone(client: Client, stub:
         ("demo.echo", "task: must be a TaskRequest, got str"),
         (None, "task: must be a TaskRequest, got NoneType"),
     ]
-    outcomes = await client.submit_many([TaskRequest("demo.echo"), *(request for request, _ in wrong), TaskRequest("x")])
+    requests = [request for request, _ in wrong]
+    outcomes = await client.submit_many([TaskRequest("demo.echo"), *requests, TaskRequest("x")])
     assert len(stub.tasks) == 2
     for outcome, (_, complaint) in zip(outcomes[1:-1], wrong, strict=True):
         assert isinstance(outcome, InvalidArgument)
@@ -322,6 +323,11 @@ class NoOffset(tzinfo):
     """A zone that does not know."""
 
     def utcoffset(self, _moment: datetime | None) -> None:
+        return None
+
+    dst = utcoffset
+
+    def tzname(self, _moment: datetime | None) -> None:
         return None
 
 

@@ -16,8 +16,8 @@ Handler = Callable[[int, FrameType | None], Any]
 
 _before: dict[signal.Signals, Any] = {}
 """What handled the signals that this process has taken over."""
-_serving = 0
-"""Workers at work in this process."""
+_serving: list[None] = []
+"""One for each worker at work in this process."""
 
 
 def take_over(number: signal.Signals, handler: Handler) -> None:
@@ -63,12 +63,11 @@ def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
 @contextmanager
 def serving() -> Iterator[None]:
     """Meanwhile the process is a worker, and what is forked from it is not."""
-    global _serving
-    _serving += 1
+    _serving.append(None)
     try:
         yield
     finally:
-        _serving -= 1
+        _serving.pop()
 
 
 def _before_fork() -> None:
@@ -82,7 +81,6 @@ def _in_parent() -> None:
 
 def _in_child() -> None:
     """Let the child be terminated, and what ends it not reach the worker's event loop."""
-    global _serving
     if _serving:
         for number in _SIGNALS:
             # Of a program that serves a worker on an event loop of its own.
@@ -91,7 +89,7 @@ def _in_child() -> None:
     if _before:
         signal.set_wakeup_fd(-1)
         _give_back()
-    _serving = 0
+    _serving.clear()
     try:
         signal.pthread_sigmask(signal.SIG_SETMASK, _fork.mask)
     except KeyboardInterrupt:
