@@ -56,7 +56,7 @@ def decorated(context: Context, payload: int) -> int:
 
 
 def unresolved(context: "Unresolved", payload: "int") -> int:
-    return context.attempt + int(payload)
+    return int(context.attempt) + int(payload)
 
 
 def annotated(context: Annotated[Context, "x"], payload: int = 0) -> int:
