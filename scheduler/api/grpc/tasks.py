@@ -43,10 +43,6 @@ class TaskService(task_service_pb2_grpc.TaskServiceServicer):
     async def SubmitTasks(
         self, request: task_service_pb2.SubmitTasksRequest, context: object
     ) -> task_service_pb2.SubmitTasksResponse:
-        if len(request.tasks) > limits.BATCH_TASKS:
-            raise Violation("tasks", f"more than {limits.BATCH_TASKS} tasks")
-        if request.ByteSize() > limits.BATCH_BYTES:
-            raise failures.too_large("tasks", limits.BATCH_BYTES)
         items = _items(request.tasks)
         if request.ids_only:
             results = [_short_result(outcome) for outcome in await self._desk.submit_ids(items)]
