@@ -89,6 +89,7 @@ class Assembly:
             waits=self.waits,
             hints=self.stores.delivery.hints,
             telemetry=self.telemetry,
+            leaving=self.traffic.leaving,
         )
 
     @cached_property

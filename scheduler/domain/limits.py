@@ -14,8 +14,8 @@ BATCH_SPARE_BYTES = 2 * 1024 * 1024
 """All of a batch that is not payload."""
 VIOLATIONS = 20
 """Violations that one answer names."""
-ANSWER_BYTES = 3 * 1024 * 1024
-"""About the most that tasks take in one answer: gRPC's clients refuse 4 MiB unless told otherwise."""
+ANSWER_BYTES = 5 * 512 * 1024
+"""What whole tasks take in the answer to a batch: gRPC's clients refuse 4 MiB, and there may be refusals beside them."""
 
 ARRIVING_BYTES = 64 * 1024 * 1024
 """Requests under way in one scheduler at once, from the moment that they are read until they are carried out."""
