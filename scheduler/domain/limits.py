@@ -10,13 +10,17 @@ SUBMIT_BYTES = PAYLOAD_BYTES + 64 * 1024
 """A request that submits one task."""
 REQUEST_BYTES = 256 * 1024
 """A request of any other kind but a batch."""
-BATCH_SPARE_BYTES = 2 * 1024 * 1024
-"""All of a batch that is not payload."""
+SPARE_BYTES = 64 * 1024
+"""What a batch over gRPC may hold beside payloads …"""
+TASK_SPARE_BYTES = 2 * 1024
+"""… and as much more for each of its tasks, which is what the texts of a task take at most."""
 VIOLATIONS = 20
 """Violations that one answer names."""
 ANSWER_BYTES = 5 * 512 * 1024
 """What whole tasks take in the answer to a batch: gRPC's clients refuse 4 MiB, and there may be refusals beside them."""
 
+STORING_BYTES = 16 * 1024 * 1024
+"""Payloads that one scheduler stores at once."""
 ARRIVING_BYTES = 64 * 1024 * 1024
 """Requests under way in one scheduler at once, from the moment that they are read until they are carried out."""
 ARRIVING_BYTES_EACH = 16 * 1024 * 1024

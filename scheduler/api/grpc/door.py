@@ -7,7 +7,7 @@ request before anybody is asked, and keeps answers for clients that do not read.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -50,8 +50,8 @@ class Door:
                 del self._calls[who]
 
     @asynccontextmanager
-    async def request(self, context: _Context, who: str) -> AsyncIterator[bytes]:
-        """The request's bytes; they count for as long as the block runs."""
+    async def request(self, context: _Context, who: str, read: Callable[[bytes], Any]) -> AsyncIterator[list[Any]]:
+        """The request, for the block to take out; its bytes count for as long as the block runs."""
         held = _UNSEEN_BYTES
         await self._arriving.spend(who, held)
         try:
@@ -61,7 +61,9 @@ class Door:
                 raise Violation("request", "is missing")
             unseen, held = held, max(1, len(raw))
             self._arriving.resize(who, unseen, held)
-            yield raw
+            request = [read(raw)]
+            del raw
+            yield request
         finally:
             self._arriving.give_back(who, held)
 

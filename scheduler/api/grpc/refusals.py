@@ -49,9 +49,12 @@ def _single(handler: _Handler, door: Door) -> _Call:
 
     async def call(_: Any, context: _Context) -> None:
         who = context.peer()
-        async with door.request(context, who) as raw:
-            answer = await behave(read(raw), context)
-        await door.answer(context, who, write(answer))
+        async with door.request(context, who, read) as request:
+            # Nobody but the method holds it, so that a large one goes as soon as it is read.
+            answer = await behave(request.pop(), context)
+        message = write(answer)
+        del answer
+        await door.answer(context, who, message)
 
     return call
 
@@ -62,10 +65,11 @@ def _streamed(handler: _Handler, door: Door) -> _Call:
 
     async def call(_: Any, context: _Context) -> None:
         who = context.peer()
-        async with door.request(context, who) as raw:
-            request = read(raw)
-        async for answer in behave(request, context):
+        async with door.request(context, who, read) as request:
+            answers = behave(request.pop(), context)
+        async for answer in answers:
             await door.answer(context, who, write(answer))
+            del answer
 
     return call
 

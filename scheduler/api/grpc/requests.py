@@ -56,11 +56,10 @@ def check_batch(raw: bytes) -> None:
         raise Violation("tasks", f"more than {limits.BATCH_TASKS} tasks")
     if len(parts) - len(tasks) > _OTHERS:
         raise Violation("request", f"more than {_OTHERS} fields beside its tasks")
-    # What is no payload may consist of fields without number, each of which becomes an object.
-    if len(raw) > limits.BATCH_SPARE_BYTES:
-        spare = len(raw) - sum(_payload_bytes(raw, task) for task in tasks)
-        if spare > limits.BATCH_SPARE_BYTES:
-            raise Violation("tasks", f"more than {limits.BATCH_SPARE_BYTES} bytes beside their payloads")
+    # What is no payload may consist of fields of two bytes, each of which becomes an object.
+    most = limits.SPARE_BYTES + limits.TASK_SPARE_BYTES * len(tasks)
+    if len(raw) > most and len(raw) - sum(_payload_bytes(raw, task) for task in tasks) > most:
+        raise Violation("tasks", f"more than {most} bytes beside their payloads")
 
 
 def _payload_bytes(raw: bytes, task: scanning.Field) -> int:

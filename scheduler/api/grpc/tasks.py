@@ -43,8 +43,10 @@ class TaskService(task_service_pb2_grpc.TaskServiceServicer):
     async def SubmitTasks(
         self, request: task_service_pb2.SubmitTasksRequest, context: Context
     ) -> task_service_pb2.SubmitTasksResponse:
-        items = _items(request.tasks)
-        if request.ids_only:
+        items, ids_only = _items(request.tasks), request.ids_only
+        # Its payloads were copied, and are large.
+        del request
+        if ids_only:
             results = map(_result, await self._desk.submit_ids(items))
         else:
             results = map(_result, await self._desk.submit(items))

@@ -92,7 +92,9 @@ def _items(documents_: Sequence[Any]) -> list[Item]:
         except Violation as violation:
             items.append(failures.invalid(violation.within(f"tasks[{place}]")))
         except ValidationError as error:
-            items.append(_within(f"tasks[{place}]", problems.from_validation(error.errors(include_url=False))))
+            # One of them is enough, as over gRPC: there may be many for each of many tasks.
+            first = error.errors(include_url=False)[:1]
+            items.append(_within(f"tasks[{place}]", problems.from_validation(first)))
     return items
 
 
