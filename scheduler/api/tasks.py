@@ -30,7 +30,7 @@ _TRIES = 10
 _READ_TASKS = 100
 _FEW_TASKS = 2
 """So few are read without asking first how large they are."""
-_PORTION_BYTES = 1024 * 1024
+_PORTION_BYTES = 512 * 1024
 """What the tasks that one watcher is told of at once weigh, unless one of them is larger."""
 _ONE_BYTES = 128 * 1024
 """What a task counts before its size is known; most are smaller."""
@@ -92,7 +92,7 @@ class Tasks:
         self._reads = Batcher(self._read, size=_READ_TASKS, parallel=2)
 
     async def get(self, task_id: str, caller: str = "") -> Task:
-        """The task as it is now. `caller` is the connection that the answer goes to, as in all that answers with tasks."""
+        """The task as it is now. Here and below, `caller` is the connection that the answer goes to."""
         async with self._leaving.room(caller, _ONE_BYTES):
             task: Task | None = (await self._reads.add([task_id]))[0]
         if task is None:
@@ -132,16 +132,16 @@ class Tasks:
         """Each task as it is now, and once more when it has become terminal; ends when all are."""
         with self._waits.watching(ids, caller) as watcher:
             waited: set[str] = set()
-            async for tasks, unknown in self._portions(list(dict.fromkeys(ids)), caller):
-                waited |= {task.id for task in tasks if not task.state.terminal}
-                yield Seen(tasks, unknown)
+            async for seen in self._portions(list(dict.fromkeys(ids)), caller):
+                waited |= {task.id for task in seen.tasks if not task.state.terminal}
+                yield seen
             while waited:
                 told = list(waited & await watcher.next())
-                async for tasks, unknown in self._portions(told, caller):
-                    ended = [task for task in tasks if task.state.terminal]
-                    waited -= {task.id for task in ended}.union(unknown)
-                    if ended or unknown:
-                        yield Seen(ended, unknown)
+                async for seen in self._portions(told, caller):
+                    ended = [task for task in seen.tasks if task.state.terminal]
+                    waited -= {task.id for task in ended}.union(seen.unknown_ids)
+                    if ended or seen.unknown_ids:
+                        yield Seen(ended, seen.unknown_ids)
 
     async def cancel(self, task_id: str, caller: str = "") -> Task:
         """Cancel a task that waits, ask one that runs to stop; the answer tells which happened.
@@ -204,19 +204,23 @@ class Tasks:
 
         return _bulk(await retried(once))
 
-    async def _portions(self, ids: Sequence[str], caller: str) -> AsyncIterator[tuple[list[Task], list[str]]]:
-        """The tasks that exist and the ids of those that do not, no more at once than one message carries."""
+    async def _portions(self, ids: Sequence[str], caller: str) -> AsyncIterator[Seen]:
+        """The tasks as they are now, no more at once than one message carries."""
         few = len(ids) <= _FEW_TASKS
         weights = dict.fromkeys(ids, _ONE_BYTES) if few else await self._stored.weights(ids)
         if unknown := [i for i in ids if i not in weights]:
-            yield [], unknown
+            yield Seen([], unknown)
         left = [(i, weights[i]) for i in ids if i in weights]
         while left:
             some = within_weight(left, _PORTION_BYTES)
-            async with self._leaving.room(caller, sum(weight for _, weight in left[: len(some)])):
-                found = await self._stored.get_many(some)
+            size = sum(weight for _, weight in left[: len(some)])
             del left[: len(some)]
-            yield [found[i] for i in some if i in found], [i for i in some if i not in found]
+            yield await self._portion(some, size, caller)
+
+    async def _portion(self, ids: Sequence[str], size: int, caller: str) -> Seen:
+        async with self._leaving.room(caller, size):
+            found = await self._stored.get_many(ids)
+        return Seen([found[i] for i in ids if i in found], [i for i in ids if i not in found])
 
     async def _read(self, ids: list[str]) -> list[Task | None]:
         found = await self._stored.get_many(list(set(ids)))

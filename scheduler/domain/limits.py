@@ -17,7 +17,7 @@ TASK_SPARE_BYTES = 2 * 1024
 VIOLATIONS = 20
 """Violations that one answer names."""
 ANSWER_BYTES = 5 * 512 * 1024
-"""What whole tasks take in the answer to a batch: gRPC's clients refuse 4 MiB, and there may be refusals beside them."""
+"""What whole tasks take in the answer to a batch: gRPC's clients refuse 4 MiB, and refusals may be beside them."""
 
 STORING_BYTES = 16 * 1024 * 1024
 """Payloads that one scheduler stores at once."""

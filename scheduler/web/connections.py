@@ -89,7 +89,6 @@ class Connection(HttpToolsProtocol):
             # The first byte of another request.
             self._within(limits.HEAD_SECONDS)
         self._request_bytes += len(data)
-        head_began_before = self._in_head
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -99,9 +98,8 @@ class Connection(HttpToolsProtocol):
             self.drop()
             return
         # Parsers tell of a header once it is complete: one without end is seen by its bytes only.
-        if self._in_head and head_began_before and self._request_bytes > limits.HEAD_BYTES:
-            self.drop()
-        elif self._request_bytes > _REQUEST_BYTES:
+        most = limits.HEAD_BYTES if self._in_head else _REQUEST_BYTES
+        if self._request_bytes > most:
             self.drop()
 
     @override

@@ -68,8 +68,9 @@ def _streamed(handler: _Handler, door: Door) -> _Call:
         async with door.request(context, who, read) as request:
             answers = behave(request.pop(), context)
         async for answer in answers:
-            await door.answer(context, who, write(answer))
+            message = write(answer)
             del answer
+            await door.answer(context, who, message)
 
     return call
 
@@ -79,6 +80,9 @@ def _refusing(call: _Call, door: Door) -> _Call:
         try:
             with door.call(context.peer()):
                 await call(requests_, context)
+        except grpc.aio.InternalError:
+            # gRPC could neither read nor write: the client is gone, and nobody is there to be told.
+            return
         except Exception as error:
             await status.abort(context, failures.from_error(error))
 

@@ -81,13 +81,8 @@ class TaskService(task_service_pb2_grpc.TaskServiceServicer):
             raise Violation("ids", f"must be 1 to {limits.PAGE_SIZE_MAX} ids")
         ids = [task_id(text, f"ids[{n}]") for n, text in enumerate(request.ids)]
         async for seen in self._tasks.watch(ids, context.peer()):
-            message = task_service_pb2.WatchTasksResponse(
-                tasks=map(convert.task, seen.tasks), unknown_ids=seen.unknown_ids
-            )
-            # The client may be slow to take it.
-            del seen
-            yield message
-            del message
+            # Nothing is kept here of a message that its client may be slow to take.
+            yield task_service_pb2.WatchTasksResponse(tasks=map(convert.task, seen.tasks), unknown_ids=seen.unknown_ids)
 
     @override
     async def CancelTask(self, request: task_service_pb2.CancelTaskRequest, context: Context) -> task_pb2.Task:

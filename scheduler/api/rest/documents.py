@@ -13,7 +13,7 @@ from scheduler.domain import limits
 from scheduler.domain.violations import Violation
 
 _FIELDS = 24
-"""Of one object or list beside the tasks: no request has as many, and each that should not be there costs a violation."""
+"""Of one object or list, the tasks aside: no request has as many, and each one too many costs a violation."""
 _NAME_CHARACTERS = 256
 """Of a field's name as it is written, quotes included."""
 _FIELD_CHARACTERS = 16 * 1024

@@ -78,8 +78,8 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         return response(_http_failure(request, error), dict(error.headers or {}))
 
-    async def gone(_: Request, error: Exception) -> Response:
-        # Nobody is there to read it.
+    async def gone(_: Request, __: Exception) -> Response:
+        # The client left in the middle of its request: nobody is there to read it.
         return Response(status_code=400)
 
     app.add_exception_handler(ClientDisconnect, gone)
