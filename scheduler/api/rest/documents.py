@@ -160,7 +160,7 @@ def _bounded(text: str, start: int, path: str, most: int) -> tuple[Any, int]:
             # A number that ends with the part may go on.
             if whole or end < length:
                 return value, start + end
-    raise Violation(path, f"longer than {most} characters")
+    raise Violation(path, "is too long")
 
 
 def _raw(text: str, start: int, path: str) -> tuple[RawJson, int]:
