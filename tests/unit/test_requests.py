@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.api.failures import Failure
-from scheduler.api.grpc import requests, undecodable
+from scheduler.api.grpc import requests
 from scheduler.domain import limits
 from scheduler.domain.violations import Violation
-from scheduler.wire import scanning
+from scheduler.wire import scanning, undecodable
 from scheduler.wire.gen import queue_service_pb2, task_pb2, task_service_pb2
 
 MIB = 1024 * 1024

@@ -10,10 +10,9 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 
 from scheduler.api import failures
-from scheduler.api.grpc import undecodable
 from scheduler.domain import limits
 from scheduler.domain.violations import Violation
-from scheduler.wire import scanning
+from scheduler.wire import scanning, undecodable
 from scheduler.wire.gen import task_pb2, task_service_pb2
 
 _BATCH = task_service_pb2.SubmitTasksRequest.DESCRIPTOR
