@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import grpc
@@ -42,9 +44,15 @@ def traffic(api: Api) -> tuple[Direction, Direction]:
 
 async def until_idle(api: Api) -> None:
     """All that was under way is back."""
+    await until(lambda: not any(direction.spent or direction.callers for direction in traffic(api)))
+
+
+async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
-        while any(direction.spent or direction.callers for direction in traffic(api)):
-            await asyncio.sleep(0.01)
+        for pause in itertools.repeat(0.01):
+            if condition():
+                return
+            await asyncio.sleep(pause)
 
 
 async def test_two_thousand_submits_at_once_are_taken(api: Api, namespace: str, stage: Stage) -> None:
@@ -162,15 +170,19 @@ async def test_a_message_larger_than_any_is_refused_in_grpcs_words(api: Api) -> 
 
 
 async def test_a_call_without_a_message_is_refused(api: Api) -> None:
-    call = api.channel.stream_unary("/taskyard.v1.TaskService/GetTask", bytes, bytes)()
-    await call.done_writing()
+    call = api.channel.stream_unary("/taskyard.v1.TaskService/GetTask", bytes, bytes)(iter(()))
     assert (await refused(cast("Any", call))).fields == ["request"]
 
 
 async def test_a_call_whose_message_does_not_come_is_ended(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     arriving, _ = traffic(api)
     monkeypatch.setattr(arriving, "_patient", 0.05)
-    call = api.channel.stream_unary("/taskyard.v1.TaskService/GetTask", bytes, bytes)()
+
+    async def never() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    call = api.channel.stream_unary("/taskyard.v1.TaskService/GetTask", bytes, bytes)(never())
     refusal = await refused(cast("Any", call))
     assert (refusal.reason, refusal.retry_after) == ("TOO_MANY_REQUESTS", 1)
     await until_idle(api)
@@ -226,8 +238,8 @@ async def test_a_body_that_breaks_off_is_nobodys_error(api: Api, caplog: pytest.
     with caplog.at_level(logging.WARNING):
         for path in ("/v1/tasks", "/v1/tasks:batch", "/v1/dlq:purge"):
             _, writer = await asyncio.open_connection(host, int(port))
-            head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n"
-            writer.write(head.encode() + b"{")
+            head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+            writer.write(head.encode() + b"content-length: 99\r\n\r\n{")
             await writer.drain()
             await asyncio.sleep(0)
             writer.close()
@@ -318,8 +330,7 @@ async def test_waits_are_bounded_for_each_who_waits_and_for_all(
             assert any(detail.Is(RetryInfo.DESCRIPTOR) for detail in status.details)
         # Another connection has waits of its own, until there are too many in all.
         theirs = asyncio.ensure_future(tasks_of(other).WaitTask(request))
-        while waits._callers.total() < 4:
-            await asyncio.sleep(0.01)
+        await until(lambda: waits._callers.total() == 4)
         monkeypatch.setattr(limits, "WAITS", 4)
         assert (await refused(tasks_of(other).WaitTask(request))).reason == "TOO_MANY_REQUESTS"
         answer = await api.http.get(f"/v1/tasks/{task.id}?wait=30s")
