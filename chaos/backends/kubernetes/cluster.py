@@ -76,6 +76,11 @@ class KubernetesCluster:
         return self._options.postgres_url
 
     @property
+    def postgres_role(self) -> str:
+        """Unsupported: roles are for whatever runs Postgres."""
+        return _unsupported("roles are for whatever runs Postgres")
+
+    @property
     def worker_logs(self) -> Path:
         """Where the workers' own logs are collected."""
         return self._options.worker_logs
@@ -218,6 +223,14 @@ class KubernetesCluster:
         _unsupported("etcd's members cannot be called from here")
 
     async def etcd_compact(self) -> None:
+        """Unsupported."""
+        _unsupported("etcd's members cannot be called from here")
+
+    async def etcd_full(self, full: bool) -> None:  # noqa: ARG002 - the protocol's
+        """Unsupported."""
+        _unsupported("etcd's members cannot be called from here")
+
+    async def etcd_replace(self) -> None:
         """Unsupported."""
         _unsupported("etcd's members cannot be called from here")
 

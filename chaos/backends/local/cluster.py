@@ -65,6 +65,11 @@ class LocalCluster:
         return self._assembly.postgres.url
 
     @property
+    def postgres_role(self) -> str:
+        """The role that the servers log in with."""
+        return ROLE
+
+    @property
     def worker_logs(self) -> Path:
         """Where the workers' own logs are."""
         return self._assembly.worker_logs
@@ -228,6 +233,14 @@ class LocalCluster:
     async def etcd_compact(self) -> None:
         """Forgets all revisions but the newest."""
         await self._assembly.etcd.compact()
+
+    async def etcd_full(self, full: bool) -> None:
+        """Raises etcd's alarm that its quota is used up, or disarms it."""
+        await self._assembly.etcd.set_full(full)
+
+    async def etcd_replace(self) -> None:
+        """Kills all members and starts them without their data."""
+        await self._assembly.etcd.replace()
 
     async def sizes(self) -> Sizes:
         """Memory, connections, rows and stream lengths now."""
