@@ -243,5 +243,8 @@ class Cluster(Protocol):
     async def etcd_replace(self) -> None:
         """Kills all members and starts them without their data, as a new cluster."""
 
+    async def peaks(self) -> Mapping[str, int]:
+        """The most memory, in bytes, that each server's process has had since its start; empty if unknown."""
+
     async def sizes(self) -> Sizes:
         """Memory, connections, rows and stream lengths now."""
