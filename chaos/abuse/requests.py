@@ -54,7 +54,7 @@ async def bodies(target: Target) -> None:
             for path, body in (("tasks:batch", zeros), ("tasks", fields), ("tasks:redrive", filters)):
                 await http.post(f"{base}/v1/{path}", content=body, headers={"Content-Type": "application/json"})
         async with target.channel(random.choice(list(target.schedulers))) as channel:
-            call = channel.unary_unary("/taskyard.v1.TaskService/SubmitTasks")
+            call = channel.unary_unary("/taskyard.v1.TaskService/SubmitTasks", bytes, bytes)
             await asyncio.gather(call(empties), call(unknown), return_exceptions=True)
 
     await again_and_again(target, 5.0, act)

@@ -23,7 +23,10 @@ LINGER = 10.0
 
 @dataclass(frozen=True)
 class Target:
-    """Addresses of a cluster: URLs of REST, host:port of the others (`schedulers`: their gRPC), `http` being every port that speaks HTTP."""
+    """Addresses of a cluster.
+
+    `rest` has URLs, the others host:port: of the schedulers' gRPC, the dispatchers' sessions, and all that speaks HTTP.
+    """
 
     rest: Sequence[str]
     schedulers: Sequence[str]
