@@ -5,6 +5,7 @@ import math
 import os
 import socket
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -16,10 +17,12 @@ from dispatcher.departure import Departure
 from dispatcher.dispatching import Dispatching
 from dispatcher.duties import Keeping, Patience, Rota, rota
 from dispatcher.endings import Endings
+from dispatcher.handover import Handover
+from dispatcher.hello_rates import HelloRates
 from dispatcher.lanes import LaneBoard
 from dispatcher.leadership import Candidate, ElectionTiming, Elector
 from dispatcher.loss import Loss
-from dispatcher.membership import SessionRegistry
+from dispatcher.membership import DispatcherRecord, DispatcherRegistration, Profiles, SessionRegistry
 from dispatcher.presence import Presence
 from dispatcher.progress import ProgressReports
 from dispatcher.queues import QueueDefaults
@@ -29,11 +32,13 @@ from dispatcher.settings import DispatcherSettings
 from dispatcher.stores import Stores
 from dispatcher.stream import SessionStreams
 from dispatcher.upkeep import Upkeep
+from dispatcher.vouching import Vouching, VouchingTiming
 from scheduler.clock import Clock
 from scheduler.publication import Publication
 from scheduler.storage.hint_stream import HintStream
 from scheduler.storage.hints import CancelRequested, LanesFilled
 from scheduler.telemetry import Telemetry
+from scheduler.version import VERSION
 
 
 class Assembly:
@@ -49,6 +54,7 @@ class Assembly:
         self.clock = clock
         self.roster = Roster()
         self.woken = asyncio.Event()
+        self.http_address = settings.http_address
 
     @property
     def advertised_address(self) -> str:
@@ -88,9 +94,47 @@ class Assembly:
         return SessionRegistry(self.stores.etcd, ttl=ttl, on_superseded=self._superseded)
 
     @cached_property
+    def registration(self) -> DispatcherRegistration:
+        """This dispatcher's entry in etcd."""
+        record = DispatcherRecord(
+            dispatcher_id=self.id,
+            pid=os.getpid(),
+            pod=self.settings.pod_name,
+            session_address=self.advertised_address,
+            http_address=self.http_address,
+            version=VERSION,
+            started_at=datetime.fromtimestamp(self.clock.time(), UTC).isoformat(),
+        )
+        return DispatcherRegistration(self.stores.etcd, record, ttl=math.ceil(self.settings.session_timeout))
+
+    @cached_property
+    def vouching(self) -> Vouching:
+        """Answers for the sessions here, and spreads them."""
+        return Vouching(
+            dispatcher=self.id,
+            pod=self.settings.pod_name,
+            address=self.advertised_address,
+            # Apart from the hot path, behind which it would be late.
+            dispatchers=self.stores.duties.dispatchers,
+            sessions=self.stores.duties.sessions,
+            roster=self.roster,
+            loss=self.loss,
+            registration=self.registration,
+            leading=lambda: self.elector.leading,
+            clock=self.clock,
+            timing=VouchingTiming.for_sessions(self.settings.session_timeout, self.settings.stream_grace),
+            fresh=self.settings.session_timeout,
+        )
+
+    @cached_property
     def presence(self) -> Presence:
         """Tells etcd which sessions are here."""
-        return Presence(self.registry)
+        return Presence(self.registry, self.profiles)
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """What workers are, in etcd."""
+        return Profiles(self.stores.etcd)
 
     @cached_property
     def endings(self) -> Endings:
@@ -120,9 +164,14 @@ class Assembly:
         )
 
     @cached_property
+    def handover(self) -> Handover:
+        """From claimed tasks to workers."""
+        return Handover(self.completion)
+
+    @cached_property
     def resending(self) -> Resending:
         """What sessions lack."""
-        return Resending(self.stores.tasks.sessions, self.clock)
+        return Resending(self.stores.tasks.sessions, self.handover, self.clock)
 
     @cached_property
     def claiming(self) -> Claiming:
@@ -132,6 +181,7 @@ class Assembly:
             board=self.board,
             lanes=self.stores.delivery.lanes,
             claims=self.stores.tasks.claims,
+            handover=self.handover,
             resending=self.resending,
             telemetry=self.telemetry,
             clock=self.clock,
@@ -177,7 +227,7 @@ class Assembly:
             dispatcher=self.id,
             settings=self.settings,
             roster=self.roster,
-            adoption=Adoption(self.id, self.stores.tasks.sessions, self.clock),
+            adoption=Adoption(self.id, self.stores.tasks.sessions, self.handover, HelloRates(self.clock), self.clock),
             completion=self.completion,
             departure=self.departure,
             presence=self.presence,
@@ -216,7 +266,10 @@ class Assembly:
     def loops(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """What runs for as long as the dispatcher does."""
         return (
+            self.registration.run(),
             self.registry.run(),
+            self.vouching.run(),
+            self.profiles.run(),
             self.dispatching.run(),
             self.dispatching.listen(self.hints),
             self.upkeep.run(),
@@ -227,12 +280,15 @@ class Assembly:
     async def leave(self) -> None:
         """Give up the leadership, send the workers elsewhere, and store what they still brought."""
         self.departure.stop()
+        self.vouching.leave()
         self.streams.stop()
         await self.elector.resign()
         deadline = self.clock.monotonic() + self.settings.drain_timeout
         while any(session.connected for session in self.roster) and self.clock.monotonic() < deadline:
             await self.clock.sleep(0.05)
         await self.streams.close()
+        await self.handover.close()
+        await self.vouching.withdraw()
         await self.publication.close()
         await self.announcements.close()
 
@@ -243,4 +299,5 @@ class Assembly:
 
     def _superseded(self, session_id: str) -> None:
         # The registry is there before the departure, which needs it.
+        self.presence.moved(session_id)
         self.departure.adopted_elsewhere(session_id)

@@ -94,25 +94,26 @@ class Completion:
     async def end(self, session: Session, held: Running, event: Event) -> None:
         """End an attempt from here, e.g. one that has overrun its timeout."""
         report = Report(held.task.task_id, held.task.attempt, event, self._clock.monotonic() - held.since)
-        ending = self._ending(session, report)
-        if ending:
-            await self._until_stored([ending])
-            self._forget(session, [report])
+        await self._until_stored([self._of_held(session, held, report)])
+        self._forget(session, [report])
 
     def _ending(self, session: Session, report: Report) -> Ended | None:
         """The transition of a report; None if nothing it could change is known here."""
         held = session.running.get(report.task_id)
         if held and held.task.attempt == report.attempt:
-            namespace, queue, _ = held.task.lane.split("/", 2)
-            snapshot = held.snapshot(self._queues.retry(namespace, queue))
-            transition = decide(snapshot, report.event, random.random)
-            return Ended(transition, held.task.lane, session.runner, report.run_seconds, held.task.traceparent)
+            return self._of_held(session, held, report)
         if type(report.event) is Succeeded:
             # Perhaps the task waits again after this session was thought lost; then the work need not be done twice.
             snapshot = Snapshot(report.task_id, TaskState.RUNNING, report.attempt, session=session.id)
             transition = decide(snapshot, report.event, random.random)
             return Ended(transition, _UNKNOWN_LANE, session.runner, report.run_seconds)
         return None
+
+    def _of_held(self, session: Session, held: Running, report: Report) -> Ended:
+        namespace, queue, _ = held.task.lane.split("/", 2)
+        snapshot = held.snapshot(self._queues.retry(namespace, queue))
+        transition = decide(snapshot, report.event, random.random)
+        return Ended(transition, held.task.lane, session.runner, report.run_seconds, held.task.traceparent)
 
     async def _until_stored(self, endings: Sequence[Ended]) -> Sequence[bool]:
         while True:
@@ -168,4 +169,5 @@ def _claims_outcome(event: Event, outcome: Outcome | None) -> bool:
         return outcome is Outcome.SUCCEEDED
     if type(event) is Failed:
         return outcome in (Outcome.FAILED, Outcome.TIMED_OUT)
-    return outcome in (Outcome.CANCELLED, Outcome.RELEASED)
+    # FAILED, where nobody had asked for the cancel.
+    return outcome in (Outcome.CANCELLED, Outcome.FAILED, Outcome.RELEASED)

@@ -2,27 +2,26 @@
 
 import asyncio
 import logging
-import os
 import signal
 import uuid
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from typing import Any
 
 import grpc
 import uvloop
 
 from dispatcher.assembly import Assembly
-from dispatcher.membership import DispatcherRecord, DispatcherRegistration
+from dispatcher.guard import Guard
 from dispatcher.readings import Readings
 from dispatcher.settings import DispatcherSettings
 from dispatcher.stores import Stores
 from scheduler import failpoints, garbage
 from scheduler.background import Background
 from scheduler.clock import SystemClock
+from scheduler.domain import limits
+from scheduler.storage.identity import ForeignStore
 from scheduler.telemetry import GrpcHealth, ProbeServer, Telemetry
-from scheduler.version import VERSION
 from scheduler.wire.gen import worker_service_pb2_grpc
 
 _log = logging.getLogger(__name__)
@@ -30,7 +29,7 @@ _log = logging.getLogger(__name__)
 _SERVICE = "taskyard.v1.WorkerService"
 
 _GRPC_OPTIONS = [
-    ("grpc.max_receive_message_length", 6 * 1024 * 1024),
+    ("grpc.max_receive_message_length", limits.FRAME_RECEIVE_BYTES),
     ("grpc.max_send_message_length", 6 * 1024 * 1024),
     # Workers ping idle connections; without these a server closes them for it.
     ("grpc.keepalive_time_ms", 10_000),
@@ -42,8 +41,11 @@ _GRPC_OPTIONS = [
 
 
 def run(settings: DispatcherSettings) -> None:
-    """Run a dispatcher until SIGTERM or SIGINT."""
-    uvloop.run(Dispatcher(settings).run())
+    """Run a dispatcher until SIGTERM or SIGINT; raises SystemExit where two clusters meet."""
+    try:
+        uvloop.run(Dispatcher(settings).run())
+    except ForeignStore as error:
+        raise SystemExit(f"taskyard-server dispatcher does not start: {error.detail}") from error
 
 
 class Dispatcher:
@@ -67,12 +69,14 @@ class Dispatcher:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(telemetry.close)
             stores = await stack.enter_async_context(Stores.open(self._settings, self._id))
+            await stores.identity.first_look()
             stack.push_async_callback(self._background.cancel)
             parts = Assembly(self._id, self._settings, stores, telemetry, SystemClock())
             probes = await self._serve_probes(parts)
             stack.push_async_callback(probes.stop)
+            parts.http_address = probes.address
             server = await self._serve_sessions(parts)
-            self._start_loops(parts, probes)
+            self._start_loops(parts)
             garbage.relax()
             _log.info("dispatcher ready", extra={"address": self._settings.session_address})
             await self._stop.wait()
@@ -80,12 +84,18 @@ class Dispatcher:
 
     async def _serve_probes(self, parts: Assembly) -> ProbeServer:
         telemetry = parts.telemetry
-        probes = ProbeServer(self._settings.http_address, telemetry.metrics, telemetry.lag.live, self._not_ready)
+
+        async def not_ready() -> str | None:
+            if self._stop.is_set():
+                return "shutting down"
+            return parts.stores.identity.obstacle or parts.vouching.obstacle
+
+        probes = ProbeServer(self._settings.http_address, telemetry.metrics, telemetry.lag.live, not_ready)
         await probes.start()
         return probes
 
     async def _serve_sessions(self, parts: Assembly) -> grpc.aio.Server:
-        server = grpc.aio.server(options=_GRPC_OPTIONS)
+        server = grpc.aio.server(interceptors=[Guard()], options=_GRPC_OPTIONS)
         worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(parts.streams, server)
         await self._health.register(server)
         if not server.add_insecure_port(self._settings.session_address):
@@ -94,15 +104,15 @@ class Dispatcher:
         await self._health.serving(True)
         return server
 
-    def _start_loops(self, parts: Assembly, probes: ProbeServer) -> None:
+    def _start_loops(self, parts: Assembly) -> None:
         readings = Readings(parts)
         readings.show()
-        registration = DispatcherRegistration(parts.stores.etcd, self._record(parts, probes))
         for loop in (
             parts.telemetry.lag.run(),
-            registration.run(),
             readings.stores.run(),
             readings.outbox.run(),
+            parts.stores.identity.run(parts.clock),
+            readings.etcd_size.run(),
             *parts.loops(),
         ):
             self._background.start(_must_go_on(loop, self._stop))
@@ -114,20 +124,6 @@ class Dispatcher:
         await parts.leave()
         await server.stop(grace=1)
         await parts.departure.close()
-
-    async def _not_ready(self) -> str | None:
-        return "shutting down" if self._stop.is_set() else None
-
-    def _record(self, parts: Assembly, probes: ProbeServer) -> DispatcherRecord:
-        return DispatcherRecord(
-            dispatcher_id=self._id,
-            pid=os.getpid(),
-            pod=self._settings.pod_name,
-            session_address=parts.advertised_address,
-            http_address=probes.address,
-            version=VERSION,
-            started_at=datetime.now(UTC).isoformat(),
-        )
 
 
 async def _must_go_on(loop: Coroutine[Any, Any, Any], stop: asyncio.Event) -> None:

@@ -2,16 +2,18 @@
 
 import asyncio
 import logging
-import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from dispatcher import frames
 from dispatcher.adoption import Adoption
 from dispatcher.completion import Completion, Report, read_result
 from dispatcher.departure import Departure
+from dispatcher.hello_rates import TooManyHellos
 from dispatcher.presence import Presence
 from dispatcher.progress import ProgressReports
 from dispatcher.sessions import Roster
@@ -21,8 +23,9 @@ from scheduler.background import Background
 from scheduler.clock import Clock
 from scheduler.domain.transitions import Released
 from scheduler.domain.violations import Violation
-from scheduler.storage.sessions import NamespaceMismatch, Sessions
+from scheduler.storage.sessions import NamespaceMismatch, SecretMismatch, Sessions
 from scheduler.storage.unavailable import StoreUnavailable
+from scheduler.wire import times
 from scheduler.wire.gen import worker_service_pb2 as wire
 from scheduler.wire.gen import worker_service_pb2_grpc
 
@@ -86,6 +89,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         parts = (writer, reader, watchdog)
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            _refuse(reader)
         finally:
             # First, and without waiting for anything: gRPC may cancel this call again at any time, and a session whose
             # end nobody noted would hold its tasks for ever.
@@ -105,18 +109,24 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         if self._stopping:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "this dispatcher is shutting down")
         try:
-            session, record = await self._adoption.welcome(first.hello)
+            session, record = await self._adoption.welcome(first.hello, context.peer())
         except Violation as violation:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"hello.{violation}")
         except NamespaceMismatch:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "hello.session_id: is of another namespace")
+        except SecretMismatch:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "hello.secret: is not that of this session")
+        except TooManyHellos as error:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error), _retry_trailers(error))
         except StoreUnavailable as error:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+            _log.warning("nobody can be welcomed: %s", error)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"{error.store} is unavailable")
         await context.write(self._welcome(session))
         session.last_frame = self._clock.monotonic()
         self._departure.replaced(self._roster.put(session))
         self._presence.arrived(session, record)
-        _log.info("session opened", extra={"session": session.id, "worker": record.worker, "worker_pod": record.pod})
+        whose = {"session": session.runner.session, "worker": record.worker, "worker_pod": record.pod}
+        _log.info("session opened", extra=whose)
         self._frame(session, first)
         self._arrived()
         return session
@@ -126,8 +136,8 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
             welcome=wire.Welcome(
                 dispatcher=self._dispatcher,
                 generation=session.generation,
-                heartbeat_interval=frames.duration(self._settings.heartbeat_interval),
-                session_timeout=frames.duration(self._settings.session_timeout),
+                heartbeat_interval=times.duration(self._settings.heartbeat_interval),
+                session_timeout=times.duration(self._settings.session_timeout),
             )
         )
 
@@ -153,8 +163,14 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         if frame.HasField("heartbeat"):
             session.echo(frame.heartbeat.sequence)
         reports = [read_result(result) for result in frame.results]
+        # It must hear of what is no task's, or it would bring it again with each hello.
+        session.acknowledge(
+            wire.ResultAck(task_id=result.task_id, attempt=result.attempt, verdict=wire.VERDICT_INVALID)
+            for result in frame.results
+            if not frames.is_task_id(result.task_id)
+        )
         reports += [Report(ref.task_id, ref.attempt, Released(), 0.0) for ref in frame.released]
-        reports = [report for report in reports if _is_task_id(report.task_id)]
+        reports = [report for report in reports if frames.is_task_id(report.task_id)]
         if reports:
             reporting = self._background.start(self._completion.report(session, reports))
             session.reporting.add(reporting)
@@ -171,7 +187,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         unheard = frames.unheard(frame.heartbeat, self._settings.heartbeat_interval)
         if unheard < self._settings.session_timeout:
             return False
-        _log.warning("session deaf", extra={"session": session.id, "seconds": round(unheard, 1)})
+        _log.warning("session deaf", extra={"session": session.runner.session, "seconds": round(unheard, 1)})
         return True
 
     async def _note_drain(self, session: WorkerSession) -> None:
@@ -184,18 +200,24 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         """Returns once the worker has been silent for too long."""
         while (silence := self._clock.monotonic() - session.last_frame) < self._settings.session_timeout:
             await self._clock.sleep(self._settings.session_timeout - silence)
-        _log.warning("session silent", extra={"session": session.id, "seconds": round(silence, 1)})
+        _log.warning("session silent", extra={"session": session.runner.session, "seconds": round(silence, 1)})
 
 
-_TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+def _refuse(reader: asyncio.Task[None]) -> None:
+    """Raise what was wrong with a frame, so that the worker hears of it."""
+    if reader.done() and not reader.cancelled() and isinstance(error := reader.exception(), Violation):
+        raise error
 
 
-def _is_task_id(text: str) -> bool:
-    # A worker that makes ids up must not fail the batch that others' results share.
-    return bool(_TASK_ID.fullmatch(text))
+def _retry_trailers(refusal: TooManyHellos) -> tuple[tuple[str, bytes]]:
+    detail = any_pb2.Any()
+    detail.Pack(error_details_pb2.RetryInfo(retry_delay=times.duration(refusal.retry_after)))
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+    status = status_pb2.Status(code=code, message=str(refusal), details=[detail])
+    return (("grpc-status-details-bin", status.SerializeToString()),)
 
 
 async def _report_failures(session: WorkerSession, parts: Iterable[asyncio.Task[None]]) -> None:
     for error in await asyncio.gather(*parts, return_exceptions=True):
-        if isinstance(error, Exception) and not isinstance(error, grpc.RpcError | grpc.aio.UsageError):
-            _log.error("session failed", exc_info=error, extra={"session": session.id})
+        if isinstance(error, Exception) and not isinstance(error, grpc.RpcError | grpc.aio.UsageError | Violation):
+            _log.error("session failed", exc_info=error, extra={"session": session.runner.session})

@@ -21,6 +21,7 @@ from scheduler.clock import SystemClock
 from scheduler.domain.task import TaskState
 from scheduler.observation import Observation, Ping, reachable
 from scheduler.settings import SchedulerSettings
+from scheduler.storage.identity import ForeignStore
 from scheduler.storage.queues import Queue
 from scheduler.stores import Stores
 from scheduler.telemetry import BacklogReading, BacklogSeries, QueueReading, Telemetry, probe_routes
@@ -30,7 +31,11 @@ _log = logging.getLogger(__name__)
 
 def run(settings: SchedulerSettings) -> None:
     """Run a scheduler until SIGTERM or SIGINT; raises SystemExit where it had to end by itself."""
-    if not uvloop.run(_run(settings)):
+    try:
+        orderly = uvloop.run(_run(settings))
+    except ForeignStore as error:
+        raise SystemExit(f"taskyard-server scheduler does not start: {error.detail}") from error
+    if not orderly:
         raise SystemExit(1)
 
 
@@ -74,7 +79,7 @@ class Scheduler:
         self.grpc_address = ""
 
     async def start(self) -> None:
-        """Serve both APIs; raises OSError for an address that cannot be had."""
+        """Serve both APIs; raises OSError for an address that cannot be had, ForeignStore where two clusters meet."""
         try:
             await self._open()
             await self._serve()
@@ -87,6 +92,7 @@ class Scheduler:
             self.parts.admission.run(),
             self.parts.waits.run(),
             self.parts.listen(),
+            self.parts.stores.identity.run(SystemClock()),
             self._grpc.tell_health(),
             *(observation.run() for observation in self.observations),
         ):
@@ -106,6 +112,7 @@ class Scheduler:
 
     async def _open(self) -> None:
         stores = await self._stores.enter_async_context(Stores.open(self._settings))
+        await stores.identity.first_look()
         self.parts = Assembly(self._settings, stores, self._telemetry)
         self._observe()
 
@@ -142,7 +149,7 @@ class Scheduler:
         self.grpc_address = await self._grpc.start(settings.grpc_address)
         telemetry = self._telemetry
         probes = probe_routes(telemetry.metrics, telemetry.lag.live, self.parts.readiness.obstacle)
-        self._rest = RestServer(services, probes)
+        self._rest = RestServer(services, probes, settings.names)
         await self._rest.start(listener)
 
     async def _must_go_on(self, loop: Coroutine[Any, Any, Any]) -> None:

@@ -23,6 +23,8 @@ class StoreSettings(BaseSettings):
     etcd_ca_file: str = Field("", description="certificate authority of etcd; turns TLS on")
     etcd_cert_file: str = Field("", description="client certificate for etcd")
     etcd_key_file: str = Field("", description="key of the client certificate for etcd")
+    etcd_user: str = Field("", description="whom to log in to etcd as")
+    etcd_password: str = Field("", repr=False, description="that user's password")
     redis_prefix: str = Field("taskyard", description="what all Redis keys begin with")
     postgres_connections: int = Field(10, ge=2, description="most connections to Postgres of one process")
     pod_name: str = Field(default_factory=socket.gethostname, description="name in logs, attempts and metrics")
@@ -44,6 +46,8 @@ class StoreSettings(BaseSettings):
             ca_file=_path(self.etcd_ca_file),
             cert_file=_path(self.etcd_cert_file),
             key_file=_path(self.etcd_key_file),
+            username=self.etcd_user or None,
+            password=self.etcd_password or None,
         )
 
     @classmethod
@@ -65,11 +69,19 @@ class SchedulerSettings(StoreSettings):
     """What a scheduler can be told. Times are in seconds."""
 
     rest_address: str = Field("0.0.0.0:8080", description="host:port of the REST API, /metrics, /livez and /readyz")
+    rest_hosts: str = Field(
+        "", description="names, besides localhost, that a REST API on a loopback address answers to: a,b or *"
+    )
     grpc_address: str = Field("0.0.0.0:7070", description="host:port of the gRPC API")
     max_backlog: int = Field(
         1_000_000, ge=1, description="submits to a queue are refused while this many tasks wait in it, unless it says"
     )
     drain_timeout: float = Field(10.0, ge=0, description="how long a stopping scheduler finishes calls under way")
+
+    @property
+    def names(self) -> frozenset[str]:
+        """`rest_hosts`, one by one, and the machine's own name."""
+        return frozenset(filter(None, map(str.strip, self.rest_hosts.split(",")))) | {socket.gethostname()}
 
 
 def _path(text: str) -> Path | None:

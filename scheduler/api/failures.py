@@ -1,21 +1,21 @@
 """Why a request is refused: one vocabulary for both transports."""
 
-import logging
 from collections.abc import Mapping
 from enum import StrEnum
 
 import grpc
 
+from scheduler import unforeseen
+from scheduler.domain import limits
 from scheduler.domain.task import TaskState
 from scheduler.domain.violations import Violation
 from scheduler.storage.unavailable import StoreUnavailable
-
-_log = logging.getLogger(__name__)
 
 DOMAIN = "taskyard"
 """Of every ErrorInfo."""
 
 _STORE_RETRY_SECONDS = 1.0
+_CROWD_RETRY_SECONDS = 1.0
 
 
 class Reason(StrEnum):
@@ -29,6 +29,9 @@ class Reason(StrEnum):
     IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
     FAILED_PRECONDITION = "FAILED_PRECONDITION"
     BACKLOG_FULL = "BACKLOG_FULL"
+    TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS"
+    CROSS_SITE = "CROSS_SITE"
+    UNKNOWN_HOST = "UNKNOWN_HOST"
     UNAVAILABLE = "UNAVAILABLE"
     INTERNAL = "INTERNAL"
 
@@ -53,6 +56,9 @@ _STATUS = {
     Reason.IDEMPOTENCY_CONFLICT: (grpc.StatusCode.ALREADY_EXISTS, 409),
     Reason.FAILED_PRECONDITION: (grpc.StatusCode.FAILED_PRECONDITION, 409),
     Reason.BACKLOG_FULL: (grpc.StatusCode.RESOURCE_EXHAUSTED, 429),
+    Reason.TOO_MANY_REQUESTS: (grpc.StatusCode.RESOURCE_EXHAUSTED, 429),
+    Reason.CROSS_SITE: (grpc.StatusCode.PERMISSION_DENIED, 403),
+    Reason.UNKNOWN_HOST: (grpc.StatusCode.PERMISSION_DENIED, 421),
     Reason.UNAVAILABLE: (grpc.StatusCode.UNAVAILABLE, 503),
     Reason.INTERNAL: (grpc.StatusCode.INTERNAL, 500),
 }
@@ -79,7 +85,8 @@ class Failure(Exception):
 
 
 def invalid(*violations: Violation) -> Failure:
-    """Fields break rules."""
+    """Fields break rules; the first of them are named."""
+    violations = violations[: limits.VIOLATIONS]
     return Failure(Reason.INVALID_ARGUMENT, "; ".join(map(str, violations)), violations=violations)
 
 
@@ -113,6 +120,11 @@ def backlog_full(namespace: str, queue: str, limit: int, retry_after: float) -> 
     return Failure(Reason.BACKLOG_FULL, message, retry_after=retry_after, metadata=metadata)
 
 
+def too_many(what: str) -> Failure:
+    """There is too much under way at once; nothing of the request was carried out."""
+    return Failure(Reason.TOO_MANY_REQUESTS, f"{what}, try again", retry_after=_CROWD_RETRY_SECONDS)
+
+
 def shutting_down() -> Failure:
     """This process ends; another one can serve the request."""
     return Failure(Reason.UNAVAILABLE, "this scheduler is shutting down", retry_after=0.1)
@@ -127,7 +139,8 @@ def from_error(error: BaseException) -> Failure:
             return invalid(error)
         case StoreUnavailable():
             metadata = {"store": error.store}
-            return Failure(Reason.UNAVAILABLE, str(error), retry_after=_STORE_RETRY_SECONDS, metadata=metadata)
+            # What the driver said may tell of addresses and users; it is in the log of whoever shows the store's state.
+            message = f"{error.store} is unavailable"
+            return Failure(Reason.UNAVAILABLE, message, retry_after=_STORE_RETRY_SECONDS, metadata=metadata)
         case _:
-            _log.error("a request failed for an unforeseen reason", exc_info=error)
-            return Failure(Reason.INTERNAL, "internal error; the server's log tells more")
+            return Failure(Reason.INTERNAL, unforeseen.told(error))

@@ -9,10 +9,14 @@ _PATIENCE_SECONDS = 1.0
 
 
 class Readiness:
-    """Ready while Postgres answers and nobody has asked the process to end. Redis and etcd may be away."""
+    """Ready while Postgres answers and nobody has asked the process to end. Redis and etcd may be away.
 
-    def __init__(self, ping: Callable[[], Awaitable[None]]) -> None:
+    `foreign` tells which stores are another cluster's.
+    """
+
+    def __init__(self, ping: Callable[[], Awaitable[None]], foreign: Callable[[], str | None] = lambda: None) -> None:
         self._ping = ping
+        self._foreign = foreign
         self._draining = False
 
     def drain(self) -> None:
@@ -23,6 +27,8 @@ class Readiness:
         """Why it is not ready, None if it is; known within a second."""
         if self._draining:
             return "shutting down"
+        if foreign := self._foreign():
+            return foreign
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await self._ping()

@@ -25,6 +25,8 @@ class SessionRecord:
     version: str = ""
     pid: int = 0
     draining: bool = False
+    secret_hash: bytes | None = field(default=None, repr=False)
+    """None: the worker did not show a secret."""
 
 
 class Host(NamedTuple):
@@ -35,12 +37,16 @@ class Host(NamedTuple):
 
 
 class LiveSession(NamedTuple):
-    """A session that nobody has given up yet; `age` is seconds since its last hello."""
+    """A session that nobody has given up yet; `age` is seconds since its last hello.
+
+    `vouched` is how many seconds ago its dispatcher last answered for it; None where that is not known to the store.
+    """
 
     id: str
     generation: int
     dispatcher: str
     age: float
+    vouched: float | None = None
 
 
 class Held(NamedTuple):
@@ -63,11 +69,21 @@ class NamespaceMismatch(Exception):
     """The session id belongs to a worker of another namespace."""
 
 
+class SecretMismatch(Exception):
+    """The session is of a worker that has a secret, and this is not it."""
+
+
 class Sessions(Protocol):
     """All worker sessions. Every method raises StoreUnavailable."""
 
     async def hello(self, record: SessionRecord) -> int:
-        """Store the session, alive; returns its new generation. Raises NamespaceMismatch."""
+        """Store the session, alive; returns its new generation. Raises NamespaceMismatch, SecretMismatch."""
+
+    async def adopt(self, record: SessionRecord) -> tuple[int, list[Held]]:
+        """`hello` and `held` as one: both or neither. Raises NamespaceMismatch.
+
+        Else a session whose tasks cannot be read would be raised by each hello, and nobody would ever give it up.
+        """
 
     async def renew(self, session: str, generation: int) -> int | None:
         """Begin the session's next generation; once it returns, no claim under the former can take effect any more.
@@ -87,5 +103,5 @@ class Sessions(Protocol):
     async def running(self, sessions: Sequence[str], age: float) -> list[RunningRef]:
         """What these sessions run, as far as it started at least `age` seconds ago."""
 
-    async def live(self) -> list[LiveSession]:
-        """All sessions that nobody has given up, by id."""
+    async def live(self, dispatcher: str | None = None) -> list[LiveSession]:
+        """All sessions that nobody has given up, or those of a dispatcher, by id."""

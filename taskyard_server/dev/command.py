@@ -31,8 +31,12 @@ GrpcPortOption = Annotated[
 SessionPortOption = Annotated[
     int, typer.Option(min=0, max=65535, help="Worker port of the first dispatcher; others take free ones. 0: any free.")
 ]
-PostgresOption = Annotated[str | None, typer.Option(help="Use this Postgres; none is started.")]
-RedisOption = Annotated[str | None, typer.Option(help="Use this Redis or Valkey; none is started.")]
+PostgresOption = Annotated[
+    str | None, typer.Option(envvar="TASKYARD_DEV_POSTGRES_URL", help="Use this Postgres; none is started.")
+]
+RedisOption = Annotated[
+    str | None, typer.Option(envvar="TASKYARD_DEV_REDIS_URL", help="Use this Redis or Valkey; none is started.")
+]
 EtcdOption = Annotated[str | None, typer.Option(help="Use this etcd, HOST:PORT[,…]; none is started.")]
 
 
@@ -69,7 +73,8 @@ def dev(
     Prints one line beginning READY when it is up, and keeps DIR/cluster.json true.
 
     What dies is started again. Ctrl-C stops all of it, a second Ctrl-C at once; the data stays in
-    DIR for the next start. Everyone on this machine can reach it, without a password.
+    DIR for the next start. DIR and the stores are closed to other users of this machine; the APIs
+    on loopback are not.
     """
     # Only here: the other roles do without what starts the stores.
     try:
@@ -78,6 +83,7 @@ def dev(
         from taskyard_server.dev.occupant import OccupiedError
         from taskyard_server.dev.plan import ClusterOptions, PlanError
         from taskyard_server.dev.process import ProcessError
+        from taskyard_server.dev.state import OpenDirectoryError
         from taskyard_server.dev.store import MissingProgramError
     except ModuleNotFoundError as error:
         typer.echo(f"taskyard-server dev needs taskyard-server[dev]: {error}", err=True)
@@ -99,6 +105,9 @@ def dev(
     )
     try:
         asyncio.run(Cluster(options, report=typer.echo).run())
-    except (LockedError, PlanError, ProcessError, OccupiedError, MissingProgramError, OSError) as error:
+    except (
+        *(LockedError, OpenDirectoryError, PlanError, ProcessError, OccupiedError, MissingProgramError),
+        OSError,
+    ) as error:
         typer.echo(f"taskyard-server dev: {error}", err=True)
         raise typer.Exit(1) from error

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 import uuid_utils
 
+from scheduler.domain.session_names import public_name, secret_hash
 from scheduler.domain.submission import build
 from scheduler.domain.task import Outcome, Task, TaskError, TaskState
 from scheduler.domain.transitions import (
@@ -26,7 +27,7 @@ from scheduler.domain.transitions import (
 )
 from scheduler.storage.changes import Applied
 from scheduler.storage.claims import Bid, Claimed, Head
-from scheduler.storage.sessions import Host, NamespaceMismatch, SessionRecord
+from scheduler.storage.sessions import Host, NamespaceMismatch, SecretMismatch, SessionRecord
 from scheduler.storage.submissions import Conflict, NewTask, Receipt, Submitted
 from scheduler.storage.tasks import Decidable, TaskFilter
 from scheduler.storage.term import TermOver
@@ -312,6 +313,24 @@ async def test_of_two_results_in_one_batch_only_what_changed_the_task_is_told_as
     assert (await life.task(task)).result == b"3"
 
 
+async def test_a_page_counts_all_that_makes_its_tasks_large(life: Life) -> None:
+    ids = await life.submitted(*(new() for _ in range(150)))
+    session = await life.session()
+    for task in ids:
+        await life.claimed(task, session)
+    failed = Failed(TaskError("T" * 256, "m" * 4096, "s" * 16384, retryable=False))
+    seen = [(await life.seen(task)).snapshot for task in ids]
+    await life.changes.apply([decide(snapshot, failed, random.random) for snapshot in seen])
+    weights = await life.store.tasks.weights([*ids, str(uuid.uuid4())])
+    assert set(weights) == set(ids)
+    assert {weight for weight in weights.values() if not 21_000 < weight < 22_000} == set()
+    page, last = await life.store.tasks.page(TaskFilter(), 1000, None)
+    assert sum(weights[task.id] for task in page) <= 2 * 1024 * 1024
+    assert last == page[-1].id
+    rest, end = await life.store.tasks.page(TaskFilter(), 1000, last)
+    assert (len(page) + len(rest), end) == (150, None)
+
+
 async def test_a_task_redriven_past_its_expiry_can_run(life: Life) -> None:
     (task,), session = await life.submitted(), await life.session()
     await life.claimed(task, session)
@@ -350,6 +369,34 @@ async def test_a_session_id_cannot_be_taken_over_from_another_namespace(life: Li
         await life.session(id=session, namespace="other")
 
 
+async def test_a_session_that_has_a_secret_is_kept_from_those_who_do_not_know_it(life: Life) -> None:
+    secret, other = secret_hash(b"one"), secret_hash(b"two")
+    session = await life.session()
+    assert await life.session(id=session) == session
+    await life.session(id=session, secret_hash=secret)
+    for wrong in (None, other):
+        with pytest.raises(SecretMismatch):
+            await life.session(id=session, secret_hash=wrong, worker="thief")
+    with pytest.raises(NamespaceMismatch):
+        await life.session(id=session, secret_hash=secret, namespace="other")
+    assert await life.sessions.generations([session]) == {session: 3}
+    async with life.store.transaction() as transaction:
+        assert await transaction.end_session(session, 3, "gone") == Host("w", "p")
+    with pytest.raises(SecretMismatch):
+        await life.session(id=session)
+    await life.session(id=session, secret_hash=secret)
+    assert await life.sessions.generations([session]) == {session: 4}
+
+
+async def test_those_who_ask_see_a_name_of_the_session_and_not_its_id(life: Life) -> None:
+    (task,), session = await life.submitted(), await life.session()
+    await life.claimed(task, session)
+    assert [worker.session_id for worker in await life.store.workers.all()] == [public_name(session)]
+    assert [run.session_id for run in await life.store.tasks.attempts(task)] == [public_name(session)]
+    await life.end(task, session, Succeeded(b"1"))
+    assert [run.session_id for run in await life.store.tasks.attempts(task)] == [public_name(session)]
+
+
 async def test_a_claim_and_a_hello_elsewhere_cannot_both_win(life: Life) -> None:
     """Whichever comes first, the adopting dispatcher sees every task that the old one could still claim."""
     for _ in range(20):
@@ -372,7 +419,10 @@ async def test_nothing_commits_under_an_old_term(life: Life) -> None:
             raise AssertionError
     with pytest.raises(TermOver):
         await fence.begin(6, "three")
-    await fence.begin(7, "two again")
+    await fence.begin(7, "two")
+    with pytest.raises(TermOver):
+        await fence.begin(7, "one that chose the same number")
+    assert await fence.newest() == 7
 
 
 async def test_a_term_cannot_begin_while_a_duty_of_the_old_one_commits(life: Life) -> None:

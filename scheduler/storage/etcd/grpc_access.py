@@ -8,19 +8,21 @@ from etcd3aio._protobuf import (
     LeaseGrantRequest,
     LeaseKeepAliveRequest,
     LeaseRevokeRequest,
+    StatusRequest,
     WatchCreateRequest,
     WatchRequest,
 )
 from etcd3aio.kv import prefix_range_end
 
-from scheduler.storage.etcd.access import Event, Granted
+from scheduler.storage.etcd.access import Event, Granted, Size
 from scheduler.storage.etcd.connection import EtcdConnection
-from scheduler.storage.etcd.errors import EtcdCompacted
+from scheduler.storage.etcd.errors import EtcdCompacted, EtcdWentBack
 from scheduler.storage.etcd.kv import KeyValues, key_value
 from scheduler.storage.etcd.settings import EtcdSettings
 from scheduler.storage.etcd.stream import Stream
 
 _DELETE_EVENT = 1
+_DEFAULT_QUOTA = 2 * 1024**3
 
 
 class GrpcAccess:
@@ -55,7 +57,15 @@ class GrpcAccess:
         except BaseException:
             await stream.close()
             raise
-        return GrpcChangeStream(stream, self.connection)
+        return GrpcChangeStream(stream, self.connection, start)
+
+    async def size(self) -> Size:
+        """How large the member's database is."""
+        response = await self.connection.call(
+            lambda member: member.maintenance.Status, StatusRequest(), repeatable=True
+        )
+        # Members before 3.6 do not tell their quota.
+        return Size(int(response.dbSize), int(response.dbSizeQuota) or _DEFAULT_QUOTA)
 
     def suspect(self, place: str) -> None:
         """Go to another member if calls still go to the one at `place`."""
@@ -90,9 +100,10 @@ class GrpcKeepAlive:
 class GrpcChangeStream:
     """See ChangeStream."""
 
-    def __init__(self, stream: Stream, connection: EtcdConnection) -> None:
+    def __init__(self, stream: Stream, connection: EtcdConnection, start: int) -> None:
         self._stream = stream
         self._connection = connection
+        self._start = start
         self.place = stream.place
 
     async def read(self, *, timeout: float) -> tuple[Event, ...] | None:
@@ -104,6 +115,9 @@ class GrpcChangeStream:
             raise EtcdCompacted(f"{self.place}: compacted up to {response.compact_revision}")
         if response.canceled:
             raise self._connection.ended(self.place, response.cancel_reason)
+        if response.header.revision < self._start - 1:
+            # etcd would wait for that revision without a word, and tell nothing until then.
+            raise EtcdWentBack(f"{self.place}: at revision {response.header.revision}, before {self._start - 1}")
         return tuple(Event(key_value(event.kv), event.type == _DELETE_EVENT) for event in response.events)
 
     async def ask_progress(self) -> None:

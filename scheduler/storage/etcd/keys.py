@@ -12,6 +12,11 @@ class EtcdKeys:
     prefix: str = "/taskyard"
 
     @property
+    def cluster(self) -> str:
+        """Key of the id of the cluster that uses this prefix."""
+        return f"{self.prefix}/cluster"
+
+    @property
     def election(self) -> str:
         """Prefix of the candidates for leadership."""
         return f"{self.prefix}/election/"
@@ -37,6 +42,15 @@ class EtcdKeys:
     def session(self, session_id: str) -> str:
         """Key of one worker session. Raises ValueError if the id can't be part of a key."""
         return self.sessions + _segment(session_id)
+
+    @property
+    def profiles(self) -> str:
+        """Prefix of what the workers of the sessions are."""
+        return f"{self.prefix}/workers/"
+
+    def profile(self, session_id: str) -> str:
+        """Key of what the worker of one session is. Raises ValueError if the id can't be part of a key."""
+        return self.profiles + _segment(session_id)
 
     @property
     def config(self) -> str:

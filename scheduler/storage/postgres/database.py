@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from scheduler.storage.postgres.identity import Admission
 from scheduler.storage.retrying import retried
 from scheduler.storage.unavailable import NothingDone, StoreUnavailable
 
@@ -66,8 +67,10 @@ class Database:
         self._pool = pool
 
     @classmethod
-    async def open(cls, url: str, *, application: str = "taskyard", connections: int = 10) -> "Database":
-        """A pool of at most `connections`, made when first needed."""
+    async def open(
+        cls, url: str, *, application: str = "taskyard", connections: int = 10, admit: Admission | None = None
+    ) -> "Database":
+        """A pool of at most `connections`, made when first needed; `admit` has the first word on each."""
         pool = asyncpg.create_pool(
             url,
             min_size=0,
@@ -76,6 +79,7 @@ class Database:
             timeout=5,
             max_inactive_connection_lifetime=300,
             reset=_keep,
+            init=admit,
             server_settings={"application_name": application, **_SESSION},
         )
         return cls(await pool)

@@ -21,6 +21,8 @@ from dispatcher.duties.suspicion import Patience
 from dispatcher.endings import Endings
 from dispatcher.leadership import Term
 from dispatcher.loss import Loss
+from scheduler.domain.session_names import public_name
+from scheduler.storage.dispatchers import DispatcherNote
 from scheduler.storage.etcd import Etcd, EtcdSettings
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.sessions import Sessions
@@ -155,12 +157,13 @@ async def test_what_is_told_of_a_loss_names_the_worker_and_its_pod(
             await reaper.look(LEASE)
     (record,) = caplog.records
     told = vars(record)
-    assert (told["session"], told["worker"], told["worker_pod"], told["tasks"]) == (gone, "w", "p", 1)
+    assert (told["session"], told["worker"], told["worker_pod"], told["tasks"]) == (public_name(gone), "w", "p", 1)
     line = json.loads(written.getvalue())
-    assert (line["outcome"], line["session"], line["worker"], line["worker_pod"]) == ("CRASHED", gone, "w", "p")
+    assert (line["outcome"], line["session"]) == ("CRASHED", public_name(gone))
+    assert (line["worker"], line["worker_pod"]) == ("w", "p")
     (span,) = spans.get_finished_spans()
     assert span.attributes is not None
-    assert (span.attributes["taskyard.session"], span.attributes["taskyard.worker"]) == (gone, "w")
+    assert (span.attributes["taskyard.session"], span.attributes["taskyard.worker"]) == (public_name(gone), "w")
 
 
 async def test_a_leader_whose_term_is_over_gives_nobody_up(reaper: Reaper) -> None:
@@ -207,6 +210,44 @@ async def test_a_registration_that_the_watch_has_not_told_of_yet_counts(reaper: 
     await reaper.register(late)
     await reaper.look(LEASE)
     assert await reaper.live() == {late}
+
+
+async def answers(reaper: Reaper, ago: float = 0.0) -> None:
+    note = DispatcherNote(id="d", pod="p", address="d:1", registered=False, accepting=True, sessions=1, slots=9)
+    await reaper.stores.store.dispatchers.note(note)
+    await reaper.stores.database.fetch(
+        "UPDATE taskyard.dispatcher SET seen_at = now() - make_interval(secs => $1)", ago
+    )
+
+
+async def test_who_is_not_in_etcd_lives_as_long_as_its_dispatcher_answers_for_it(reaper: Reaper) -> None:
+    """etcd is full, or was emptied, or its dispatcher cannot reach it: all that is no death."""
+    healthy = await reaper.open(registered=False)
+    await reaper.hear(set())
+    for _ in range(20):
+        await answers(reaper, ago=Patience().vouched - 1)
+        await reaper.look(LEASE)
+    assert await reaper.live() == {healthy}
+    assert await reaper.stores.count("RUNNING") == 2
+    await answers(reaper, ago=Patience().vouched + 1)
+    await reaper.look()
+    await reaper.look()
+    assert await reaper.live() == set()
+
+
+async def test_a_dispatcher_that_is_back_in_the_last_moment_is_in_time(reaper: Reaper) -> None:
+    healthy = await reaper.open(registered=False)
+    await reaper.hear(set())
+    await reaper.look()
+    listed = reaper.registrations.listed
+
+    async def back_meanwhile() -> set[str]:
+        await answers(reaper)
+        return await listed()
+
+    reaper.registrations.listed = back_meanwhile  # type: ignore[method-assign]
+    await reaper.look(LEASE)
+    assert await reaper.live() == {healthy}
 
 
 async def test_a_session_that_came_back_meanwhile_is_not_given_up(reaper: Reaper) -> None:

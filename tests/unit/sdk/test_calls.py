@@ -24,8 +24,9 @@ from taskyard import (
     TaskyardError,
     Unavailable,
 )
+from taskyard._addresses import parse_addresses
 from taskyard._calls import Calls
-from taskyard._channel import Scheduler, Schedulers, parse_addresses
+from taskyard._channel import Scheduler, Schedulers
 from tests.unit.sdk.stub import Context, StubScheduler, failure, serving
 
 Code = grpc.StatusCode
@@ -47,13 +48,13 @@ def dead_address() -> str:
     ],
 )
 def test_addresses(text: str, addresses: tuple[str, ...]) -> None:
-    assert parse_addresses(text) == addresses
+    assert parse_addresses(text, port=7070, field="address") == addresses
 
 
 @pytest.mark.parametrize("text", ["", ",", "a:b", "a:0", "a:65536", ":7070", "::1:7070", "http://a:1"])
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(InvalidArgument, match=r"^address: "):
-        parse_addresses(text)
+        parse_addresses(text, port=7070, field="address")
 
 
 async def test_address_and_namespace_from_the_environment(
@@ -175,6 +176,7 @@ LATER.retry_delay.FromSeconds(3)
         (Code.ALREADY_EXISTS, "IDEMPOTENCY_CONFLICT", [], IdempotencyConflict),
         (Code.FAILED_PRECONDITION, "NOT_FAILED", [], FailedPrecondition),
         (Code.RESOURCE_EXHAUSTED, "BACKLOG_FULL", [LATER], BacklogFull),
+        (Code.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS", [LATER], Unavailable),
         (Code.PERMISSION_DENIED, "NOT_YOURS", [], AccessDenied),
         (Code.DEADLINE_EXCEEDED, "", [], DeadlineExceeded),
         (Code.UNIMPLEMENTED, "", [], ServerError),

@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import orjson
-
-from scheduler.domain.task import Attempt, Progress, RetryPolicy, Task, TaskState
+from scheduler.domain import limits
+from scheduler.domain.session_names import public_name
+from scheduler.domain.task import Attempt, RetryPolicy, Task, TaskState
 from scheduler.domain.transitions import Snapshot
 from scheduler.storage import codec
 from scheduler.storage.memory.postgres.client import Client
 from scheduler.storage.memory.postgres.tables import AttemptRow, TaskRow
 from scheduler.storage.memory.postgres.work import Work
-from scheduler.storage.tasks import Decidable, TaskFilter, within_weight
+from scheduler.storage.tasks import TASK_BYTES, Decidable, TaskFilter, within_weight
 
 
 class StoredTasks:
@@ -36,6 +36,10 @@ class StoredTasks:
     async def states(self, ids: Sequence[str]) -> dict[str, TaskState]:
         """States of those of the tasks that exist, by id."""
         return await self._client.run(lambda work: {row.id: row.state for row in _rows(work, ids)})
+
+    async def weights(self, ids: Sequence[str]) -> dict[str, int]:
+        """About how many bytes those of the tasks that exist take in an answer, by id."""
+        return await self._client.run(lambda work: {row.id: _weight(row) for row in _rows(work, ids)})
 
     async def page(self, wanted: TaskFilter, size: int, after: str | None) -> tuple[list[Task], str | None]:
         """Up to `size` tasks that fit, newest first, from the one after `after` on; and where the next page goes on."""
@@ -124,9 +128,14 @@ def _fits(wanted: TaskFilter) -> Callable[[TaskRow], bool]:
 def _page(work: Work, wanted: TaskFilter, size: int, after: str | None) -> tuple[list[Task], str | None]:
     fits = _fits(wanted)
     rows = sorted((r for r in work.tasks(*TaskState) if (after is None or r.id < after) and fits(r)), reverse=True)
-    ids = within_weight((row.id, len(row.payload) + len(row.result or b"")) for row in rows[:size])
+    ids = within_weight((row.id, _weight(row)) for row in rows[:size])
     more = len(ids) < min(len(rows), size + 1)
     return [_task(work, row) for row in rows[: len(ids)]], ids[-1] if more else None
+
+
+def _weight(row: TaskRow) -> int:
+    texts = (row.error, row.selector, row.idempotency_key, row.traceparent, row.progress)
+    return len(row.payload) + len(row.result or b"") + sum(len((text or "").encode()) for text in texts) + TASK_BYTES
 
 
 def _attempts(work: Work, task_id: str) -> list[Attempt]:
@@ -146,7 +155,7 @@ def _ended(row: AttemptRow) -> Attempt:
     return Attempt(
         task_id=row.task_id,
         attempt=row.attempt,
-        session_id=row.session,
+        session_id=public_name(row.session),
         worker=row.worker,
         pod=row.pod,
         dispatcher=row.dispatcher,
@@ -165,7 +174,7 @@ def _under_way(work: Work, row: TaskRow) -> list[Attempt]:
         Attempt(
             task_id=row.id,
             attempt=row.attempt,
-            session_id=row.session,
+            session_id=public_name(row.session),
             worker=session.record.worker if session else "",
             pod=session.record.pod if session else "",
             dispatcher=session.record.dispatcher if session else "",
@@ -180,7 +189,7 @@ def _task(work: Work, row: TaskRow) -> Task:
         namespace=row.namespace,
         queue=row.queue,
         type=row.type,
-        payload=row.payload,
+        payload=row.payload if len(row.payload) <= limits.PAYLOAD_BYTES else b"null",
         priority=row.priority,
         selector=row.selector,
         state=row.state,
@@ -191,16 +200,16 @@ def _task(work: Work, row: TaskRow) -> Task:
         idempotency_key=row.idempotency_key,
         run_at=_moment(row.run_at),
         expires_at=None if row.expires_at is None else _moment(row.expires_at),
-        timeout=row.timeout,
+        timeout=codec.shown_seconds(row.timeout),
         retry=codec.load_retry(row.retry) or RetryPolicy(),
-        result=row.result,
+        result=row.result if len(row.result or b"") <= limits.RESULT_BYTES else None,
         error=codec.load_error(row.error),
         created_at=_moment(row.created_at),
         started_at=None if row.started_at is None else _moment(row.started_at),
         finished_at=None if row.finished_at is None else _moment(row.finished_at),
         worker=_worker(work, row),
         traceparent=row.traceparent,
-        progress=Progress(**orjson.loads(row.progress)) if row.progress else None,
+        progress=codec.load_progress(row.progress),
     )
 
 
@@ -212,5 +221,10 @@ def _worker(work: Work, row: TaskRow) -> str | None:
     return ended[-1].worker if ended else None
 
 
+_FIRST = datetime(1, 1, 1, tzinfo=UTC).timestamp()
+_LAST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+"""What the calendar has room for."""
+
+
 def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    return datetime.fromtimestamp(min(max(seconds, _FIRST), _LAST), UTC)
