@@ -195,7 +195,8 @@ async def test_sql_reads_selectors_as_the_api_does(database: Database) -> None:
     chosen = list(dict.fromkeys(known + chosen))
     told = await canonical_in_sql(database, chosen)
     assert dict(zip(chosen, told, strict=True)) == {selector: canonical(selector) for selector in chosen}
-    assert sum(not words.startswith("selector: ") for words in told) > 30
+    # Not only what both refuse; how many, chance decides.
+    assert sum(not words.startswith("selector: ") for words in told) > len(known)
 
 
 async def test_what_is_stored_is_the_one_spelling(api: Api, database: Database) -> None:
