@@ -1,12 +1,16 @@
 """A pool of connections that says plainly when Postgres is away."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from scheduler.storage.postgres.answers import concluded, ours, read_only
+from scheduler.storage.postgres.queries import load
+from scheduler.storage.postgres.target import Target
 from scheduler.storage.retrying import retried
 from scheduler.storage.unavailable import NothingDone, StoreUnavailable
 
@@ -18,23 +22,10 @@ else:
     Connection = asyncpg.pool.PoolConnectionProxy
     Pool = asyncpg.Pool
 
-# Away, going away, or not answering: the caller cannot know whether its statement took effect.
-_AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.InterfaceError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.ReadOnlySQLTransactionError,
-    # There, but not migrated yet.
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InvalidSchemaNameError,
-    asyncpg.UndefinedTableError,
-)
+_log = logging.getLogger(__name__)
 
+OLDEST = 14
+"""The oldest major version of Postgres that will do."""
 
 _BROKEN = (
     OSError,
@@ -42,8 +33,6 @@ _BROKEN = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
 )
-# Postgres decided against us.
-_CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 _SESSION = {
     "statement_timeout": "10s",
@@ -67,16 +56,17 @@ class Database:
 
     @classmethod
     async def open(cls, url: str, *, application: str = "taskyard", connections: int = 10) -> "Database":
-        """A pool of at most `connections`, made when first needed."""
+        """A pool of at most `connections`, made when first needed; raises ValueError for a URL that makes no sense."""
+        target = Target.parse(url)
         pool = asyncpg.create_pool(
-            url,
             min_size=0,
             max_size=connections,
             command_timeout=15,
-            timeout=5,
             max_inactive_connection_lifetime=300,
             reset=_keep,
-            server_settings={"application_name": application, **_SESSION},
+            init=_recent_enough,
+            server_settings={**target.server_settings, "application_name": application, **_SESSION},
+            **target.for_servers(),
         )
         return cls(await pool)
 
@@ -91,9 +81,8 @@ class Database:
             try:
                 async with self._pool.acquire(timeout=5) as connection, _trusted(connection):
                     yield connection
-            except _BROKEN as error:
-                # The pool's other connections are as dead, and would each fail somebody once the server is back.
-                if not isinstance(error, TimeoutError):
+            except Exception as error:
+                if _all_alike(error):
                     await self._pool.expire_connections()
                 raise
 
@@ -113,8 +102,15 @@ class Database:
         return await retried(once)
 
     async def ping(self) -> None:
-        """Raise StoreUnavailable unless Postgres answers and has the tables."""
-        await self.fetch("SELECT 1 FROM taskyard.leader")
+        """Raise StoreUnavailable unless Postgres answers, has the tables, and lets them be written."""
+        await self.fetch(load("ping"))
+
+
+async def _recent_enough(connection: asyncpg.Connection) -> None:
+    version = connection.get_server_version()
+    if version.major < OLDEST:
+        detail = f"version {version.major} is too old: it must be Postgres {OLDEST} or newer"
+        raise StoreUnavailable("postgres", detail, refused=True)
 
 
 async def _keep(_: object) -> None:
@@ -130,11 +126,24 @@ async def _trusted(connection: Connection) -> AsyncIterator[None]:
         connection.terminate()
         # It was in the middle of something when an outage broke it; nothing of ours was sent over it.
         raise NothingDone("postgres", str(error)) from error
-    except (*_AWAY, asyncio.CancelledError):
-        # One that is closed already has left the pool, and says so.
-        with suppress(asyncpg.InterfaceError):
-            connection.terminate()
+    except (Exception, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) or _doubtful(error):
+            # One that is closed already has left the pool, and says so.
+            with suppress(asyncpg.InterfaceError):
+                connection.terminate()
         raise
+
+
+def _doubtful(error: Exception) -> bool:
+    """Whether the connection should not be used again: another may reach another server, or one that was mended."""
+    conclusion = concluded(error)
+    return conclusion is not None and not isinstance(conclusion, NothingDone)
+
+
+def _all_alike(error: Exception) -> bool:
+    """Whether what happened to one connection has happened to all of the pool, which would each fail somebody once the
+    server is back, or lead to one that takes no writes any more."""
+    return read_only(error) or (isinstance(error, _BROKEN) and not isinstance(error, TimeoutError))
 
 
 class _translated:  # noqa: N801 - reads as a phrase at its call
@@ -142,7 +151,7 @@ class _translated:  # noqa: N801 - reads as a phrase at its call
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, _CONFLICTS):
-            raise NothingDone("postgres", str(error)) from error
-        if isinstance(error, _AWAY) and not isinstance(error, asyncio.CancelledError):
-            raise StoreUnavailable("postgres", str(error) or type(error).__name__) from error
+        if error is not None and (conclusion := concluded(error)) is not None:
+            if ours(error):
+                _log.error("a statement of ours was not taken: %s", conclusion, exc_info=error)
+            raise conclusion from error
