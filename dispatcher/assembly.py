@@ -4,9 +4,7 @@ import asyncio
 import math
 import os
 import socket
-from collections.abc import Coroutine
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
 
 from dispatcher.adoption import Adoption
 from dispatcher.announcements import Announcements
@@ -32,6 +30,7 @@ from dispatcher.stores import Stores
 from dispatcher.stream import SessionStreams
 from dispatcher.upkeep import Upkeep
 from scheduler.clock import Clock
+from scheduler.loops import Loop
 from scheduler.publication import Publication
 from scheduler.storage.hint_stream import HintStream
 from scheduler.storage.hints import CancelRequested, LanesFilled
@@ -226,16 +225,16 @@ class Assembly:
             patience=Patience.for_leases(self.settings.session_timeout),
         )
 
-    def loops(self) -> tuple[Coroutine[Any, Any, None], ...]:
+    def loops(self) -> tuple[Loop, ...]:
         """What runs for as long as the dispatcher does."""
         return (
-            self.registry.run(),
-            self.profiles.run(),
-            self.dispatching.run(),
-            self.dispatching.listen(self.hints),
-            self.upkeep.run(),
-            self.progress.run(),
-            self.elector.run(self.rota.run),
+            self.registry.run,
+            self.profiles.run,
+            self.dispatching.run,
+            partial(self.dispatching.listen, self.hints),
+            self.upkeep.run,
+            self.progress.run,
+            partial(self.elector.run, self.rota.run),
         )
 
     async def leave(self) -> None:

@@ -5,10 +5,8 @@ import logging
 import os
 import signal
 import uuid
-from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import Any
 
 import grpc
 import uvloop
@@ -23,6 +21,8 @@ from scheduler import failpoints, garbage
 from scheduler.background import Background
 from scheduler.clock import SystemClock
 from scheduler.domain import limits
+from scheduler.loops import Loops
+from scheduler.readiness import Readiness
 from scheduler.telemetry import GrpcHealth, ProbeServer, Telemetry
 from scheduler.version import VERSION
 from scheduler.wire.gen import worker_service_pb2_grpc
@@ -57,6 +57,7 @@ class Dispatcher:
         self._id = f"{settings.pod_name}-{uuid.uuid4().hex[:8]}"
         self._stop = asyncio.Event()
         self._background = Background()
+        self._loops = Loops(self._background, SystemClock())
         self._health = GrpcHealth([_SERVICE])
 
     async def run(self) -> None:
@@ -71,18 +72,22 @@ class Dispatcher:
             stores = await stack.enter_async_context(Stores.open(self._settings, self._id))
             stack.push_async_callback(self._background.cancel)
             parts = Assembly(self._id, self._settings, stores, telemetry, SystemClock())
-            probes = await self._serve_probes(parts)
+            # A session is taken by Postgres: while it is of no use, workers should go where it may be.
+            ready = Readiness(stores.tasks.ping)
+            ready.heed(self._loops.obstacle)
+            probes = await self._serve_probes(parts, ready)
             stack.push_async_callback(probes.stop)
             server = await self._serve_sessions(parts)
             self._start_loops(parts, probes)
             garbage.relax()
             _log.info("dispatcher ready", extra={"address": self._settings.session_address})
             await self._stop.wait()
+            ready.drain()
             await self._drain(parts, server)
 
-    async def _serve_probes(self, parts: Assembly) -> ProbeServer:
+    async def _serve_probes(self, parts: Assembly, ready: Readiness) -> ProbeServer:
         telemetry = parts.telemetry
-        probes = ProbeServer(self._settings.http_address, telemetry.metrics, telemetry.lag.live, self._not_ready)
+        probes = ProbeServer(self._settings.http_address, telemetry.metrics, telemetry.lag.live, ready.obstacle)
         await probes.start()
         return probes
 
@@ -100,15 +105,14 @@ class Dispatcher:
         readings = Readings(parts)
         readings.show()
         registration = DispatcherRegistration(parts.stores.etcd, self._record(parts, probes))
-        for loop in (
-            parts.telemetry.lag.run(),
-            registration.run(),
-            readings.stores.run(),
-            readings.outbox.run(),
-            readings.etcd_size.run(),
+        self._loops.start(
+            parts.telemetry.lag.run,
+            registration.run,
+            readings.stores.run,
+            readings.outbox.run,
+            readings.etcd_size.run,
             *parts.loops(),
-        ):
-            self._background.start(_must_go_on(loop, self._stop))
+        )
 
     async def _drain(self, parts: Assembly, server: grpc.aio.Server) -> None:
         """Leave: first the leadership, then the workers, then what they still brought."""
@@ -117,9 +121,6 @@ class Dispatcher:
         await parts.leave()
         await server.stop(grace=1)
         await parts.departure.close()
-
-    async def _not_ready(self) -> str | None:
-        return "shutting down" if self._stop.is_set() else None
 
     def _record(self, parts: Assembly, probes: ProbeServer) -> DispatcherRecord:
         return DispatcherRecord(
@@ -131,12 +132,3 @@ class Dispatcher:
             version=VERSION,
             started_at=datetime.now(UTC).isoformat(),
         )
-
-
-async def _must_go_on(loop: Coroutine[Any, Any, Any], stop: asyncio.Event) -> None:
-    """A loop that fails takes the process with it: half a dispatcher is worse than none, and a new one soon starts."""
-    try:
-        await loop
-    except Exception:
-        _log.exception("a loop of the dispatcher failed")
-        stop.set()

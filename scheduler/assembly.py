@@ -7,7 +7,6 @@ from scheduler.api.backlogs import Backlogs
 from scheduler.api.cluster import Cluster
 from scheduler.api.membership import EtcdMembership
 from scheduler.api.queues import Queues
-from scheduler.api.readiness import Readiness
 from scheduler.api.services import Services
 from scheduler.api.submissions import SubmissionDesk
 from scheduler.api.tasks import Tasks
@@ -15,6 +14,7 @@ from scheduler.api.waits import Waits
 from scheduler.clock import SystemClock
 from scheduler.intake import Intake
 from scheduler.publication import Publication
+from scheduler.readiness import Readiness
 from scheduler.settings import SchedulerSettings
 from scheduler.storage.hint_stream import HintStream
 from scheduler.storage.hints import TasksFinished

@@ -128,7 +128,7 @@ async def test_a_refused_command_is_waited_out_and_says_what_was_asked(redis_url
         batch.add("SET", "word", "text")
         batch.add("INCR", "word")
         batch.add("GET", "word")
-        with pytest.raises(StoreUnavailable, match="redis refuses: .*not an integer.*in INCR word") as raised:
+        with pytest.raises(StoreUnavailable, match=r"redis refuses: .*not an integer.*in INCR word") as raised:
             await batch.send()
         assert raised.value.refused
 
@@ -139,5 +139,5 @@ async def test_a_failing_script_says_why(redis_url: str) -> None:
         await redis.set("text", "text")
         batch = Batch(redis)
         batch.call(script, ["text"], ["group"])
-        with pytest.raises(StoreUnavailable, match="redis refuses: .*WRONGTYPE.*in sweep text"):
+        with pytest.raises(StoreUnavailable, match=r"redis refuses: .*WRONGTYPE.*in sweep text"):
             await batch.send()

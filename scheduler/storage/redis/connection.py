@@ -24,7 +24,7 @@ _AWAY = (
 # What uvloop says of a connection that the server closed in the moment in which it was made.
 _CLOSED = "the handler is closed"
 # Before Redis 7 an error inside a script keeps its code in the middle of the text.
-_AWAY_CODE = re.compile(r"\b(MASTERDOWN|CLUSTERDOWN|LOADING|BUSY|UNKILLABLE|TRYAGAIN) ")
+_AWAY_CODE = re.compile(r"\b(OOM|MISCONF|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|LOADING|BUSY|UNKILLABLE|TRYAGAIN) ")
 # Answers that say who they are meant for, in words that not everybody knows.
 _WORDS = {
     "MOVED": "this is a node of a Redis Cluster, and Taskyard needs a server that has all keys",
@@ -43,9 +43,10 @@ def connect(
 ) -> Redis:
     """A client for `url` (`redis://`, `rediss://` or `unix://`); connects when first used. Timeouts in seconds.
 
-    Parameters in the URL's query win over the ones here. Raises ValueError for a URL that makes no sense, without any
-    part of a password. Behind Sentinel, give a name that follows the primary. A command waits up to `command_timeout` for one of `max_connections` and as long again for each reply; a connection
-    whose command was cancelled or timed out is closed.
+    Parameters in the URL's query win over the ones here. Raises ValueError for a URL that makes no sense, and shows no
+    part of a password. Behind Sentinel, give a name that follows the primary. A command waits up to `command_timeout`
+    for one of `max_connections` and as long again for each reply; a connection whose command was cancelled or timed out
+    is closed.
     """
     pool = BlockingConnectionPool.from_url(
         understood(url),
@@ -109,7 +110,7 @@ def translated(error: RedisError, asked: str = "") -> RedisError | StoreUnavaila
     if isinstance(error, exceptions.DataError):
         return error
     if not isinstance(error, (exceptions.ResponseError, exceptions.AuthenticationError)):
-        return StoreUnavailable("redis", str(error) or type(error).__name__)
+        return StoreUnavailable("redis", _said(error))
     said = _said(error)
     if isinstance(error, _AWAY) or _AWAY_CODE.search(f"{said} "):
         return StoreUnavailable("redis", said)
