@@ -29,6 +29,7 @@ from dispatcher.settings import DispatcherSettings
 from dispatcher.stores import Stores
 from dispatcher.stream import SessionStreams
 from dispatcher.upkeep import Upkeep
+from scheduler.address import Address
 from scheduler.clock import Clock
 from scheduler.loops import Loop
 from scheduler.publication import Publication
@@ -54,8 +55,8 @@ class Assembly:
     @property
     def advertised_address(self) -> str:
         """host:port that workers reach; by this host's name where the session address is any of its own."""
-        host, _, port = (self.settings.advertised_address or self.settings.session_address).rpartition(":")
-        return f"{socket.gethostname() if host in ('', '0.0.0.0', '[::]') else host}:{port}"
+        address = Address.parse(self.settings.advertised_address or self.settings.session_address)
+        return str(Address(socket.gethostname(), address.port) if address.everywhere else address)
 
     @cached_property
     def queues(self) -> QueueDefaults:

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import uuid
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
@@ -43,9 +44,9 @@ _GRPC_OPTIONS = [
 ]
 
 
-def run(settings: DispatcherSettings) -> None:
-    """Run a dispatcher until SIGTERM or SIGINT."""
-    uvloop.run(Dispatcher(settings).run())
+def run(settings: DispatcherSettings, remarks: Sequence[str] = ()) -> None:
+    """Run a dispatcher until SIGTERM or SIGINT; the log begins with the remarks."""
+    uvloop.run(Dispatcher(settings).run(remarks))
 
 
 class Dispatcher:
@@ -60,12 +61,14 @@ class Dispatcher:
         self._loops = Loops(self._background, SystemClock())
         self._health = GrpcHealth([_SERVICE])
 
-    async def run(self) -> None:
+    async def run(self, remarks: Sequence[str] = ()) -> None:
         """Serve until told to stop, then let the workers move elsewhere."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         telemetry = Telemetry.for_role("dispatcher", pod=self._settings.pod_name, id=self._id)
+        for remark in remarks:
+            _log.warning(remark)
         failpoints.arm(self._settings.failpoints)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(telemetry.close)

@@ -4,18 +4,19 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import uvloop
 
 from scheduler import failpoints, garbage
 from scheduler.api.grpc.server import GrpcServer
-from scheduler.api.listening import listen
 from scheduler.api.rest.server import RestServer
 from scheduler.assembly import Assembly
 from scheduler.background import Background
 from scheduler.clock import SystemClock
 from scheduler.domain.task import TaskState
+from scheduler.listening import listen
 from scheduler.loops import Loops
 from scheduler.observation import Observation, Ping, StoreHealth
 from scheduler.settings import SchedulerSettings
@@ -26,17 +27,19 @@ from scheduler.telemetry import BacklogReading, BacklogSeries, QueueReading, Tel
 _log = logging.getLogger(__name__)
 
 
-def run(settings: SchedulerSettings) -> None:
-    """Run a scheduler until SIGTERM or SIGINT."""
-    uvloop.run(_run(settings))
+def run(settings: SchedulerSettings, remarks: Sequence[str] = ()) -> None:
+    """Run a scheduler until SIGTERM or SIGINT; the log begins with the remarks."""
+    uvloop.run(_run(settings, remarks))
 
 
-async def _run(settings: SchedulerSettings) -> None:
+async def _run(settings: SchedulerSettings, remarks: Sequence[str]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     telemetry = Telemetry.for_role("scheduler", pod=settings.pod_name, id=f"{settings.pod_name}-{os.getpid()}")
+    for remark in remarks:
+        _log.warning(remark)
     failpoints.arm(settings.failpoints)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(telemetry.close)
@@ -123,14 +126,15 @@ class Scheduler:
 
     async def _serve(self) -> None:
         settings, services = self._settings, self.parts.services
-        listener, self.rest_address = listen(settings.rest_address)
-        self._stores.callback(listener.close)
+        listeners, self.rest_address = listen(settings.rest_address)
+        for listener in listeners:
+            self._stores.callback(listener.close)
         self._grpc = GrpcServer(services)
         self.grpc_address = await self._grpc.start(settings.grpc_address)
         telemetry = self._telemetry
         probes = probe_routes(telemetry.metrics, telemetry.lag.live, self.parts.readiness.obstacle)
         self._rest = RestServer(services, probes)
-        await self._rest.start(listener)
+        await self._rest.start(listeners)
 
 
 def _depth(queue: Queue) -> QueueReading:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from scheduler.listening import listen
 from scheduler.telemetry.metrics import Metrics
 
 Live = Callable[[], bool]
@@ -60,14 +61,12 @@ class ProbeServer:
 
     async def start(self) -> None:
         """Listen; raises OSError if the address cannot be had."""
-        listener = _listen(self._address)
-        host, port = listener.getsockname()[:2]
-        self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        listeners, self._address = listen(self._address, backlog=128)
         config = uvicorn.Config(
             self._app, log_config=None, log_level="warning", access_log=False, lifespan="off", ws="none"
         )
         self._server = _Server(config)
-        self._serving = asyncio.create_task(self._server.serve([listener]), name="probe-server")
+        self._serving = asyncio.create_task(self._server.serve(listeners), name="probe-server")
         await self._server.listening.wait()
 
     async def stop(self) -> None:
@@ -91,10 +90,3 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def _listen(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, int(port)), family=family, backlog=128)

@@ -1,6 +1,7 @@
 """A loop that fails takes nobody with it: it is begun again, and the process says that it is not ready meanwhile."""
 
 import asyncio
+import itertools
 import logging
 
 import pytest
@@ -42,7 +43,7 @@ async def test_it_is_begun_again_with_growing_pauses(caplog: pytest.LogCaptureFi
         await lasting.wait()
     assert loops.failures == 20
     assert "fails_at_first failed, and is begun again: TypeError('nobody thought of this')" in caplog.text
-    pauses = [after - before for before, after in zip(began, began[1:], strict=False)]
+    pauses = [after - before for before, after in itertools.pairwise(began)]
     assert all(0.2 <= pause <= STEADY for pause in pauses)
     assert max(pauses[10:]) > 1.0
     assert "fails_at_first failed: TypeError" in (loops.obstacle() or "")

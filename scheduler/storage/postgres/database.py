@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from scheduler.storage.postgres.answers import concluded, ours, read_only
+from scheduler.storage.postgres.hosts import Hosts
 from scheduler.storage.postgres.queries import load
 from scheduler.storage.postgres.target import Target
 from scheduler.storage.retrying import retried
@@ -51,14 +52,17 @@ _SESSION = {
 class Database:
     """Connections to one Postgres. Opening never waits for the server: it may come later."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, patience: float = 5.0) -> None:
         self._pool = pool
+        self._patience = patience
 
     @classmethod
     async def open(cls, url: str, *, application: str = "taskyard", connections: int = 10) -> "Database":
         """A pool of at most `connections`, made when first needed; raises ValueError for a URL that makes no sense."""
         target = Target.parse(url)
+        hosts = Hosts(target.hosts)
         pool = asyncpg.create_pool(
+            connect=hosts.connect,
             min_size=0,
             max_size=connections,
             command_timeout=15,
@@ -68,7 +72,8 @@ class Database:
             server_settings={**target.server_settings, "application_name": application, **_SESSION},
             **target.for_servers(),
         )
-        return cls(await pool)
+        # Whoever needs a connection may have to try every host for it.
+        return cls(await pool, patience=max(5.0, 1.0 + target.connect_timeout * len(hosts)))
 
     async def close(self) -> None:
         """Drop all connections; a frozen server cannot hold it up."""
@@ -79,7 +84,7 @@ class Database:
         """A connection outside a transaction; raises StoreUnavailable."""
         with _translated():
             try:
-                async with self._pool.acquire(timeout=5) as connection, _trusted(connection):
+                async with self._pool.acquire(timeout=self._patience) as connection, _trusted(connection):
                     yield connection
             except Exception as error:
                 if _all_alike(error):

@@ -44,17 +44,14 @@ class Target:
         if parsed.parameters.get("target_session_attrs", "any") not in _SESSIONS:
             raise ValueError(f"has a target_session_attrs that is none of {', '.join(_SESSIONS)}")
         target = cls(parsed, _seconds(parsed.parameters.get("connect_timeout")))
-        target.for_servers()
+        _ = target.hosts
         return target
 
     def for_servers(self) -> dict[str, Any]:
-        """Arguments of asyncpg.connect and create_pool."""
+        """Arguments of asyncpg.connect for each of `hosts`."""
         given, url = self.url.parameters, self.url
-        hosts = self._hosts()
         arguments = {
             "dsn": self._ssl_only(),
-            "host": [host for host, _ in hosts] or None,
-            "port": [port for _, port in hosts] or None,
             "user": given.get("user", url.user),
             "password": given.get("password", url.password),
             "database": given.get("dbname", url.path) or None,
@@ -73,7 +70,7 @@ class Target:
     def for_migrations(self) -> dict[str, Any]:
         """Arguments of psycopg.connect."""
         given, url = self.url.parameters, self.url
-        hosts = self._hosts()
+        hosts = self.hosts
         arguments: dict[str, Any] = {
             **{name: given[name] for name in (*_SAME, "passfile", "application_name", "options") if name in given},
             "host": ",".join(host for host, _ in hosts) or None,
@@ -86,7 +83,8 @@ class Target:
         }
         return {name: value for name, value in arguments.items() if value is not None}
 
-    def _hosts(self) -> list[tuple[str, int]]:
+    @property
+    def hosts(self) -> list[tuple[str, int]]:
         """What the parameters `host` and `port` say, else what stands before the path; none: the drivers' default."""
         given = self.url.parameters
         if "host" in given:
