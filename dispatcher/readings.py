@@ -16,7 +16,7 @@ class Readings:
         self._parts = parts
         pings: dict[str, Ping] = {
             "postgres": parts.stores.tasks.ping,
-            "redis": parts.stores.delivery.epoch.current,
+            "redis": parts.stores.delivery.ping,
             "etcd": parts.stores.etcd.ping,
         }
         self.stores = StoreHealth(pings, parts.clock)

@@ -17,6 +17,8 @@ Ping = Callable[[], Awaitable[object]]
 
 INTERVAL = 5.0
 """Seconds between reads."""
+HEALTH_INTERVAL = 2.0
+"""Seconds between questions whether the stores are of use."""
 
 
 class Observation(Generic[Reading]):
@@ -57,10 +59,10 @@ class StoreHealth:
         return {store: said is None for store, said in self._said.items()}
 
     async def run(self) -> None:
-        """Ask every INTERVAL."""
+        """Ask every HEALTH_INTERVAL."""
         while True:
             await self.run_once()
-            await self._clock.sleep(INTERVAL)
+            await self._clock.sleep(HEALTH_INTERVAL)
 
     async def run_once(self) -> None:
         """Ask all of them once; one that hangs does not hold up what the others say."""

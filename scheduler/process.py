@@ -112,7 +112,7 @@ class Scheduler:
 
         pings: dict[str, Ping] = {
             "postgres": stores.tasks.ping,
-            "redis": stores.delivery.epoch.current,
+            "redis": stores.delivery.ping,
             "etcd": stores.etcd.ping,
         }
         seen: Observation[list[QueueReading]] = Observation(depths, [], clock)
