@@ -25,6 +25,8 @@ class Meaning(Enum):
 
 MEANINGS: Mapping[str, Meaning] = {
     "08": Meaning.AWAY,
+    # "unsupported startup parameter": PgBouncer's.
+    "08P01": Meaning.REFUSED,
     "53": Meaning.AWAY,
     "57": Meaning.AWAY,
     "58": Meaning.AWAY,
@@ -50,8 +52,7 @@ MEANINGS: Mapping[str, Meaning] = {
     "22": Meaning.VALUE,
     "23": Meaning.VALUE,
 }
-_POOLED = ("42P05", "26000")
-_POOLER = "a pooler gives each transaction another session: see docs/configuration.md, PgBouncer"
+_POOLER = "a pooler such as PgBouncer stands in between: see docs/configuration.md, PgBouncer"
 
 
 def meaning(sqlstate: str) -> Meaning:
@@ -96,4 +97,9 @@ def _answered(error: asyncpg.PostgresError) -> StoreUnavailable | None:
             return StoreUnavailable("postgres", said)
         case Meaning.NOT_MIGRATED:
             return StoreUnavailable("postgres", f"{said}; does it need `taskyard-server migrate`?", refused=True)
-    return StoreUnavailable("postgres", f"{said}; {_POOLER}" if sqlstate in _POOLED else said, refused=True)
+    return StoreUnavailable("postgres", f"{said}; {_POOLER}" if _pooled(sqlstate, said) else said, refused=True)
+
+
+def _pooled(sqlstate: str, said: str) -> bool:
+    """Whether a pooler answers, or gives each transaction another session without knowing of prepared statements."""
+    return sqlstate in ("42P05", "26000") or "startup parameter" in said or "unsupported pkt type" in said

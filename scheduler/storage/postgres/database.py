@@ -68,7 +68,7 @@ class Database:
             command_timeout=15,
             max_inactive_connection_lifetime=300,
             reset=_keep,
-            init=_recent_enough,
+            init=_as_asked,
             server_settings={**target.server_settings, "application_name": application, **_SESSION},
             **target.for_servers(),
         )
@@ -111,10 +111,20 @@ class Database:
         await self.fetch(load("ping"))
 
 
-async def _recent_enough(connection: asyncpg.Connection) -> None:
+async def _as_asked(connection: asyncpg.Connection) -> None:
+    """Raises StoreUnavailable for a server that is too old, or a session that did not get the settings it began with."""
     version = connection.get_server_version()
     if version.major < OLDEST:
         detail = f"version {version.major} is too old: it must be Postgres {OLDEST} or newer"
+        raise StoreUnavailable("postgres", detail, refused=True)
+    names = list(_SESSION)
+    found = dict(await connection.fetch(load("settings_of_session"), names))
+    lost = [f"{name} = '{_SESSION[name]}'" for name in names if found.get(name) != _SESSION[name]]
+    if lost:
+        detail = (
+            f"a pooler such as PgBouncer drops what a session begins with: {', '.join(lost)}; ALTER ROLE … SET each, "
+            "see docs/configuration.md, PgBouncer"
+        )
         raise StoreUnavailable("postgres", detail, refused=True)
 
 
