@@ -1,6 +1,7 @@
-"""A pytest plugin: the suites on other releases of the stores than those that are packaged; `make test-stores` uses it.
+"""A pytest plugin: the suites on other releases of the stores than the packaged ones; `make test-stores` uses it.
 
-STORE_POSTGRES is a directory with `postgres` and `initdb`, STORE_REDIS and STORE_ETCD are programs; each may be left out.
+STORE_POSTGRES is a directory with `postgres` and `initdb`, STORE_REDIS and STORE_ETCD are programs; each may be left
+out.
 """
 
 import dataclasses

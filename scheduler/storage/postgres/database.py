@@ -112,7 +112,7 @@ class Database:
 
 
 async def _as_asked(connection: asyncpg.Connection) -> None:
-    """Raises StoreUnavailable for a server that is too old, or a session that did not get the settings it began with."""
+    """Raises StoreUnavailable for a server that is too old, and for a session that lacks the settings it began with."""
     version = connection.get_server_version()
     if version.major < OLDEST:
         detail = f"version {version.major} is too old: it must be Postgres {OLDEST} or newer"

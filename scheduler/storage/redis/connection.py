@@ -75,14 +75,15 @@ def understood(url: str) -> str:
     unknown = sorted(parsed.parameters.keys() - _PARAMETERS)
     if unknown:
         raise ValueError(f"has the parameter {unknown[0]!r}, which is none of {', '.join(sorted(_PARAMETERS))}")
-    if parsed.path.strip("/") and not parsed.path.strip("/").isdigit():
+    database = parsed.path.replace("/", "")
+    if database and not database.isdigit():
         raise ValueError("has a path that is no number of a database")
     for name, value in parsed.parameters.items():
         _check(name, value)
     host, port = parsed.hosts[0] if parsed.hosts else ("localhost", None)
     credentials = "" if parsed.password is None else f"{quote(parsed.user or '', '')}:{quote(parsed.password, '')}@"
     place = f"{f'[{host}]' if ':' in host else host}:{port or 6379}"
-    return f"{parsed.scheme}://{credentials}{place}/{parsed.path}?{urlencode(parsed.parameters)}"
+    return f"{parsed.scheme}://{credentials}{place}/{database}?{urlencode(parsed.parameters)}"
 
 
 def _check(name: str, value: str) -> None:

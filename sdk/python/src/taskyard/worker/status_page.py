@@ -1,6 +1,8 @@
 """A worker's /livez, /readyz and /metrics, served from a thread so that a blocked event loop still answers."""
 
 import asyncio
+import errno
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -52,7 +54,7 @@ class StatusPage:
             def log_message(self, format: str, *args: object) -> None:
                 """Probes come every few seconds; nobody wants to read of them."""
 
-        self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), Request)
+        self._server = _server(host.strip("[]"), int(port), Request)
         self.port: int = self._server.server_address[1]
 
     def start(self) -> None:
@@ -99,3 +101,26 @@ def _metrics(status: Status, lag: float) -> Iterator[str]:
 def _metric(kind: str, name: str, value: float) -> Iterator[str]:
     yield f"# TYPE taskyard_worker_{name} {kind}"
     yield f"taskyard_worker_{name} {value}"
+
+
+def _server(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    """A server that listens; `0.0.0.0`, `[::]` and no host at all mean every address, in IPv4 and IPv6 alike."""
+    if host in ("", "0.0.0.0", "::") and socket.has_dualstack_ipv6():
+        try:
+            return _DualServer(("::", port), handler)
+        except OSError as error:
+            # A kernel that knows IPv6 and has no address in it.
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                raise
+            host = "0.0.0.0"
+    return (_Server6 if ":" in host else ThreadingHTTPServer)((host, port), handler)
+
+
+class _Server6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
+class _DualServer(_Server6):
+    def server_bind(self) -> None:
+        self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
