@@ -141,3 +141,19 @@ async def test_a_failing_script_says_why(redis_url: str) -> None:
         batch.call(script, ["text"], ["group"])
         with pytest.raises(StoreUnavailable, match=r"redis refuses: .*WRONGTYPE.*in sweep text"):
             await batch.send()
+
+
+async def test_entries_do_not_pile_up_while_their_lane_cannot_be_named(redis_url: str) -> None:
+    async with connect(redis_url) as redis:
+        keys = Keys()
+        store = LaneStore(redis, keys)
+        await redis.set(keys.lanes, "somebody else's")
+        for _ in range(20):
+            with pytest.raises(StoreUnavailable, match=r"redis refuses: WRONGTYPE.*in SADD taskyard:lanes") as raised:
+                await store.publish({A: [("task", 1)]})
+            assert raised.value.refused
+        assert await redis.xlen(keys.lane(A)) == 1
+        await redis.delete(keys.lanes)
+        await store.publish({A: [("task", 1)]})
+        assert await redis.xlen(keys.lane(A)) == 2
+        assert await store.names() == {A}

@@ -118,7 +118,7 @@ async def _as_asked(connection: asyncpg.Connection) -> None:
         detail = f"version {version.major} is too old: it must be Postgres {OLDEST} or newer"
         raise StoreUnavailable("postgres", detail, refused=True)
     names = list(_SESSION)
-    found = dict(await connection.fetch(load("settings_of_session"), names))
+    found = {row["name"]: row["value"] for row in await connection.fetch(load("settings_of_session"), names)}
     lost = [f"{name} = '{_SESSION[name]}'" for name in names if found.get(name) != _SESSION[name]]
     if lost:
         detail = (
