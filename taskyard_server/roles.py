@@ -38,6 +38,8 @@ def migrate(
     ],
 ) -> None:
     """Create or upgrade the tables. Safe to run at any time, also by several processes at once."""
+    import psycopg
+
     from scheduler.storage.postgres.migration import migrate as apply
     from scheduler.storage.postgres.target import Target
 
@@ -48,7 +50,12 @@ def migrate(
     except ValueError as error:
         typer.echo(f"postgres_url {error}", err=True)
         raise typer.Exit(2) from error
-    applied = apply(postgres_url)
+    try:
+        applied = apply(postgres_url)
+    except psycopg.Error as error:
+        # What the server, or nobody, said: a trace would tell nothing more.
+        typer.echo(f"postgres: {error}", err=True)
+        raise typer.Exit(1) from error
     typer.echo("\n".join(applied) if applied else "up to date")
 
 
