@@ -2,8 +2,6 @@
 
 from dispatcher.assembly import Assembly
 from scheduler.observation import Observation, Ping, StoreHealth
-from scheduler.storage.etcd import EtcdError
-from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.telemetry import LeaderReading, OutboxReading, SizeReading, SlotsReading
 
 _NO_ROWS = OutboxReading(0, 0.0)
@@ -41,10 +39,7 @@ class Readings:
 
     async def _etcd_size(self) -> SizeReading:
         """Every dispatcher tells: when etcd is full there is perhaps no leader."""
-        try:
-            return SizeReading(*await self._parts.stores.etcd.access.size())
-        except EtcdError as error:
-            raise StoreUnavailable("etcd", str(error)) from error
+        return SizeReading(*await self._parts.stores.etcd.access.size())
 
     def _slots(self) -> SlotsReading:
         sessions = list(self._parts.roster)

@@ -49,7 +49,7 @@ class Refusal(NamedTuple):
 
 def sql(*statements: str) -> Callable[[OwnStores], Awaitable[None]]:
     async def run(stores: OwnStores) -> None:
-        connection = await asyncpg.connect(stores.postgres.url)
+        connection = await asyncpg.connect(stores.postgres.admin_url())
         try:
             for statement in statements:
                 await connection.execute(statement)
@@ -61,7 +61,7 @@ def sql(*statements: str) -> Callable[[OwnStores], Awaitable[None]]:
 
 def redis(*commands: str) -> Callable[[OwnStores], Awaitable[None]]:
     async def run(stores: OwnStores) -> None:
-        async with Redis.from_url(stores.redis.url) as client:
+        async with Redis.from_url(stores.redis.admin_url) as client:
             for command in commands:
                 await client.execute_command(*command.split())  # type: ignore[no-untyped-call]
 

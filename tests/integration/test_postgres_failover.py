@@ -14,7 +14,7 @@ from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.migration import migrate
 from scheduler.storage.unavailable import StoreUnavailable
 from taskyard_server.dev.port import LOOPBACK, free_port
-from taskyard_server.dev.postgres import Postgres
+from taskyard_server.dev.postgres import USER, Postgres
 from tests.conftest import running
 
 READ_ONLY = "ALTER SYSTEM SET default_transaction_read_only = on"
@@ -26,13 +26,15 @@ async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[P
     directory = tmp_path_factory.mktemp("two")
     first, second = (Postgres(Path(directory, name), durable=False) for name in ("first", "second"))
     async with running(first), running(second):
+        # One URL has one password for all of its hosts.
+        await told(second, f"ALTER ROLE {USER} PASSWORD '{first.secret(USER)}'")
         for server in (first, second):
-            await asyncio.to_thread(migrate, server.url)
+            await asyncio.to_thread(migrate, url_of(server.port, server=first))
         yield first, second
 
 
 async def told(server: Postgres, *statements: str) -> None:
-    connection = await asyncpg.connect(server.url)
+    connection = await asyncpg.connect(server.admin_url())
     for statement in (*statements, "SELECT pg_reload_conf()"):
         await connection.execute(statement)
     # What was reloaded counts from the next statement of each session on.
