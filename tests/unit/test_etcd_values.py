@@ -66,7 +66,7 @@ def test_a_name_that_would_leave_its_place_is_refused(name: str) -> None:
         (grpc.StatusCode.INVALID_ARGUMENT, "etcdserver: user name is empty", EtcdUnauthenticated),
         (
             grpc.StatusCode.INVALID_ARGUMENT,
-            "etcdserver: authentication failed, invalid user ID or password",
+            "etcdserver: invalid user ID or password",
             EtcdRejected,
         ),
         (grpc.StatusCode.FAILED_PRECONDITION, "etcdserver: authentication is not enabled", EtcdAsksNobody),

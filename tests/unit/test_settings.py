@@ -1,5 +1,6 @@
 """What a role is told: where from, which mistakes are named, and that no secret is shown."""
 
+import re
 import traceback
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from dispatcher.settings import DispatcherSettings
 from scheduler.settings import SchedulerSettings
 from taskyard_server.configuration import read_settings, unknown_variables
 
+ROOT = Path(__file__).parents[2]
 SECRET = "s3cr3t"
 
 
@@ -121,3 +123,11 @@ def test_variables_that_nobody_reads_are_told(tmp_path: Path) -> None:
         "TASKYARD_XYZZY is no setting, and is ignored",
         f"'postgres_uri' in {file} is no setting, and is ignored; did you mean postgres_url?",
     ]
+
+
+def test_every_variable_that_the_project_sets_or_tells_of_is_known() -> None:
+    places = ("docs/*.md", "helm/taskyard/templates/**/*", "deploy/**/*.yaml", "Dockerfile", "taskyard_server/**/*.py")
+    texts = [path.read_text() for place in places for path in ROOT.glob(place) if path.is_file()]
+    named = {name for text in texts for name in re.findall(r"\bTASKYARD_[A-Z_]*[A-Z]\b", text)}
+    assert "TASKYARD_POSTGRES_URL" in named
+    assert unknown_variables(dict.fromkeys(named - {"TASKYARD_POSTGRES_URI"}, "x")) == []
