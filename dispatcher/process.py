@@ -2,19 +2,17 @@
 
 import asyncio
 import logging
-import os
 import signal
 import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from functools import partial
 
 import grpc
 import uvloop
 
 from dispatcher.assembly import Assembly
 from dispatcher.guard import Guard
-from dispatcher.membership import DispatcherRecord, DispatcherRegistration
 from dispatcher.readings import Readings
 from dispatcher.settings import DispatcherSettings
 from dispatcher.stores import Stores
@@ -24,8 +22,8 @@ from scheduler.clock import SystemClock
 from scheduler.domain import limits
 from scheduler.loops import Loops
 from scheduler.readiness import Readiness
+from scheduler.storage.identity import ForeignStore
 from scheduler.telemetry import GrpcHealth, ProbeServer, Telemetry
-from scheduler.version import VERSION
 from scheduler.wire.gen import worker_service_pb2_grpc
 
 _log = logging.getLogger(__name__)
@@ -45,8 +43,11 @@ _GRPC_OPTIONS = [
 
 
 def run(settings: DispatcherSettings, remarks: Sequence[str] = ()) -> None:
-    """Run a dispatcher until SIGTERM or SIGINT; the log begins with the remarks."""
-    uvloop.run(Dispatcher(settings).run(remarks))
+    """Run a dispatcher until SIGTERM or SIGINT; the log begins with the remarks. SystemExit where two clusters meet."""
+    try:
+        uvloop.run(Dispatcher(settings).run(remarks))
+    except ForeignStore as error:
+        raise SystemExit(f"taskyard-server dispatcher does not start: {error.detail}") from error
 
 
 class Dispatcher:
@@ -73,15 +74,19 @@ class Dispatcher:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(telemetry.close)
             stores = await stack.enter_async_context(Stores.open(self._settings, self._id))
+            await stores.identity.first_look()
             stack.push_async_callback(self._background.cancel)
             parts = Assembly(self._id, self._settings, stores, telemetry, SystemClock())
             # A session is taken by Postgres: while it is of no use, workers should go where it may be.
             ready = Readiness(stores.tasks.ping)
+            ready.heed(lambda: stores.identity.obstacle)
+            ready.heed(lambda: parts.vouching.obstacle)
             ready.heed(self._loops.obstacle)
             probes = await self._serve_probes(parts, ready)
             stack.push_async_callback(probes.stop)
+            parts.http_address = probes.address
             server = await self._serve_sessions(parts)
-            self._start_loops(parts, probes)
+            self._start_loops(parts)
             garbage.relax()
             _log.info("dispatcher ready", extra={"address": self._settings.session_address})
             await self._stop.wait()
@@ -104,16 +109,15 @@ class Dispatcher:
         await self._health.serving(True)
         return server
 
-    def _start_loops(self, parts: Assembly, probes: ProbeServer) -> None:
+    def _start_loops(self, parts: Assembly) -> None:
         readings = Readings(parts)
         readings.show()
-        registration = DispatcherRegistration(parts.stores.etcd, self._record(parts, probes))
         self._loops.start(
             parts.telemetry.lag.run,
-            registration.run,
             readings.stores.run,
             readings.outbox.run,
             readings.etcd_size.run,
+            partial(parts.stores.identity.run, parts.clock),
             *parts.loops(),
         )
 
@@ -124,14 +128,3 @@ class Dispatcher:
         await parts.leave()
         await server.stop(grace=1)
         await parts.departure.close()
-
-    def _record(self, parts: Assembly, probes: ProbeServer) -> DispatcherRecord:
-        return DispatcherRecord(
-            dispatcher_id=self._id,
-            pid=os.getpid(),
-            pod=self._settings.pod_name,
-            session_address=parts.advertised_address,
-            http_address=probes.address,
-            version=VERSION,
-            started_at=datetime.now(UTC).isoformat(),
-        )

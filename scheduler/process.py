@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 import uvloop
 
@@ -20,6 +21,7 @@ from scheduler.listening import listen
 from scheduler.loops import Loops
 from scheduler.observation import Observation, Ping, StoreHealth
 from scheduler.settings import SchedulerSettings
+from scheduler.storage.identity import ForeignStore
 from scheduler.storage.queues import Queue
 from scheduler.stores import Stores
 from scheduler.telemetry import BacklogReading, BacklogSeries, QueueReading, Telemetry, probe_routes
@@ -28,8 +30,11 @@ _log = logging.getLogger(__name__)
 
 
 def run(settings: SchedulerSettings, remarks: Sequence[str] = ()) -> None:
-    """Run a scheduler until SIGTERM or SIGINT; the log begins with the remarks."""
-    uvloop.run(_run(settings, remarks))
+    """Run a scheduler until SIGTERM or SIGINT; the log begins with the remarks. SystemExit where two clusters meet."""
+    try:
+        uvloop.run(_run(settings, remarks))
+    except ForeignStore as error:
+        raise SystemExit(f"taskyard-server scheduler does not start: {error.detail}") from error
 
 
 async def _run(settings: SchedulerSettings, remarks: Sequence[str]) -> None:
@@ -64,7 +69,7 @@ class Scheduler:
         self.grpc_address = ""
 
     async def start(self) -> None:
-        """Serve both APIs; raises OSError for an address that cannot be had."""
+        """Serve both APIs; raises OSError for an address that cannot be had, ForeignStore where two clusters meet."""
         try:
             await self._open()
             await self._serve()
@@ -77,6 +82,7 @@ class Scheduler:
             self.parts.admission.run,
             self.parts.waits.run,
             self.parts.listen,
+            partial(self.parts.stores.identity.run, SystemClock()),
             self._grpc.tell_health,
             *(observation.run for observation in self.observations),
         )
@@ -95,6 +101,7 @@ class Scheduler:
 
     async def _open(self) -> None:
         stores = await self._stores.enter_async_context(Stores.open(self._settings))
+        await stores.identity.first_look()
         self.parts = Assembly(self._settings, stores, self._telemetry)
         self.parts.readiness.heed(self.loops.obstacle)
         self._observe()
@@ -133,7 +140,7 @@ class Scheduler:
         self.grpc_address = await self._grpc.start(settings.grpc_address)
         telemetry = self._telemetry
         probes = probe_routes(telemetry.metrics, telemetry.lag.live, self.parts.readiness.obstacle)
-        self._rest = RestServer(services, probes)
+        self._rest = RestServer(services, probes, settings.names)
         await self._rest.start(listeners)
 
 

@@ -16,13 +16,16 @@ class EtcdMembership:
         self._etcd = etcd
 
     async def leader(self) -> LeaderRecord | None:
-        """The candidate that came first leads; its key's create revision is the term."""
+        """The candidate that came first leads. It tells its term where that is not its key's create revision."""
         first = min(await self._list(self._etcd.keys.election), key=lambda item: item.create_revision, default=None)
         if first is None:
             return None
         fields = orjson.loads(first.value)
         return LeaderRecord(
-            id=str(fields["dispatcher_id"]), term=first.create_revision, pid=int(fields["pid"]), pod=str(fields["pod"])
+            id=str(fields["dispatcher_id"]),
+            term=int(fields.get("term") or first.create_revision),
+            pid=int(fields["pid"]),
+            pod=str(fields["pod"]),
         )
 
     async def dispatchers(self) -> list[DispatcherRecord]:

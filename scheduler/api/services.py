@@ -7,6 +7,7 @@ from scheduler.api.cluster import Cluster
 from scheduler.api.queues import Queues
 from scheduler.api.submissions import SubmissionDesk
 from scheduler.api.tasks import Tasks
+from scheduler.api.traffic import Traffic
 from scheduler.readiness import Readiness
 
 
@@ -20,3 +21,4 @@ class Services:
     backlogs: Backlogs
     cluster: Cluster
     readiness: Readiness
+    traffic: Traffic

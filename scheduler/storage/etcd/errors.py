@@ -63,6 +63,10 @@ class EtcdCompacted(EtcdRejected):
     """The revision asked for is compacted away: list again."""
 
 
+class EtcdWentBack(EtcdRejected):
+    """The revision asked for has not come yet, although it was seen before: list again."""
+
+
 class LeaseNotFound(EtcdRejected):
     """The lease has expired or been revoked."""
 

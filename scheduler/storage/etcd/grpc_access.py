@@ -16,7 +16,7 @@ from etcd3aio.kv import prefix_range_end
 
 from scheduler.storage.etcd.access import Event, Granted, Size
 from scheduler.storage.etcd.connection import EtcdConnection
-from scheduler.storage.etcd.errors import EtcdCompacted, EtcdRejected, check_version
+from scheduler.storage.etcd.errors import EtcdCompacted, EtcdRejected, EtcdWentBack, check_version
 from scheduler.storage.etcd.kv import KeyValues, key_value
 from scheduler.storage.etcd.settings import EtcdSettings
 from scheduler.storage.etcd.stream import Stream
@@ -68,7 +68,7 @@ class GrpcAccess:
         except BaseException:
             await stream.close()
             raise
-        return GrpcChangeStream(stream, self.connection)
+        return GrpcChangeStream(stream, self.connection, start)
 
     async def size(self) -> Size:
         """How large the member's database is."""
@@ -111,9 +111,10 @@ class GrpcKeepAlive:
 class GrpcChangeStream:
     """See ChangeStream."""
 
-    def __init__(self, stream: Stream, connection: EtcdConnection) -> None:
+    def __init__(self, stream: Stream, connection: EtcdConnection, start: int) -> None:
         self._stream = stream
         self._connection = connection
+        self._start = start
         self.place = stream.place
 
     async def read(self, *, timeout: float) -> tuple[Event, ...] | None:
@@ -125,6 +126,9 @@ class GrpcChangeStream:
             raise EtcdCompacted(f"{self.place}: compacted up to {response.compact_revision}")
         if response.canceled:
             raise self._connection.ended(self.place, response.cancel_reason)
+        if response.header.revision < self._start - 1:
+            # etcd would wait for that revision without a word, and tell nothing until then.
+            raise EtcdWentBack(f"{self.place}: at revision {response.header.revision}, before {self._start - 1}")
         return tuple(Event(key_value(event.kv), event.type == _DELETE_EVENT) for event in response.events)
 
     async def ask_progress(self) -> None:

@@ -10,6 +10,7 @@ import asyncpg
 
 from scheduler.storage.postgres.answers import concluded, ours, read_only
 from scheduler.storage.postgres.hosts import Hosts
+from scheduler.storage.postgres.identity import Admission
 from scheduler.storage.postgres.queries import load
 from scheduler.storage.postgres.target import Target
 from scheduler.storage.retrying import retried
@@ -57,10 +58,21 @@ class Database:
         self._patience = patience
 
     @classmethod
-    async def open(cls, url: str, *, application: str = "taskyard", connections: int = 10) -> "Database":
-        """A pool of at most `connections`, made when first needed; raises ValueError for a URL that makes no sense."""
+    async def open(
+        cls, url: str, *, application: str = "taskyard", connections: int = 10, admit: Admission | None = None
+    ) -> "Database":
+        """A pool of at most `connections`, made when first needed; `admit` has the first word on each.
+
+        Raises ValueError for a URL that makes no sense.
+        """
         target = Target.parse(url)
         hosts = Hosts(target.hosts)
+
+        async def begin(connection: asyncpg.Connection) -> None:
+            await _as_asked(connection)
+            if admit is not None:
+                await admit(connection)
+
         pool = asyncpg.create_pool(
             connect=hosts.connect,
             min_size=0,
@@ -68,7 +80,7 @@ class Database:
             command_timeout=15,
             max_inactive_connection_lifetime=300,
             reset=_keep,
-            init=_as_asked,
+            init=begin,
             server_settings={**target.server_settings, "application_name": application, **_SESSION},
             **target.for_servers(),
         )

@@ -1,7 +1,7 @@
 """The connection to Redis, and its failures in the project's own words."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -39,14 +39,19 @@ _PARAMETERS = frozenset(URL_QUERY_ARGUMENT_PARSERS) | {
 
 
 def connect(
-    url: str, *, max_connections: int = 16, connect_timeout: float = 1.0, command_timeout: float = 2.0
+    url: str,
+    *,
+    max_connections: int = 16,
+    connect_timeout: float = 1.0,
+    command_timeout: float = 2.0,
+    admit: Callable[[Any], Awaitable[None]] | None = None,
 ) -> Redis:
     """A client for `url` (`redis://`, `rediss://` or `unix://`); connects when first used. Timeouts in seconds.
 
     Parameters in the URL's query win over the ones here. Raises ValueError for a URL that makes no sense, and shows no
     part of a password. Behind Sentinel, give a name that follows the primary. A command waits up to `command_timeout`
     for one of `max_connections` and as long again for each reply; a connection whose command was cancelled or timed out
-    is closed.
+    is closed. `admit` has the first word on each connection.
     """
     pool = BlockingConnectionPool.from_url(
         understood(url),
@@ -59,6 +64,7 @@ def connect(
         protocol=2,
         # The library would otherwise send a script again of which it can't know whether it ran.
         retry=Retry(NoBackoff(), 0),
+        redis_connect_func=admit,
     )
     return Redis.from_pool(pool)
 

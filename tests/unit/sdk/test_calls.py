@@ -176,6 +176,7 @@ LATER.retry_delay.FromSeconds(3)
         (Code.ALREADY_EXISTS, "IDEMPOTENCY_CONFLICT", [], IdempotencyConflict),
         (Code.FAILED_PRECONDITION, "NOT_FAILED", [], FailedPrecondition),
         (Code.RESOURCE_EXHAUSTED, "BACKLOG_FULL", [LATER], BacklogFull),
+        (Code.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS", [LATER], Unavailable),
         (Code.PERMISSION_DENIED, "NOT_YOURS", [], AccessDenied),
         (Code.DEADLINE_EXCEEDED, "", [], DeadlineExceeded),
         (Code.UNIMPLEMENTED, "", [], ServerError),
