@@ -55,6 +55,12 @@ bench: $(READY) ## Measure throughput and latency on a cluster of this machine's
 test: $(READY) test-tools ## Run the whole test suite on real stores (ARGS=... goes to pytest)
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup --ignore tests/deploy $(ARGS)
 
+.PHONY: test-stores
+test-stores: $(READY) ## Run the suites of the stores on other releases (POSTGRES=directory REDIS=program ETCD=program)
+	STORE_POSTGRES=$(POSTGRES) STORE_REDIS=$(REDIS) STORE_ETCD=$(ETCD) $(BIN)/pytest -p tests.other_stores \
+		tests/conformance tests/integration/api tests/integration/duties tests/integration/etcd \
+		tests/integration/test_redis_connection.py tests/integration/test_redis_hints.py tests/integration/test_redis_lanes.py $(ARGS)
+
 # Programs of others that no Python package has: toxiproxy, an etcd fit for being killed, and where apt is, libfaketime.
 TOOLS := .tools
 NEEDS_GO := command -v go >/dev/null || { echo "this needs Go 1.24 or later: https://go.dev/dl" >&2; exit 1; }

@@ -4,10 +4,8 @@ import asyncio
 import math
 import os
 import socket
-from collections.abc import Coroutine
 from datetime import UTC, datetime
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
 
 from dispatcher.adoption import Adoption
 from dispatcher.announcements import Announcements
@@ -33,7 +31,9 @@ from dispatcher.stores import Stores
 from dispatcher.stream import SessionStreams
 from dispatcher.upkeep import Upkeep
 from dispatcher.vouching import Vouching, VouchingTiming
+from scheduler.address import Address
 from scheduler.clock import Clock
+from scheduler.loops import Loop
 from scheduler.publication import Publication
 from scheduler.storage.hint_stream import HintStream
 from scheduler.storage.hints import CancelRequested, LanesFilled
@@ -59,8 +59,8 @@ class Assembly:
     @property
     def advertised_address(self) -> str:
         """host:port that workers reach; by this host's name where the session address is any of its own."""
-        host, _, port = (self.settings.advertised_address or self.settings.session_address).rpartition(":")
-        return f"{socket.gethostname() if host in ('', '0.0.0.0', '[::]') else host}:{port}"
+        address = Address.parse(self.settings.advertised_address or self.settings.session_address)
+        return str(Address(socket.gethostname(), address.port) if address.everywhere else address)
 
     @cached_property
     def queues(self) -> QueueDefaults:
@@ -263,18 +263,18 @@ class Assembly:
             patience=Patience.for_leases(self.settings.session_timeout),
         )
 
-    def loops(self) -> tuple[Coroutine[Any, Any, None], ...]:
+    def loops(self) -> tuple[Loop, ...]:
         """What runs for as long as the dispatcher does."""
         return (
-            self.registration.run(),
-            self.registry.run(),
-            self.vouching.run(),
-            self.profiles.run(),
-            self.dispatching.run(),
-            self.dispatching.listen(self.hints),
-            self.upkeep.run(),
-            self.progress.run(),
-            self.elector.run(self.rota.run),
+            self.registration.run,
+            self.registry.run,
+            self.vouching.run,
+            self.profiles.run,
+            self.dispatching.run,
+            partial(self.dispatching.listen, self.hints),
+            self.upkeep.run,
+            self.progress.run,
+            partial(self.elector.run, self.rota.run),
         )
 
     async def leave(self) -> None:

@@ -4,9 +4,9 @@ import asyncio
 import logging
 import signal
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from functools import partial
 
 import grpc
 import uvloop
@@ -20,6 +20,8 @@ from scheduler import failpoints, garbage
 from scheduler.background import Background
 from scheduler.clock import SystemClock
 from scheduler.domain import limits
+from scheduler.loops import Loops
+from scheduler.readiness import Readiness
 from scheduler.storage.identity import ForeignStore
 from scheduler.telemetry import GrpcHealth, ProbeServer, Telemetry
 from scheduler.wire.gen import worker_service_pb2_grpc
@@ -40,10 +42,10 @@ _GRPC_OPTIONS = [
 ]
 
 
-def run(settings: DispatcherSettings) -> None:
-    """Run a dispatcher until SIGTERM or SIGINT; raises SystemExit where two clusters meet."""
+def run(settings: DispatcherSettings, remarks: Sequence[str] = ()) -> None:
+    """Run a dispatcher until SIGTERM or SIGINT; the log begins with the remarks. SystemExit where two clusters meet."""
     try:
-        uvloop.run(Dispatcher(settings).run())
+        uvloop.run(Dispatcher(settings).run(remarks))
     except ForeignStore as error:
         raise SystemExit(f"taskyard-server dispatcher does not start: {error.detail}") from error
 
@@ -57,14 +59,17 @@ class Dispatcher:
         self._id = f"{settings.pod_name}-{uuid.uuid4().hex[:8]}"
         self._stop = asyncio.Event()
         self._background = Background()
+        self._loops = Loops(self._background, SystemClock())
         self._health = GrpcHealth([_SERVICE])
 
-    async def run(self) -> None:
+    async def run(self, remarks: Sequence[str] = ()) -> None:
         """Serve until told to stop, then let the workers move elsewhere."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         telemetry = Telemetry.for_role("dispatcher", pod=self._settings.pod_name, id=self._id)
+        for remark in remarks:
+            _log.warning(remark)
         failpoints.arm(self._settings.failpoints)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(telemetry.close)
@@ -72,7 +77,12 @@ class Dispatcher:
             await stores.identity.first_look()
             stack.push_async_callback(self._background.cancel)
             parts = Assembly(self._id, self._settings, stores, telemetry, SystemClock())
-            probes = await self._serve_probes(parts)
+            # A session is taken by Postgres: while it is of no use, workers should go where it may be.
+            ready = Readiness(stores.tasks.ping)
+            ready.heed(lambda: stores.identity.obstacle)
+            ready.heed(lambda: parts.vouching.obstacle)
+            ready.heed(self._loops.obstacle)
+            probes = await self._serve_probes(parts, ready)
             stack.push_async_callback(probes.stop)
             parts.http_address = probes.address
             server = await self._serve_sessions(parts)
@@ -80,17 +90,12 @@ class Dispatcher:
             garbage.relax()
             _log.info("dispatcher ready", extra={"address": self._settings.session_address})
             await self._stop.wait()
+            ready.drain()
             await self._drain(parts, server)
 
-    async def _serve_probes(self, parts: Assembly) -> ProbeServer:
+    async def _serve_probes(self, parts: Assembly, ready: Readiness) -> ProbeServer:
         telemetry = parts.telemetry
-
-        async def not_ready() -> str | None:
-            if self._stop.is_set():
-                return "shutting down"
-            return parts.stores.identity.obstacle or parts.vouching.obstacle
-
-        probes = ProbeServer(self._settings.http_address, telemetry.metrics, telemetry.lag.live, not_ready)
+        probes = ProbeServer(self._settings.http_address, telemetry.metrics, telemetry.lag.live, ready.obstacle)
         await probes.start()
         return probes
 
@@ -107,15 +112,14 @@ class Dispatcher:
     def _start_loops(self, parts: Assembly) -> None:
         readings = Readings(parts)
         readings.show()
-        for loop in (
-            parts.telemetry.lag.run(),
-            readings.stores.run(),
-            readings.outbox.run(),
-            parts.stores.identity.run(parts.clock),
-            readings.etcd_size.run(),
+        self._loops.start(
+            parts.telemetry.lag.run,
+            readings.stores.run,
+            readings.outbox.run,
+            readings.etcd_size.run,
+            partial(parts.stores.identity.run, parts.clock),
             *parts.loops(),
-        ):
-            self._background.start(_must_go_on(loop, self._stop))
+        )
 
     async def _drain(self, parts: Assembly, server: grpc.aio.Server) -> None:
         """Leave: first the leadership, then the workers, then what they still brought."""
@@ -124,12 +128,3 @@ class Dispatcher:
         await parts.leave()
         await server.stop(grace=1)
         await parts.departure.close()
-
-
-async def _must_go_on(loop: Coroutine[Any, Any, Any], stop: asyncio.Event) -> None:
-    """A loop that fails takes the process with it: half a dispatcher is worse than none, and a new one soon starts."""
-    try:
-        await loop
-    except Exception:
-        _log.exception("a loop of the dispatcher failed")
-        stop.set()

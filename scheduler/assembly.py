@@ -7,7 +7,6 @@ from scheduler.api.backlogs import Backlogs
 from scheduler.api.cluster import Cluster
 from scheduler.api.membership import EtcdMembership
 from scheduler.api.queues import Queues
-from scheduler.api.readiness import Readiness
 from scheduler.api.services import Services
 from scheduler.api.submissions import SubmissionDesk
 from scheduler.api.tasks import Tasks
@@ -16,6 +15,7 @@ from scheduler.api.waits import Waits
 from scheduler.clock import SystemClock
 from scheduler.intake import Intake
 from scheduler.publication import Publication
+from scheduler.readiness import Readiness
 from scheduler.settings import SchedulerSettings
 from scheduler.storage.hint_stream import HintStream
 from scheduler.storage.hints import TasksFinished
@@ -69,7 +69,9 @@ class Assembly:
     @cached_property
     def readiness(self) -> Readiness:
         """Whether requests should come here."""
-        return Readiness(self.stores.tasks.ping, lambda: self.stores.identity.obstacle)
+        readiness = Readiness(self.stores.tasks.ping)
+        readiness.heed(lambda: self.stores.identity.obstacle)
+        return readiness
 
     @cached_property
     def desk(self) -> SubmissionDesk:

@@ -6,8 +6,7 @@ from typing import Any
 import orjson
 
 from scheduler.api.cluster import DispatcherRecord, LeaderRecord
-from scheduler.storage.etcd import Etcd, EtcdError, KeyValue
-from scheduler.storage.unavailable import StoreUnavailable
+from scheduler.storage.etcd import Etcd, KeyValue
 
 
 class EtcdMembership:
@@ -34,10 +33,7 @@ class EtcdMembership:
         return [_dispatcher(orjson.loads(item.value)) for item in await self._list(self._etcd.keys.dispatchers)]
 
     async def _list(self, prefix: str) -> tuple[KeyValue, ...]:
-        try:
-            return (await self._etcd.kv.get_prefix(prefix)).items
-        except EtcdError as error:
-            raise StoreUnavailable("etcd", str(error)) from error
+        return (await self._etcd.kv.get_prefix(prefix)).items
 
 
 def _dispatcher(fields: dict[str, Any]) -> DispatcherRecord:

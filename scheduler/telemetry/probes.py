@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import socket
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
@@ -10,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from scheduler.listening import listen
 from scheduler.telemetry.metrics import Metrics
 from scheduler.web.server import HttpServer
 
@@ -60,18 +60,9 @@ class ProbeServer:
 
     async def start(self) -> None:
         """Listen; raises OSError if the address cannot be had."""
-        listener = _listen(self._address)
-        host, port = listener.getsockname()[:2]
-        self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        await self._server.start(listener)
+        listeners, self._address = listen(self._address, backlog=128)
+        await self._server.start(listeners)
 
     async def stop(self) -> None:
         """Answer what is being asked, then close."""
         await self._server.stop()
-
-
-def _listen(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, int(port)), family=family, backlog=128)

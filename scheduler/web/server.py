@@ -30,9 +30,9 @@ class HttpServer:
         self._server = _Server(config)
         self._serving: asyncio.Task[None] | None = None
 
-    async def start(self, listener: socket.socket) -> None:
-        """Answer what comes in over the listening socket."""
-        self._serving = asyncio.create_task(self._server.serve([listener]), name="http-server")
+    async def start(self, listeners: list[socket.socket]) -> None:
+        """Answer what comes in over the listening sockets."""
+        self._serving = asyncio.create_task(self._server.serve(listeners), name="http-server")
         await self._server.listening.wait()
 
     async def stop(self, grace: float | None = None) -> None:

@@ -51,7 +51,7 @@ async def port() -> AsyncIterator[Port]:
 
     server = HttpServer(Starlette(routes=[Route("/", hello, methods=["GET", "POST"])]), keep_alive=60)
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    await server.start(listener)
+    await server.start([listener])
     yield Port(server, listener.getsockname()[1])
     await server.stop(0)
     listener.close()

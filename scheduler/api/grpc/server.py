@@ -6,6 +6,7 @@ import grpc
 from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 
+from scheduler.address import Address
 from scheduler.api.grpc.cluster import ClusterService
 from scheduler.api.grpc.door import MESSAGE_BYTES, Door
 from scheduler.api.grpc.queues import QueueService
@@ -85,12 +86,13 @@ class GrpcServer:
     async def start(self, address: str) -> str:
         """Listen on host:port and return it, with the port that a 0 became; raises OSError if it cannot be had."""
         await self._health.register(self._server)
+        wanted = Address.parse(address)
         try:
-            port = self._server.add_insecure_port(address)
+            port = self._server.add_insecure_port(str(wanted))
         except RuntimeError as error:
             raise OSError(f"cannot listen on {address}") from error
         await self._server.start()
-        return f"{address.rpartition(':')[0]}:{port}"
+        return str(Address(wanted.host, port))
 
     async def tell_health(self) -> None:
         """Keep grpc.health.v1 true, until cancelled."""

@@ -21,10 +21,10 @@ class RestServer:
         self._gate = Gate(app.build(services, probes), services.traffic.leaving, names)
         self._server = HttpServer(self._gate, keep_alive=_KEEP_ALIVE_SECONDS)
 
-    async def start(self, listener: socket.socket) -> None:
-        """Answer what comes in over the listening socket."""
-        self._gate.local = origins.is_loopback(listener.getsockname()[0])
-        await self._server.start(listener)
+    async def start(self, listeners: list[socket.socket]) -> None:
+        """Answer what comes in over the listening sockets."""
+        self._gate.local = all(origins.is_loopback(listener.getsockname()[0]) for listener in listeners)
+        await self._server.start(listeners)
 
     async def stop(self, grace: float) -> None:
         """Take no more requests, and give those under way `grace` seconds."""

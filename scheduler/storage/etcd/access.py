@@ -131,6 +131,9 @@ class Access(Protocol):
     def patience(self) -> float:
         """How many seconds an answer is waited for."""
 
+    async def check_version(self) -> None:
+        """Raise EtcdRejected if the member that is asked is older than will do."""
+
     async def grant(self, ttl: int) -> Granted:
         """Make a lease of `ttl` seconds."""
 

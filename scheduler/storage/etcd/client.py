@@ -58,6 +58,11 @@ class Etcd:
         """Close the connection; leases that are left expire by themselves."""
         await self.access.close()
 
+    async def ping(self) -> None:
+        """Raise EtcdError unless etcd answers, lets us read, and is recent enough."""
+        await self.kv.get(self.keys.config)
+        await self.access.check_version()
+
     def renewal(self) -> LeaseRenewal:
         """Return a new renewal of leases, with a stream of its own; it must be run."""
         return LeaseRenewal(self.access, clock=self.clock, draw=self._draw)

@@ -16,7 +16,7 @@ from etcd3aio.kv import prefix_range_end
 
 from scheduler.storage.etcd.access import Event, Granted, Size
 from scheduler.storage.etcd.connection import EtcdConnection
-from scheduler.storage.etcd.errors import EtcdCompacted, EtcdWentBack
+from scheduler.storage.etcd.errors import EtcdCompacted, EtcdRejected, EtcdWentBack, check_version
 from scheduler.storage.etcd.kv import KeyValues, key_value
 from scheduler.storage.etcd.settings import EtcdSettings
 from scheduler.storage.etcd.stream import Stream
@@ -32,6 +32,17 @@ class GrpcAccess:
         self.connection = EtcdConnection(settings)
         self.kv = KeyValues(self.connection)
         self.patience = settings.request_timeout
+
+    async def check_version(self) -> None:
+        """Raise EtcdRejected if the member that is asked is older than will do; one that does not tell may do."""
+        try:
+            status = await self.connection.call(
+                lambda member: member.maintenance.Status, StatusRequest(), repeatable=True
+            )
+        except EtcdRejected:
+            # Some releases tell their version to root only.
+            return
+        check_version(status.version)
 
     async def grant(self, ttl: int) -> Granted:
         """Make a lease of `ttl` seconds. If a first answer was lost, its lease expires unused."""

@@ -80,6 +80,10 @@ class IdentifiedAccess:
         await self.check()
         return await self.inner.watch(prefix, start=start)
 
+    async def check_version(self) -> None:
+        """Raise EtcdRejected if the member is too old."""
+        await self.inner.check_version()
+
     async def size(self) -> Size:
         """How much is stored."""
         return await self.ask(self.inner.size)

@@ -6,6 +6,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from scheduler.storage.redis.batch import Batch
+from scheduler.storage.redis.connection import check_version
 from scheduler.storage.redis.keys import Keys
 from scheduler.storage.redis.script import Script
 from scheduler.storage.term import TermOver
@@ -28,6 +29,7 @@ class LaneEpoch:
         batch.add("HGET", self._keys.epoch, "epoch")
         batch.add("INFO", "server")
         epoch, server = await batch.send()
+        check_version(server)
         return None if epoch is None else _joined(epoch.decode(), server)
 
     async def begin(self, term: int, *, regardless: bool = False) -> str:

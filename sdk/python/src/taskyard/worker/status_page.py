@@ -65,7 +65,16 @@ class _Server(socketserver.ThreadingTCPServer):
         self.answer = answer
         self._open: dict[socket.socket, None] = {}
         self._lock = threading.Lock()
-        super().__init__(address, _Request)
+        # Every address of the machine, in IPv4 and IPv6 alike.
+        self._dual = address[0] in ("", "0.0.0.0", "::") and socket.has_dualstack_ipv6()
+        self.address_family = socket.AF_INET6 if self._dual or ":" in address[0] else socket.AF_INET
+        super().__init__(("::", address[1]) if self._dual else address, _Request)
+
+    def server_bind(self) -> None:
+        """Take the address."""
+        if self._dual:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
