@@ -24,7 +24,7 @@ class Lane:
         return f"{self.namespace}/{self.queue}/{self.type}/{self.priority}/{self.selector}"
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def parse(name: str) -> Lane:
     """The lane of a name; raises ValueError for what is not one."""
     namespace, queue, type_, priority, selector = name.split("/", 4)

@@ -169,7 +169,7 @@ class Chance:
         session, lanes = self.random.choice(self.sessions), self.random.choice([["default/q/a/5/"], None])
 
         async def ask(store: TaskStore) -> object:
-            quotas = dict.fromkeys(lanes or await store.claims.lanes(), 2)
+            quotas = dict.fromkeys(lanes or (await store.claims.lanes("", 100)).names, 2)
 
             def assign(heads: Any) -> list[Bid]:
                 return [Bid(head.task_id, head.attempt, session) for head in heads if isinstance(head, Head)]
