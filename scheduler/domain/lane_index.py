@@ -34,11 +34,13 @@ class LaneIndex:
         self.met = 0
         """Lanes that were compared with an asker so far."""
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._kept
-
     def __len__(self) -> int:
         return len(self._kept)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all lanes in here."""
+        return list(self._kept)
 
     def add(self, name: str) -> Lane:
         """Keep the lane of that name; raises Violation or ValueError for what is not one, or cannot be read."""

@@ -21,7 +21,13 @@ class Lane:
     @property
     def name(self) -> str:
         """The lane's one spelling."""
-        return f"{self.namespace}/{self.queue}/{self.type}/{self.priority}/{self.selector}"
+        return name_of(self.namespace, self.queue, self.type, self.priority, self.selector)
+
+
+@lru_cache(maxsize=16384)
+def name_of(namespace: str, queue: str, type: str, priority: int, selector: str) -> str:
+    """The one spelling of a lane's name."""
+    return f"{namespace}/{queue}/{type}/{priority}/{selector}"
 
 
 @lru_cache(maxsize=16384)

@@ -79,8 +79,11 @@ class LaneStore(Protocol):
     async def depths(self, lanes: Collection[str]) -> dict[str, LaneDepth]:
         """How full each lane is; a lane that is not there has depth 0."""
 
-    async def sweep(self, lane: str) -> bool:
-        """Removes a lane in which nothing waits and nothing is pending; False when it is in use."""
+    async def sweep(self, lane: str, idle_ms: int) -> bool:
+        """Removes a lane to which nothing came for `idle_ms`; False when it is in use.
+
+        The caller knows that what came before is of tasks that wait no more.
+        """
 
 
 def tag(lane: str) -> str:

@@ -243,9 +243,16 @@ class Chance:
         async def ask(store: TaskStore) -> object:
             await store.queues.register([("default", "q")])
             await store.queues.update("default", name, policy, most)
-            backlogs = sorted(await store.queues.backlogs(), key=str)
+            waiting = await store.queues.waiting(100), await store.queues.limits()
             loads = sorted(await store.queues.loads(3), key=str)
-            return await store.queues.all(), backlogs, loads, await store.queues.retries()
+            pages = [await store.queues.page(where, ("default", "q"), 2) for where in (None, "default", "none")]
+            one = await store.queues.get("default", name), await store.queues.get("default", "none")
+            listed = await store.queues.page(None, None, 9), await store.queues.fullest(1), one
+            able = {
+                (said.namespace, said.types, said.queues, tuple(sorted(said.labels.items())))
+                for said in await store.workers.capabilities(9)
+            }
+            return listed, pages, waiting, loads, able, await store.queues.retries()
 
         return ask
 

@@ -47,7 +47,6 @@ _BROKEN = (
 _CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 _SESSION = {
-    "statement_timeout": "10s",
     "lock_timeout": "5s",
     # Short, so that a leader that was stopped in the middle of a duty cannot hold up the next one.
     "idle_in_transaction_session_timeout": "2s",
@@ -68,9 +67,18 @@ class Database:
 
     @classmethod
     async def open(
-        cls, url: str, *, application: str = "taskyard", connections: int = 10, admit: Admission | None = None
+        cls,
+        url: str,
+        *,
+        application: str = "taskyard",
+        connections: int = 10,
+        statement_timeout: float = 10.0,
+        admit: Admission | None = None,
     ) -> "Database":
-        """A pool of at most `connections`, made when first needed; `admit` has the first word on each."""
+        """A pool of at most `connections`, made when first needed; `admit` has the first word on each.
+
+        Postgres ends a statement after `statement_timeout` seconds.
+        """
         pool = asyncpg.create_pool(
             url,
             min_size=0,
@@ -80,7 +88,11 @@ class Database:
             max_inactive_connection_lifetime=300,
             reset=_keep,
             init=admit,
-            server_settings={"application_name": application, **_SESSION},
+            server_settings={
+                "application_name": application,
+                "statement_timeout": f"{statement_timeout:g}s",
+                **_SESSION,
+            },
         )
         return cls(await pool)
 

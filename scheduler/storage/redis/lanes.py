@@ -131,10 +131,10 @@ class LaneStore:
         figures = chain.from_iterable(await batch.send())
         return {lane: LaneDepth(next(figures), next(figures), next(figures)) for lane in chain.from_iterable(queues)}
 
-    async def sweep(self, lane: str) -> bool:
-        """Removes a lane in which nothing waits and nothing is pending; False when it is in use."""
+    async def sweep(self, lane: str, idle_ms: int) -> bool:
+        """Removes a lane to which nothing came for long; False when it is in use."""
         removal = Batch(self._redis)
-        removal.call(_SWEEP, [self._keys.lane(lane)], [GROUP])
+        removal.call(_SWEEP, [self._keys.lane(lane)], [idle_ms])
         if not (await removal.send())[0]:
             return False
         # The name is in another slot of a cluster, so it goes on its own. A publisher adds its entries and then the

@@ -8,6 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from scheduler.api.admission import Admission
 from scheduler.domain.task import TaskSpec
 from scheduler.storage.postgres.queues import StoredQueues
+from scheduler.storage.postgres.workers import LiveWorkers
 from scheduler.wire.gen import queue_service_pb2, task_pb2, task_service_pb2
 from tests.integration.api.conftest import Api, refused
 from tests.integration.api.stage import Stage
@@ -99,7 +100,7 @@ async def test_submits_to_a_full_queue_are_refused(api: Api, namespace: str) -> 
 
 
 async def test_the_cluster_limit_holds_where_a_queue_has_none(api: Api, namespace: str, stage: Stage) -> None:
-    admission = Admission(StoredQueues(stage.database), limit=2)
+    admission = Admission(StoredQueues(stage.database), LiveWorkers(stage.database), limit=2)
     spec = TaskSpec("demo.echo", b"null", namespace=namespace)
     assert [admission.refusal(spec) is None for _ in range(3)] == [True, True, False]
     # None of them was stored, as a count finds out.

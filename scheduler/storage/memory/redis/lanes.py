@@ -75,10 +75,11 @@ class MemoryLanes:
             lambda: {lane: self._server.streams.depth(lane, self._server.clock()) for lane in lanes}
         )
 
-    async def sweep(self, lane: str) -> bool:
-        """Removes a lane in which nothing waits and nothing is pending; False when it is in use."""
+    async def sweep(self, lane: str, idle_ms: int) -> bool:
+        """Removes a lane to which nothing came for long; False when it is in use."""
         # As in Redis, these are separate steps: others may publish between them.
-        if not await self._client.call(lambda: self._server.write(lambda streams: streams.sweep(lane))):
+        before = self._server.clock() - idle_ms / 1000
+        if not await self._client.call(lambda: self._server.write(lambda streams: streams.sweep(lane, before))):
             return False
         if not await self._client.call(lambda: self._server.write(lambda streams: streams.unregister(lane))):
             return True

@@ -124,10 +124,10 @@ class Streams:
         age = 0 if oldest is None else int((now - oldest.added) * 1000)
         return LaneDepth(len(stream.entries), len(stream.pending), age)
 
-    def sweep(self, lane: str) -> bool:
+    def sweep(self, lane: str, before: float) -> bool:
         """See sweep.lua."""
         stream = self.lanes.get(lane)
-        if stream is not None and stream.entries:
+        if stream is not None and any(item.added > before for item in stream.entries.values()):
             return False
         self.lanes.pop(lane, None)
         return True

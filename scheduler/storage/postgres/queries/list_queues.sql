@@ -1,5 +1,6 @@
 -- Queues with their counts by state, from partial indexes alone: terminal tasks that are not FAILED are never read.
--- $1: a namespace, or null for all.
+-- $1: a namespace, or null for all. $2, $3: the queue (namespace and name) that the page begins after, or null. $4: a
+-- queue's name, or null for all. $5: how many at most. $6: whether those with most tasks come first, else it goes by name.
 WITH lane_counts AS MATERIALIZED (
     SELECT lane, count(*) AS tasks FROM taskyard.task WHERE state = 'QUEUED' GROUP BY lane
 ), lanes AS (
@@ -34,5 +35,10 @@ SELECT namespace, name, coalesce(t.scheduled, 0)::bigint AS scheduled, coalesce(
        q.retry, coalesce(q.max_backlog, 0) AS max_backlog
 FROM taskyard.queue q
 FULL JOIN totals t USING (namespace, name)
-WHERE $1::text IS NULL OR namespace = $1
-ORDER BY namespace, name;
+WHERE ($1::text IS NULL OR namespace = $1)
+    AND ($2::text IS NULL OR (namespace, name) > ($2, $3::text))
+    AND ($4::text IS NULL OR name = $4)
+ORDER BY CASE WHEN $6::boolean THEN coalesce(t.scheduled, 0) + coalesce(t.queued, 0) + coalesce(t.running, 0)
+                                     + coalesce(t.failed, 0) END DESC,
+         namespace, name
+LIMIT $5::int;
