@@ -31,9 +31,7 @@ class Metrics:
         self._lock = Lock()
         families = histograms.families(self.ledger)
         self._histograms = HistogramText(families)
-        scraped = _Scraped(
-            scope_info_enabled=False, registry=self._registry, cardinality_limits=CARDINALITY
-        )
+        scraped = _Scraped(scope_info_enabled=False, registry=self._registry, cardinality_limits=CARDINALITY)
         readers: list[MetricReader] = [scraped, *_pushed(families, variables)]
         self._provider = MeterProvider(readers, resource.describe(identity), shutdown_on_exit=False)
         meter = self._provider.get_meter("taskyard")

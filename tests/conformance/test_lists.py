@@ -35,7 +35,7 @@ async def test_a_page_looks_at_so_many_tasks_and_may_be_empty(yard: Yard, monkey
         await life.end(task, session, Succeeded(b"1"))
     monkeypatch.setattr(limits, "PAGE_SCAN", 5)
     found = await pages(life, TaskFilter(queue="rare"), 2)
-    assert [len(page) for page in found] == [0, 0, 0, 0, 2, 1, 0][: len(found)]
+    assert [len(page) for page in found] == [0, 0, 0, 0, 2, 1]
     assert ids(found) == sorted(rare, reverse=True)
     for wanted in (TaskFilter(), TaskFilter(state=TaskState.SUCCEEDED), TaskFilter(type="demo.echo")):
         assert ids(await pages(life, wanted, 4)) == sorted([*rare, *many], reverse=True)

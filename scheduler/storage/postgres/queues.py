@@ -36,7 +36,9 @@ class StoredQueues:
 
     async def limits(self) -> Mapping[Place, int]:
         """How many tasks may wait, of queues that were told."""
-        found = await self._database.fetch("SELECT namespace, name, max_backlog FROM taskyard.queue WHERE max_backlog > 0")
+        found = await self._database.fetch(
+            "SELECT namespace, name, max_backlog FROM taskyard.queue WHERE max_backlog > 0"
+        )
         return {(row[0], row[1]): row[2] for row in found}
 
     async def loads(self, most: int) -> Sequence[LaneLoad]:

@@ -70,7 +70,7 @@ class StoredTasks:
 async def _list(
     connection: Connection, wanted: TaskFilter, size: int, after: str | None
 ) -> tuple[list[asyncpg.Record], str | None]:
-    """Ids and weights of a page and one more if there is one; and where the search goes on if it did not see the end."""
+    """Ids and weights of a page and one more if there is one; where the search goes on if it did not see the end."""
     arguments = (wanted.namespace, wanted.queue, wanted.type, wanted.state, wanted.error_type, after, size + 1)
     most = limits.PAGE_SCAN
     if wanted.state in INDEXED_STATES:

@@ -259,7 +259,11 @@ async def test_one_hint_names_all_lanes_of_a_batch(stage: Stage, lane_store: Lan
 
 async def test_sweeps_and_publishes_at_once_lose_no_lane(lane_store: LaneStore) -> None:
     for number in range(100):
-        await asyncio.gather(lane_store.sweep(A, 60_000), lane_store.publish({A: [(f"t{number}", 1)]}), lane_store.sweep(A, 60_000))
+        await asyncio.gather(
+            lane_store.sweep(A, 60_000),
+            lane_store.publish({A: [(f"t{number}", 1)]}),
+            lane_store.sweep(A, 60_000),
+        )
         assert await lane_store.names() == {A}
         taken = await lane_store.take("c", [Quota(A, 9)], 9)
         assert len(taken) == 1

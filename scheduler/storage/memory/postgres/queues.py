@@ -82,9 +82,7 @@ def _all(work: Work, namespace: str | None) -> list[Queue]:
     return [_queue(work, place, counts, oldest.get(place)) for place in places if namespace in (None, place[0])]
 
 
-def _queue(
-    work: Work, place: Place, counts: Counter[tuple[Place, TaskState]], oldest: float | None
-) -> Queue:
+def _queue(work: Work, place: Place, counts: Counter[tuple[Place, TaskState]], oldest: float | None) -> Queue:
     row = work.tables.queues.rows.get(place, QueueRow(*place))
     return Queue(
         namespace=place[0],
