@@ -27,7 +27,9 @@ class LaneRoom:
         self.most = most
         self._known: Recent[str] = Recent(REMEMBERED_SECONDS, SERVED_BONUS * most)
         self._waiting: set[str] = set()
+        # Admitted since the last count began, and in the time before: what is on its way is in no count yet.
         self._since_count: set[str] = set()
+        self._before_count: set[str] = set()
         self._by_namespace: Counter[str] = Counter()
         self._workers: Mapping[tuple[str, str], Iterable[Capabilities]] = {}
 
@@ -49,12 +51,12 @@ class LaneRoom:
 
     def begin_count(self) -> None:
         """A count begins: what is admitted from now on may or may not be in it."""
-        self._since_count = set()
+        self._before_count, self._since_count = self._since_count, set()
 
     def counted(self, waiting: Collection[str], now: float) -> None:
         """These are all lanes with waiting tasks."""
         self._known.pass_on(now)
-        former, self._waiting = self._waiting, {*waiting, *self._since_count}
+        former, self._waiting = self._waiting, {*waiting, *self._since_count, *self._before_count}
         for name in former - self._waiting:
             self._known.add(name)
         self._by_namespace = Counter(name.partition("/")[0] for name in self._waiting)

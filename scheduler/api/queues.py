@@ -47,7 +47,8 @@ class Queues:
             submission.check_retry(retry)
         if max_backlog is not None and not 0 <= max_backlog <= _BACKLOG_MAX:
             raise Violation("max_backlog", "must not be negative")
-        await self._stored.update(namespace, name, retry, max_backlog)
+        if not await self._stored.update(namespace, name, retry, max_backlog, limits.QUEUES_SET_UP):
+            raise Violation("name", f"{limits.QUEUES_SET_UP} queues have settings already; take those of another back")
         stored = await self._listed.get(namespace, name)
         return stored or Queue(namespace=namespace, name=name)
 

@@ -83,7 +83,7 @@ class LaneIndex:
             (not types or lane.type in types)
             and lane.namespace == namespace
             and (not queues or lane.queue in queues)
-            and all(term.holds(labels) for term in terms)
+            and _fits(terms, labels)
         )
 
     def served_by(
@@ -95,7 +95,7 @@ class LaneIndex:
             for token in filter(shelf.__contains__, tokens):
                 for kept in _of_queues(shelf[token], queues):
                     self.met += 1
-                    if all(term.holds(labels) for term in kept.terms):
+                    if _fits(kept.terms, labels):
                         yield kept.lane
 
     def _of(
@@ -115,6 +115,10 @@ class LaneIndex:
             return len(tokens) + sum(self._weights.get((lane.namespace, lane.type, token), 0) for token in tokens)
 
         return min(choices, key=weight)
+
+
+def _fits(terms: Iterable[Term], labels: Mapping[str, str]) -> bool:
+    return all(term.holds(labels) for term in terms)
 
 
 def _wanted(term: Term) -> tuple[Token, ...]:

@@ -58,5 +58,7 @@ class StoredQueues(Protocol):
     async def register(self, used: Collection[Place]) -> None:
         """Note that tasks were submitted to these queues now."""
 
-    async def update(self, namespace: str, name: str, retry: RetryPolicy | None, max_backlog: int | None) -> None:
-        """Set what is given; the queue need not have been used yet."""
+    async def update(
+        self, namespace: str, name: str, retry: RetryPolicy | None, max_backlog: int | None, most: int
+    ) -> bool:
+        """Set what is given; the queue need not have been used yet. False if `most` others have settings already."""

@@ -3,7 +3,7 @@
 import pytest
 
 from scheduler.domain import limits
-from scheduler.domain.task import Task, TaskError, TaskState
+from scheduler.domain.task import RetryPolicy, Task, TaskError, TaskState
 from scheduler.domain.transitions import Failed, Succeeded
 from scheduler.storage.queues import Place
 from scheduler.storage.tasks import TaskFilter
@@ -76,3 +76,16 @@ async def test_queues_come_in_pages(yard: Yard) -> None:
     assert found == names
     assert [queue.name for queue in await queues.page("b", None, 3)] == ["q"]
     assert await queues.get("a", "nobody") is None
+
+
+async def test_so_many_queues_have_settings_and_they_can_be_taken_back(yard: Yard) -> None:
+    queues = yard.store.queues
+    await queues.register([("n", "used")])
+    assert await queues.update("n", "a", RetryPolicy(max_attempts=3), None, 2)
+    assert await queues.update("n", "used", None, 5, 2)
+    assert not await queues.update("n", "b", None, 5, 2)
+    assert await queues.update("n", "a", RetryPolicy(max_attempts=4), 9, 2)
+    assert await queues.update("n", "a", RetryPolicy(), 0, 2)
+    assert await queues.retries() == {}
+    assert await queues.update("n", "b", None, 5, 2)
+    assert await queues.limits() == {("n", "used"): 5, ("n", "b"): 5}

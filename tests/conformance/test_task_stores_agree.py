@@ -238,11 +238,12 @@ class Chance:
 
     def ask_queues(self) -> Ask:
         name, most = self.random.choice(["q", "r"]), self.random.choice([None, 7])
-        policy = self.random.choice([None, RetryPolicy(max_attempts=4)])
+        policy = self.random.choice([None, RetryPolicy(max_attempts=4), RetryPolicy()])
+        room = self.random.choice([1, 9])
 
         async def ask(store: TaskStore) -> object:
             await store.queues.register([("default", "q")])
-            await store.queues.update("default", name, policy, most)
+            told = await store.queues.update("default", name, policy, most, room)
             waiting = await store.queues.waiting(100), await store.queues.limits()
             loads = sorted(await store.queues.loads(3), key=str)
             pages = [await store.queues.page(where, ("default", "q"), 2) for where in (None, "default", "none")]
@@ -252,7 +253,7 @@ class Chance:
                 (said.namespace, said.types, said.queues, tuple(sorted(said.labels.items())))
                 for said in await store.workers.capabilities(9)
             }
-            return listed, pages, waiting, loads, able, await store.queues.retries()
+            return told, listed, pages, waiting, loads, able, await store.queues.retries()
 
         return ask
 

@@ -27,6 +27,10 @@ def test_only_what_would_make_a_new_lane_is_refused() -> None:
     assert room.admit(lane(0))
     room.begin_count()
     room.counted([lane(0)], 0.0)
+    # It was on its way, perhaps, when the count began.
+    assert not room.admit(lane(99))
+    room.begin_count()
+    room.counted([lane(0)], 1.0)
     assert room.admit(lane(99))
 
 

@@ -58,10 +58,12 @@ class StoredQueues:
         namespaces, names = zip(*used, strict=True)
         await self._database.fetch(load("register_queues"), namespaces, names)
 
-    async def update(self, namespace: str, name: str, retry: RetryPolicy | None, max_backlog: int | None) -> None:
-        """Set what is given; the queue need not have been used yet."""
+    async def update(
+        self, namespace: str, name: str, retry: RetryPolicy | None, max_backlog: int | None, most: int
+    ) -> bool:
+        """Set what is given; the queue need not have been used yet. False if `most` others have settings already."""
         document = codec.dump_retry(retry) if retry else None
-        await self._database.fetch(load("update_queue"), namespace, name, document, max_backlog)
+        return bool(await self._database.fetch(load("update_queue"), namespace, name, document, max_backlog, most))
 
     async def _list(self, *arguments: object) -> list[Queue]:
         return [_queue(row) for row in await self._database.fetch(load("list_queues"), *arguments)]

@@ -104,8 +104,8 @@ async def test_queues_that_nobody_uses_go_and_come_back_with_the_next_submit(sto
     queues = StoredQueues(stores.database)
     names = [("default", f"q{number}") for number in range(1500)]
     await queues.register([*names, ("default", "used"), ("default", "busy")])
-    await queues.update("default", "limited", None, 7)
-    await queues.update("default", "retried", RetryPolicy(max_attempts=3), None)
+    await queues.update("default", "limited", None, 7, 9)
+    await queues.update("default", "retried", RetryPolicy(max_attempts=3), None, 9)
     await stores.add(1, queue="busy")
     await stores.database.fetch("UPDATE taskyard.queue SET used_at = now() - interval '25 hours'")
     await queues.register([("default", "used")])

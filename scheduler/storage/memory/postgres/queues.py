@@ -65,9 +65,11 @@ class StoredQueues:
         """Note that tasks were submitted to these queues now."""
         await self._client.run(lambda work: _register(work, sorted(used)))
 
-    async def update(self, namespace: str, name: str, retry: RetryPolicy | None, max_backlog: int | None) -> None:
-        """Set what is given; the queue need not have been used yet."""
-        await self._client.run(lambda work: _update(work, (namespace, name), retry, max_backlog))
+    async def update(
+        self, namespace: str, name: str, retry: RetryPolicy | None, max_backlog: int | None, most: int
+    ) -> bool:
+        """Set what is given; the queue need not have been used yet. False if `most` others have settings already."""
+        return await self._client.run(lambda work: _update(work, (namespace, name), retry, max_backlog, most))
 
 
 def _all(work: Work, namespace: str | None) -> list[Queue]:
@@ -140,13 +142,15 @@ def _register(work: Work, used: Sequence[Place]) -> None:
         work.put(work.tables.queues, place, row._replace(used_at=work.time))
 
 
-def _update(work: Work, place: Place, retry: RetryPolicy | None, max_backlog: int | None) -> None:
+def _update(work: Work, place: Place, retry: RetryPolicy | None, max_backlog: int | None, most: int) -> bool:
     row = work.get(work.tables.queues, place) or QueueRow(*place, used_at=work.time)
-    work.put(
-        work.tables.queues,
-        place,
-        row._replace(
-            retry=codec.dump_retry(retry) if retry else row.retry,
-            max_backlog=row.max_backlog if max_backlog is None else max_backlog,
-        ),
+    told = [other for other in work.tables.queues.rows.values() if other.retry or other.max_backlog]
+    if len(told) >= most and row not in told:
+        return False
+    document = codec.dump_retry(retry) if retry else row.retry
+    updated = row._replace(
+        retry=None if document == "{}" else document,
+        max_backlog=row.max_backlog if max_backlog is None else max_backlog,
     )
+    work.put(work.tables.queues, place, updated)
+    return True
