@@ -14,7 +14,7 @@ from scheduler.storage.postgres.store import PostgresStore
 from scheduler.storage.redis import Keys, RedisDelivery, RedisIdentity, connect
 from scheduler.storage.store import TaskStore
 
-LIST_CONNECTIONS = 3
+LIST_CONNECTIONS = 2
 LIST_TIMEOUT = 5.0
 """Seconds that a list may take, or what is done to many dead letters at once."""
 PROBE_CONNECTIONS = 2
