@@ -234,7 +234,7 @@ class Assembly:
             progress=self.progress,
             sessions=self.stores.tasks.sessions,
             clock=self.clock,
-            arrived=self._arrived,
+            arrived=self.woken.set,
         )
 
     @cached_property
@@ -291,11 +291,6 @@ class Assembly:
         await self.vouching.withdraw()
         await self.publication.close()
         await self.announcements.close()
-
-    def _arrived(self) -> None:
-        """A new session may serve lanes that nobody here served before."""
-        self.board.wake_all()
-        self.woken.set()
 
     def _superseded(self, session_id: str) -> None:
         # The registry is there before the departure, which needs it.

@@ -70,16 +70,16 @@ class Claiming:
         """Postgres did not answer a claim; nothing should be read until it does."""
 
     async def from_lanes(self) -> bool:
-        """One read of every group of lanes that has free slots; False if there was nothing to do.
+        """One read of every group of lanes that has free slots; False if nothing is left to read.
 
         Raises StoreUnavailable if Redis is away. Claims go on in the background.
         """
-        found = False
-        for group in self._board.groups():
+        groups = self._board.groups()
+        for group in groups:
             free = sum(session.free for session in group.sessions)
             if free > 0:
-                found |= await self._read(group, min(free, READ_SIZE))
-        return found
+                await self._read(group, min(free, READ_SIZE))
+        return bool(groups)
 
     async def offer(self, entries: Sequence[Entry]) -> None:
         """Assign and claim entries that this dispatcher has read, whichever way; those that fit nowhere go back."""
@@ -87,25 +87,25 @@ class Claiming:
         for entry in entries:
             by_lane[entry.lane].append(entry)
         left_over: list[Entry] = []
-        for group_entries, sessions in self._fitting(by_lane):
-            left_over.extend(self._reserve(group_entries, sessions))
+        self._board.learn(by_lane)
+        for lane, waiting in by_lane.items():
+            left_over.extend(self._reserve(waiting, self._board.sessions(lane)))
         await self._give_back(left_over)
 
-    async def from_postgres(self, lanes: Iterable[str]) -> bool:
-        """Claim straight from the tables for every free slot; False if nothing was claimed."""
-        self._board.replace(set(lanes))
-        found = False
-        for group in self._board.groups():
+    async def from_postgres(self) -> bool:
+        """As `from_lanes`, but claims straight from the tables."""
+        groups = self._board.groups()
+        for group in groups:
             free = sum(session.free for session in group.sessions)
             if free > 0:
-                found |= await self._claim_heads(group, min(free, READ_SIZE))
-        return found
+                await self._claim_heads(group, min(free, READ_SIZE))
+        return bool(groups)
 
     async def close(self) -> None:
         """Wait for the claims under way."""
         await self._background.close()
 
-    async def _read(self, group: Group, budget: int) -> bool:
+    async def _read(self, group: Group, budget: int) -> None:
         self._turn += 1
         plan = plan_reads(group.lanes, budget, self._credits, self._turn)
         self._credits.update(plan.credits)
@@ -124,13 +124,6 @@ class Claiming:
         if left_over:
             # A session went away while the read was under way.
             self._background.start(self._give_back(left_over))
-        return bool(entries)
-
-    def _fitting(self, by_lane: dict[str, list[Entry]]) -> Iterable[tuple[list[Entry], list[Session]]]:
-        self._board.learn(by_lane)
-        served = {lane.name: group.sessions for group in self._board.groups() for lane in group.lanes}
-        for lane, entries in by_lane.items():
-            yield entries, served.get(lane, [])
 
     def _reserve(self, entries: Sequence[Entry], sessions: Sequence[Session]) -> Sequence[Entry]:
         """Reserve slots and start the claims; returns the entries that no session has a slot for."""
@@ -242,9 +235,11 @@ class Claiming:
             _log.debug("unacknowledged: %s", error)
         return [None] * len(entries)
 
-    async def _claim_heads(self, group: Group, budget: int) -> bool:
+    async def _claim_heads(self, group: Group, budget: int) -> None:
         self._turn += 1
         plan = plan_reads(group.lanes, budget, self._credits, self._turn)
+        names = [quota.lane for quota in plan.quotas]
+        self._board.take(names)
         reserved: list[Session] = []
         generations = {session.id: session.generation for session in group.sessions}
         by_id = {session.id: session for session in group.sessions}
@@ -269,11 +264,13 @@ class Claiming:
                 await failpoints.reach("claimed")
             self._send(claimed, by_id, began)
         except StoreUnavailable:
+            self._board.learn(names)
             await self._find_out(reserved)
             raise
         finally:
             _release(reserved)
-        return bool(claimed)
+        if len(claimed) == budget:
+            self._board.learn(names)
 
 
 def _release(reserved: Iterable[Session]) -> None:

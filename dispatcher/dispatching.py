@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from dispatcher.claiming import Claiming
 from dispatcher.lanes import LaneBoard
@@ -10,7 +11,7 @@ from scheduler.clock import Clock
 from scheduler.storage.claims import Claims
 from scheduler.storage.hint_stream import HintStream
 from scheduler.storage.hints import CancelRequested, LanesFilled
-from scheduler.storage.lanes import LaneStore
+from scheduler.storage.lanes import LaneStore, Page
 from scheduler.storage.transaction import Transactions
 from scheduler.storage.unavailable import StoreUnavailable
 
@@ -20,9 +21,40 @@ POLL = 1.0
 """Seconds after which lanes are read although no hint came."""
 AWAY_POLL = 0.2
 """Seconds between looks into Postgres while Redis is away, and between tries to reach a store that is."""
+LANES = 1000
+"""Most lanes that one poll, one look into Postgres or one reclaim goes through; the others follow in the next."""
 RECLAIM_INTERVAL = 2.0
 RECLAIM_IDLE = 5.0
 """Seconds after which an entry that somebody read but never dealt with is taken over."""
+
+
+class Walk:
+    """Goes through a list of lanes again and again, a page each step, and tells the board what is in it."""
+
+    def __init__(self, page: Callable[[str], Awaitable[Page]], board: LaneBoard) -> None:
+        self._page = page
+        self._board = board
+        self._position = ""
+        # Walks through the whole list are numbered by how often one was asked for.
+        self._asked = 1
+        self._begun = self._walked = 0
+
+    def hurry(self) -> None:
+        """The next step goes through the whole list: many lanes may be new."""
+        self._asked += 1
+
+    async def step(self) -> None:
+        """Read the next page, or all of them where that was asked for; raises StoreUnavailable."""
+        while True:
+            if not self._position:
+                self._begun = self._asked
+            names, self._position = await self._page(self._position)
+            self._board.learn(names)
+            if not self._position:
+                self._board.walked()
+                self._walked = self._begun
+            if self._walked == self._asked:
+                return
 
 
 class Dispatching:
@@ -54,6 +86,8 @@ class Dispatching:
         self._clock = clock
         self._woken = woken
         self._redis_away = False
+        self._walk = Walk(lanes.page, board)
+        self._table_walk = Walk(lambda after: claims.lanes(after, LANES), board)
 
     async def run(self) -> None:
         """Dispatch for ever."""
@@ -70,7 +104,9 @@ class Dispatching:
         try:
             await self._until_postgres_answers()
             if self._redis_away:
-                while await self._claiming.from_postgres(await self._claims.lanes()):
+                await self._table_walk.step()
+                self._board.learn(self._board.served(LANES))
+                while await self._claiming.from_postgres() and not self._claiming.interrupted:
                     pass
             else:
                 # Looked at after each read: claims fail in the background, and each failure frees slots to read for.
@@ -93,6 +129,7 @@ class Dispatching:
                 continue
             else:
                 self._board.wake_all()
+                self._walk.hurry()
             self._woken.set()
 
     async def _wait(self, seconds: float) -> None:
@@ -113,12 +150,13 @@ class Dispatching:
                 self._claiming.interrupted = False
 
     async def _poll(self) -> None:
-        """Learn all lanes now and then, since hints can be lost; also notices when Redis is back."""
+        """Learn all lanes, some at a time, since hints can be lost; also notices when Redis is back."""
         while True:
             try:
-                self._board.replace(await self._lanes.names())
+                await self._walk.step()
                 if self._redis_away:
                     _log.info("dispatching from the lanes again")
+                    self._board.wake_all()
                 self._redis_away = False
             except StoreUnavailable as error:
                 self._do_without_redis(error)
@@ -139,7 +177,7 @@ class Dispatching:
                 # While Postgres is away nothing could be claimed, and reading makes entries wait anew.
                 if free and not self._redis_away and not self._claiming.interrupted:
                     entries = await self._lanes.reclaim(
-                        self._consumer, self._board.served(), int(RECLAIM_IDLE * 1000), free
+                        self._consumer, self._board.served(LANES), int(RECLAIM_IDLE * 1000), free
                     )
                     await self._claiming.offer(entries)
             except StoreUnavailable as error:

@@ -5,6 +5,7 @@ from functools import cached_property
 from scheduler.api.admission import Admission
 from scheduler.api.backlogs import Backlogs
 from scheduler.api.cluster import Cluster
+from scheduler.api.lane_room import LaneRoom
 from scheduler.api.membership import EtcdMembership
 from scheduler.api.queues import Queues
 from scheduler.api.services import Services
@@ -49,12 +50,13 @@ class Assembly:
     @cached_property
     def admission(self) -> Admission:
         """Refuses what would be too much."""
-        return Admission(self.stores.tasks.queues, self.settings.max_backlog)
+        room = LaneRoom(self.settings.max_lanes)
+        return Admission(self.stores.tasks.queues, self.stores.tasks.workers, self.settings.max_backlog, room)
 
     @cached_property
     def backlogs(self) -> Backlogs:
         """Tells what there is to do."""
-        return Backlogs(self.stores.tasks.queues, SystemClock())
+        return Backlogs(self.stores.lists.queues, SystemClock())
 
     @cached_property
     def waits(self) -> Waits:
@@ -69,7 +71,7 @@ class Assembly:
     @cached_property
     def readiness(self) -> Readiness:
         """Whether requests should come here."""
-        readiness = Readiness(self.stores.tasks.ping)
+        readiness = Readiness(self.stores.probe.ping)
         readiness.heed(lambda: self.stores.identity.obstacle)
         return readiness
 
@@ -83,8 +85,9 @@ class Assembly:
         """Verbs on tasks."""
         store = self.stores.tasks
         return Tasks(
-            transactions=store,
+            bulk=self.stores.lists,
             stored=store.tasks,
+            listed=self.stores.lists.tasks,
             changes=store.changes,
             outbox=store.outbox,
             publication=self.publication,
@@ -100,9 +103,9 @@ class Assembly:
         return Services(
             desk=self.desk,
             tasks=self.tasks,
-            queues=Queues(self.stores.tasks.queues),
+            queues=Queues(self.stores.tasks.queues, self.stores.lists.queues),
             backlogs=self.backlogs,
-            cluster=Cluster(EtcdMembership(self.stores.etcd), self.stores.tasks.workers),
+            cluster=Cluster(EtcdMembership(self.stores.etcd), self.stores.lists.workers),
             readiness=self.readiness,
             traffic=self.traffic,
         )

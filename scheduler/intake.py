@@ -3,15 +3,13 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import lru_cache
 
 import uuid_utils
 
 from scheduler import failpoints
 from scheduler.batcher import Batcher
 from scheduler.budget import Budget
-from scheduler.domain import limits
-from scheduler.domain.lanes import Lane
+from scheduler.domain import lanes, limits
 from scheduler.domain.task import TaskSpec
 from scheduler.publication import Publication
 from scheduler.storage.submissions import Conflict, NewTask, Submissions, Submitted
@@ -77,11 +75,6 @@ def _entries(batch: list[NewTask], outcomes: list[Submitted | Conflict]) -> dict
     for new, outcome in zip(batch, outcomes, strict=True):
         spec = new.spec
         if type(outcome) is Submitted and not outcome.deduplicated and not spec.waits:
-            lane = _lane_name(spec.namespace, spec.queue, spec.type, spec.priority, spec.selector)
+            lane = lanes.name_of(spec.namespace, spec.queue, spec.type, spec.priority, spec.selector)
             entries[lane].append((new.id, 0))
     return entries
-
-
-@lru_cache(maxsize=16384)
-def _lane_name(namespace: str, queue: str, type_: str, priority: int, selector: str) -> str:
-    return Lane(namespace, queue, type_, priority, selector).name

@@ -19,22 +19,28 @@ INTERVAL = 5.0
 """Seconds between reads."""
 HEALTH_INTERVAL = 2.0
 """Seconds between questions whether the stores are of use."""
+REST_PER_READ = 20
+"""What counts rests so many times as long as it took: at most a twentieth of the time goes into it."""
 
 
 class Observation(Generic[Reading]):
-    """The last reading; while the store is away, the one to show then."""
+    """The last reading; while the store is away, the one to show then. After each it rests `rest` times as long."""
 
-    def __init__(self, read: Callable[[], Awaitable[Reading]], unknown: Reading, clock: Clock) -> None:
+    def __init__(
+        self, read: Callable[[], Awaitable[Reading]], unknown: Reading, clock: Clock, *, rest: int = 0
+    ) -> None:
         self._read = read
         self._unknown = unknown
         self._clock = clock
+        self._rest = rest
         self.last = unknown
 
     async def run(self) -> None:
-        """Read every INTERVAL."""
+        """Read every INTERVAL, or more seldom where it takes long."""
         while True:
+            began = self._clock.monotonic()
             await self.run_once()
-            await self._clock.sleep(INTERVAL)
+            await self._clock.sleep(max(INTERVAL, self._rest * (self._clock.monotonic() - began)))
 
     async def run_once(self) -> None:
         """Read once."""

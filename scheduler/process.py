@@ -19,14 +19,17 @@ from scheduler.clock import SystemClock
 from scheduler.domain.task import TaskState
 from scheduler.listening import listen
 from scheduler.loops import Loops
-from scheduler.observation import Observation, Ping, StoreHealth
+from scheduler.observation import REST_PER_READ, Observation, Ping, StoreHealth
 from scheduler.settings import SchedulerSettings
 from scheduler.storage.identity import ForeignStore
 from scheduler.storage.queues import Queue
 from scheduler.stores import Stores
-from scheduler.telemetry import BacklogReading, BacklogSeries, QueueReading, Telemetry, probe_routes
+from scheduler.telemetry import BacklogReading, BacklogSeries, QueueReading, QueueSeries, Telemetry, probe_routes
 
 _log = logging.getLogger(__name__)
+
+_OBSERVED_QUEUES = 5000
+"""Queues that metrics look at, those with most tasks first."""
 
 
 def run(settings: SchedulerSettings, remarks: Sequence[str] = ()) -> None:
@@ -107,10 +110,10 @@ class Scheduler:
         self._observe()
 
     def _observe(self) -> None:
-        clock, stores, series = SystemClock(), self.parts.stores, BacklogSeries()
+        clock, stores, series, queues_series = SystemClock(), self.parts.stores, BacklogSeries(), QueueSeries()
 
         async def depths() -> list[QueueReading]:
-            return [_depth(queue) for queue in await stores.tasks.queues.all()]
+            return queues_series.show([_depth(queue) for queue in await stores.lists.queues.fullest(_OBSERVED_QUEUES)])
 
         async def waiting() -> list[BacklogReading]:
             await self.parts.backlogs.refresh()
@@ -118,12 +121,12 @@ class Scheduler:
             return series.show(queues, self.parts.backlogs.by_selector())
 
         pings: dict[str, Ping] = {
-            "postgres": stores.tasks.ping,
+            "postgres": stores.probe.ping,
             "redis": stores.delivery.ping,
             "etcd": stores.etcd.ping,
         }
-        seen: Observation[list[QueueReading]] = Observation(depths, [], clock)
-        backlogs: Observation[list[BacklogReading]] = Observation(waiting, [], clock)
+        seen: Observation[list[QueueReading]] = Observation(depths, [], clock, rest=REST_PER_READ)
+        backlogs: Observation[list[BacklogReading]] = Observation(waiting, [], clock, rest=REST_PER_READ)
         health = StoreHealth(pings, clock)
         gauges = self._telemetry.gauges
         gauges.queues = lambda: seen.last

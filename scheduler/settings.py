@@ -100,6 +100,9 @@ class SchedulerSettings(StoreSettings):
     max_backlog: int = Field(
         1_000_000, ge=1, description="submits to a queue are refused while this many tasks wait in it, unless it says"
     )
+    max_lanes: int = Field(
+        10_000, ge=2, description="submits that would make a new lane are refused while tasks wait in so many"
+    )
     drain_timeout: float = Field(10.0, ge=0, description="how long a stopping scheduler finishes calls under way")
 
     @field_validator("rest_address", "grpc_address")

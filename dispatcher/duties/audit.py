@@ -18,7 +18,9 @@ _log = logging.getLogger(__name__)
 SETTLED = 5.0
 """Seconds after which a QUEUED task must be in its lane."""
 EMPTY = 600.0
-"""Seconds after which an empty lane is swept."""
+"""Seconds after which a lane is swept for which nothing waits, whatever is left in it of tasks that were cancelled."""
+SWEEPS = 2000
+"""Most lanes swept in one run."""
 _CHUNK = 500
 """Lanes measured at once: the server does nothing else meanwhile."""
 
@@ -29,13 +31,13 @@ def short_lanes(rows: Mapping[str, int], lengths: Mapping[str, int]) -> list[str
 
 
 class Emptiness:
-    """Since when lanes were seen empty."""
+    """Since when nothing was seen to wait for lanes."""
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
 
     def note(self, empty: Collection[str], now: float) -> list[str]:
-        """Take note of all lanes that are empty now; returns those that have been for long."""
+        """Take note of all lanes for which nothing waits now; returns those where it has been so for long."""
         self._since = {lane: self._since.get(lane, now) for lane in empty}
         return sorted(lane for lane, since in self._since.items() if now - since > EMPTY)
 
@@ -84,7 +86,7 @@ class Audit:
         now = self._clock.time()
         rows = await self._queued.counts(first_id(now - SETTLED))
         lengths = await self._lengths(await self._lanes.names() | rows.keys())
-        await self._sweep(term, [lane for lane, length in lengths.items() if not length and lane not in rows])
+        await self._sweep(term, [lane for lane in lengths if lane not in rows])
         short = await self._confirmed(short_lanes(rows, lengths))
         if not short:
             return None
@@ -99,10 +101,11 @@ class Audit:
         lengths = await self._lengths(suspects)
         return short_lanes(await self._queued.settled_counts(suspects, SETTLED), lengths)
 
-    async def _sweep(self, term: Term, empty: Collection[str]) -> None:
-        for lane in self._emptiness.note(empty, self._clock.monotonic()):
+    async def _sweep(self, term: Term, unused: Collection[str]) -> None:
+        # No row is QUEUED there that was made before the count, and what became QUEUED since then came lately.
+        for lane in self._emptiness.note(unused, self._clock.monotonic())[:SWEEPS]:
             term.require()
-            if await self._lanes.sweep(lane):
+            if await self._lanes.sweep(lane, int(EMPTY * 1000)):
                 _log.info("lane swept", extra={"lane": lane})
 
     async def _lengths(self, lanes: Collection[str]) -> dict[str, int]:

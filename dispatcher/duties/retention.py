@@ -1,12 +1,14 @@
 """Deletes what was kept long enough."""
 
 import logging
+from collections.abc import Awaitable, Callable
 
 from dispatcher.duties.fenced import Fenced
 from dispatcher.duties.moment import first_id
 from dispatcher.leadership import Term
 from scheduler.clock import Clock
 from scheduler.storage.history import History, Keeping
+from scheduler.storage.transaction import Transaction
 
 _log = logging.getLogger(__name__)
 
@@ -19,6 +21,8 @@ PAUSE = 2.0
 INTERVAL = 60.0
 GONE = 3600.0
 """Seconds after which a dispatcher that says nothing is forgotten."""
+QUEUE_UNUSED = 24 * 3600.0
+"""Seconds after which a queue that has no settings is forgotten, if nobody submits to it."""
 
 _BEGINNING = "00000000-0000-0000-0000-000000000000"
 
@@ -46,7 +50,9 @@ class Retention:
     async def run_once(self, term: Term) -> None:
         """See Duty."""
         if self._cursor == _BEGINNING:
-            await self._forget_sessions(term)
+            age = self._keeping.ended
+            await self._forget(term, lambda t: t.delete_sessions(age, PAGE))
+            await self._forget(term, lambda t: t.delete_queues(min(age, QUEUE_UNUSED), PAGE))
             await self._fenced.write(term, lambda t: t.delete_dispatchers(GONE))
         pause_at = self._clock.monotonic() + SPELL
         while await self._step(term):
@@ -68,11 +74,9 @@ class Retention:
         self._cursor = page.last
         return True
 
-    async def _forget_sessions(self, term: Term) -> None:
-        age = self._keeping.ended
+    async def _forget(self, term: Term, delete: Callable[[Transaction], Awaitable[int]]) -> None:
         pause_at = self._clock.monotonic() + SPELL
         while self._clock.monotonic() < pause_at:
             term.require()
-            deleted = await self._fenced.write(term, lambda t: t.delete_sessions(age, PAGE))
-            if deleted < PAGE:
+            if await self._fenced.write(term, delete) < PAGE:
                 return

@@ -1,23 +1,33 @@
-"""Refusing submissions to a queue in which too many tasks wait."""
+"""Refusing submissions to a queue in which too many tasks wait, or to one lane too many."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from scheduler.api import failures
+from scheduler.api.lane_room import LaneRoom
+from scheduler.domain import lanes
 from scheduler.domain.task import TaskSpec
-from scheduler.storage.queues import Backlog, StoredQueues
+from scheduler.recent import Recent
+from scheduler.storage.queues import StoredQueues
 from scheduler.storage.unavailable import StoreUnavailable
+from scheduler.storage.workers import LiveWorkers
 
 _log = logging.getLogger(__name__)
 
 DEFAULT_LIMIT = 1_000_000
+COUNTED_LANES = 100_000
+"""Most lanes of one count, several times what may be made."""
 _PERIOD_SECONDS = 1.0
 _RETRY_SECONDS = 2.0
 # Counting a large backlog takes a while; at most a twentieth of the time goes into it.
 _REST_PER_COUNT = 20
+_NOTED_SECONDS = 3600.0
+_NOTED_QUEUES = 10_000
+_WORKERS = 1000
 
 
 @dataclass(slots=True)
@@ -28,45 +38,68 @@ class _Room:
 
 
 class Admission:
-    """Knows each queue's backlog from the last count, plus what was accepted here since.
+    """Knows each queue's backlog and the lanes from the last count, plus what was accepted here since.
 
     With several schedulers a limit can be passed by what the others accept between two counts.
     """
 
     def __init__(
-        self, queues: StoredQueues, limit: int = DEFAULT_LIMIT, *, clock: Callable[[], float] = time.monotonic
+        self,
+        queues: StoredQueues,
+        workers: LiveWorkers,
+        limit: int = DEFAULT_LIMIT,
+        lane_room: LaneRoom | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queues = queues
+        self._workers = workers
         self._limit = limit
+        self._lanes = lane_room or LaneRoom()
         self._clock = clock
         self._rooms: dict[tuple[str, str], _Room] = {}
-        self._new: set[tuple[str, str]] = set()
+        self._limits: Mapping[tuple[str, str], int] = {}
+        # Queues whose use was noted in the table lately, and those that wait for it.
+        self._noted: Recent[tuple[str, str]] = Recent(_NOTED_SECONDS, _NOTED_QUEUES)
+        self._new: dict[tuple[str, str], None] = {}
 
     def refusal(self, spec: TaskSpec) -> failures.Failure | None:
         """Why the submission cannot be taken now; None if it can, and then it counts."""
         slot = (spec.namespace, spec.queue)
-        room = self._rooms.get(slot)
-        if room is None:
-            room = self._rooms[slot] = _Room(0, self._limit)
-            self._new.add(slot)
+        room = self._rooms.get(slot) or _Room(0, self._limits.get(slot) or self._limit)
         if room.waiting >= room.limit:
             return failures.backlog_full(spec.namespace, spec.queue, room.limit, _RETRY_SECONDS)
+        lane = lanes.name_of(spec.namespace, spec.queue, spec.type, spec.priority, spec.selector)
+        if not self._lanes.admit(lane):
+            return failures.too_many_lanes(spec.namespace, self._lanes.most, _RETRY_SECONDS)
+        self._rooms[slot] = room
         room.waiting += 1
         room.since_count += 1
+        if slot not in self._noted and len(self._new) < _NOTED_QUEUES:
+            self._new[slot] = None
         return None
 
     async def refresh(self) -> None:
         """Count again, and note queues that were used for the first time; raises StoreUnavailable."""
-        if self._new:
-            new = set(self._new)
-            await self._queues.register(new)
-            self._new -= new
+        await self._note()
         for room in self._rooms.values():
             room.since_count = 0
-        backlogs = {(backlog.namespace, backlog.queue): backlog for backlog in await self._queues.backlogs()}
+        self._lanes.begin_count()
+        waiting = await self._queues.waiting(COUNTED_LANES)
+        self._limits = await self._queues.limits()
+        self._lanes.counted(waiting.keys(), self._clock())
+        if self._lanes.crowded:
+            self._lanes.serving(await self._workers.capabilities(_WORKERS))
+        totals: Counter[tuple[str, str]] = Counter()
+        for lane, tasks in waiting.items():
+            namespace, queue, _ = lane.split("/", 2)
+            totals[namespace, queue] += tasks
         # What was accepted while the count ran may or may not be in it.
-        uncounted = {slot: room for slot, room in self._rooms.items() if slot in self._new}
-        self._rooms = uncounted | {slot: self._counted(slot, backlog) for slot, backlog in backlogs.items()}
+        since = {slot: room.since_count for slot, room in self._rooms.items() if room.since_count}
+        self._rooms = {
+            slot: _Room(totals[slot] + since.get(slot, 0), self._limits.get(slot) or self._limit, since.get(slot, 0))
+            for slot in {*totals, *since}
+        }
 
     async def run(self) -> None:
         """Refresh each second, until cancelled; less often where counting takes long."""
@@ -78,7 +111,11 @@ class Admission:
                 _log.warning("backlogs were not counted: %s", error)
             await asyncio.sleep(max(_PERIOD_SECONDS, _REST_PER_COUNT * (self._clock() - started)))
 
-    def _counted(self, slot: tuple[str, str], backlog: Backlog) -> _Room:
-        room = self._rooms.get(slot)
-        since = room.since_count if room else 0
-        return _Room(backlog.waiting + since, backlog.limit or self._limit, since)
+    async def _note(self) -> None:
+        self._noted.pass_on(self._clock())
+        new = list(self._new)
+        if new:
+            await self._queues.register(new)
+            for slot in new:
+                self._noted.add(slot)
+                del self._new[slot]

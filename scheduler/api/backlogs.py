@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from scheduler.clock import Clock
 from scheduler.domain import limits, selectors, submission
-from scheduler.domain.demand import Demand, LaneLoad, Pool
+from scheduler.domain.demand import Demand, Loads, Pool
 from scheduler.domain.violations import Violation
 from scheduler.storage.queues import StoredQueues
 
-LANES = 10_000
-"""Lanes with waiting tasks that are looked at, the fullest first."""
+LANES = 25_000
+"""Lanes with waiting tasks that are looked at, the fullest first; more than `max_lanes` lets there be."""
 FRESH_SECONDS = 1.0
 """A count serves all who ask so soon after it."""
 # Counting a large backlog takes a while; at most a twentieth of the time goes into it.
@@ -25,7 +25,7 @@ class Backlogs:
         self._stored = stored
         self._clock = clock
         self._counting = asyncio.Lock()
-        self._loads: Sequence[LaneLoad] = ()
+        self._loads = Loads()
         self._stale_at = float("-inf")
 
     async def of(self, pool: Pool) -> Demand:
@@ -33,7 +33,7 @@ class Backlogs:
         async with self._counting:
             if self._clock.monotonic() >= self._stale_at:
                 await self._count()
-        return pool.demand(self._loads)
+        return self._loads.demand(pool)
 
     async def refresh(self) -> None:
         """Count now; raises StoreUnavailable."""
@@ -43,15 +43,14 @@ class Backlogs:
     def by_selector(self) -> Mapping[tuple[str, str, str], int]:
         """What waited at the last count, by namespace, queue and selector."""
         waiting: Counter[tuple[str, str, str]] = Counter()
-        for load in self._loads:
-            if load.labels is None:
-                namespace, queue, _, _, selector = load.lane.split("/", 4)
-                waiting[namespace, queue, selector] += load.tasks
+        for name, tasks in self._loads.waiting.items():
+            namespace, queue, _, _, selector = name.split("/", 4)
+            waiting[namespace, queue, selector] += tasks
         return waiting
 
     async def _count(self) -> None:
         began = self._clock.monotonic()
-        self._loads = await self._stored.loads(LANES)
+        self._loads.replace(await self._stored.loads(LANES))
         now = self._clock.monotonic()
         self._stale_at = now + max(FRESH_SECONDS, (now - began) * _REST_PER_COUNT)
 

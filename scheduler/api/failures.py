@@ -32,6 +32,7 @@ class Reason(StrEnum):
     TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS"
     CROSS_SITE = "CROSS_SITE"
     UNKNOWN_HOST = "UNKNOWN_HOST"
+    TOO_MANY_LANES = "TOO_MANY_LANES"
     UNAVAILABLE = "UNAVAILABLE"
     INTERNAL = "INTERNAL"
 
@@ -59,6 +60,7 @@ _STATUS = {
     Reason.TOO_MANY_REQUESTS: (grpc.StatusCode.RESOURCE_EXHAUSTED, 429),
     Reason.CROSS_SITE: (grpc.StatusCode.PERMISSION_DENIED, 403),
     Reason.UNKNOWN_HOST: (grpc.StatusCode.PERMISSION_DENIED, 421),
+    Reason.TOO_MANY_LANES: (grpc.StatusCode.RESOURCE_EXHAUSTED, 429),
     Reason.UNAVAILABLE: (grpc.StatusCode.UNAVAILABLE, 503),
     Reason.INTERNAL: (grpc.StatusCode.INTERNAL, 500),
 }
@@ -123,6 +125,16 @@ def backlog_full(namespace: str, queue: str, limit: int, retry_after: float) -> 
 def too_many(what: str) -> Failure:
     """There is too much under way at once; nothing of the request was carried out."""
     return Failure(Reason.TOO_MANY_REQUESTS, f"{what}, try again", retry_after=_CROWD_RETRY_SECONDS)
+
+
+def too_many_lanes(namespace: str, limit: int, retry_after: float) -> Failure:
+    """The task would make one combination too many of namespace, queue, type, priority and selector."""
+    message = (
+        "lane: tasks of so many combinations of queue, type, priority and selector wait already that no further one is "
+        f"taken for namespace {namespace!r} unless a connected worker serves it (max_lanes is {limit})"
+    )
+    metadata = {"namespace": namespace, "limit": str(limit)}
+    return Failure(Reason.TOO_MANY_LANES, message, retry_after=retry_after, metadata=metadata)
 
 
 def shutting_down() -> Failure:

@@ -63,13 +63,17 @@ class Seen:
 
 
 class Tasks:
-    """Verbs on tasks. Every method raises Failure, or StoreUnavailable."""
+    """Verbs on tasks. Every method raises Failure, or StoreUnavailable.
+
+    `listed` and `bulk` are where lists and what is done to many tasks at once have connections of their own.
+    """
 
     def __init__(
         self,
         *,
-        transactions: Transactions,
+        bulk: Transactions,
         stored: StoredTasks,
+        listed: StoredTasks,
         changes: Changes,
         outbox: Outbox,
         publication: Publication,
@@ -79,8 +83,9 @@ class Tasks:
         leaving: Direction,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._transactions = transactions
+        self._bulk = bulk
         self._stored = stored
+        self._listed = listed
         self._changes = changes
         self._outbox = outbox
         self._publication = publication
@@ -103,7 +108,7 @@ class Tasks:
         """A page of tasks; `token` is the page before's, or empty."""
         size, after = filters.page_size(size), filters.after(wanted, token)
         async with self._leaving.room(caller, PAGE_BYTES):
-            tasks, last = await self._stored.page(wanted, size, after)
+            tasks, last = await self._listed.page(wanted, size, after)
         return Page(tasks, filters.page_token(wanted, last) if last else "")
 
     async def attempts(self, task_id: str) -> list[Attempt]:
@@ -178,10 +183,10 @@ class Tasks:
         """Queue FAILED tasks that fit again, oldest first; a dry run only counts."""
         limit = filters.bulk_limit(limit)
         if dry_run:
-            return _bulk(await self._stored.find_failed(wanted, limit))
+            return _bulk(await self._listed.find_failed(wanted, limit))
 
         async def once() -> tuple[list[Decidable], Applied]:
-            async with self._transactions.transaction() as transaction:
+            async with self._bulk.transaction() as transaction:
                 failed = await transaction.lock_failed(wanted, limit)
                 decided = [transitions.decide(task.snapshot, transitions.Redriven(), self._draw) for task in failed]
                 return failed, await transaction.apply(decided)
@@ -194,10 +199,10 @@ class Tasks:
         """Delete FAILED tasks that fit, oldest first; a dry run only counts."""
         limit = filters.bulk_limit(limit)
         if dry_run:
-            return _bulk(await self._stored.find_failed(wanted, limit))
+            return _bulk(await self._listed.find_failed(wanted, limit))
 
         async def once() -> list[str]:
-            async with self._transactions.transaction() as transaction:
+            async with self._bulk.transaction() as transaction:
                 ids = [task.snapshot.id for task in await transaction.lock_failed(wanted, limit)]
                 await transaction.purge(ids)
                 return ids

@@ -21,10 +21,16 @@ class Lane:
     @property
     def name(self) -> str:
         """The lane's one spelling."""
-        return f"{self.namespace}/{self.queue}/{self.type}/{self.priority}/{self.selector}"
+        return name_of(self.namespace, self.queue, self.type, self.priority, self.selector)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
+def name_of(namespace: str, queue: str, type: str, priority: int, selector: str) -> str:
+    """The one spelling of a lane's name."""
+    return f"{namespace}/{queue}/{type}/{priority}/{selector}"
+
+
+@lru_cache(maxsize=16384)
 def parse(name: str) -> Lane:
     """The lane of a name; raises ValueError for what is not one."""
     namespace, queue, type_, priority, selector = name.split("/", 4)

@@ -77,8 +77,7 @@ _SEPARATOR = re.compile(rf"{_BLANK},{_BLANK}")
 _LABEL_KEY = re.compile(_KEY)
 
 
-@lru_cache(maxsize=4096)
-def parse(text: str) -> tuple[Term, ...]:
+def read(text: str) -> tuple[Term, ...]:
     """The terms of a selector, sorted and unique; raises Violation on `selector`."""
     if len(text) > limits.SELECTOR_LENGTH:
         raise Violation("selector", f"longer than {limits.SELECTOR_LENGTH} characters")
@@ -92,6 +91,12 @@ def parse(text: str) -> tuple[Term, ...]:
     if len(terms) > limits.SELECTOR_TERMS:
         raise Violation("selector", f"more than {limits.SELECTOR_TERMS} requirements")
     return tuple(sorted(terms))
+
+
+@lru_cache(maxsize=4096)
+def parse(text: str) -> tuple[Term, ...]:
+    """As `read`, for a caller that sees the same few again and again."""
+    return read(text)
 
 
 def canonical(text: str) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from scheduler.storage.lanes import Page
+
 
 class Bid(NamedTuple):
     """A lane entry meant for a session."""
@@ -59,5 +61,5 @@ class Claims(Protocol):
     async def still_queued(self, entries: Sequence[tuple[str, int]]) -> set[str]:
         """Ids of the (task, attempt) entries that still wait to be run."""
 
-    async def lanes(self) -> list[str]:
-        """Names of all lanes with QUEUED tasks."""
+    async def lanes(self, position: str, limit: int) -> Page:
+        """Names of lanes with QUEUED tasks, at most `limit`, from a position on."""

@@ -22,6 +22,13 @@ class Quota:
     count: int
 
 
+class Page(NamedTuple):
+    """Names of some lanes, and the position that leads to the others; it is empty at the end, and in the beginning."""
+
+    names: list[str]
+    position: str
+
+
 @dataclass(frozen=True, slots=True)
 class LaneDepth:
     """Entries in a lane, those of them that were taken but not acknowledged, and the age of the oldest in ms."""
@@ -60,20 +67,40 @@ class LaneStore(Protocol):
         They are pending for `consumer` then.
         """
 
+    async def page(self, position: str) -> Page:
+        """About a thousand names of lanes that were published to and not swept since, from a position on.
+
+        Pages together have all names that are there from the first to the last of them; some may come twice.
+        """
+
     async def names(self) -> set[str]:
-        """The names of all lanes that were published to and not swept since."""
+        """The names of all lanes that were published to and not swept since, page by page."""
 
     async def depths(self, lanes: Collection[str]) -> dict[str, LaneDepth]:
         """How full each lane is; a lane that is not there has depth 0."""
 
-    async def sweep(self, lane: str) -> bool:
-        """Removes a lane in which nothing waits and nothing is pending; False when it is in use."""
+    async def sweep(self, lane: str, idle_ms: int) -> bool:
+        """Removes a lane to which nothing came for `idle_ms`; False when it is in use.
+
+        The caller knows that what came before is of tasks that wait no more.
+        """
 
 
 def tag(lane: str) -> str:
     """The `namespace/queue` of a lane's name. Raises ValueError for what is not the name of a lane."""
     namespace, queue, _ = lane.split("/", 2)
     return f"{namespace}/{queue}"
+
+
+async def all_names(lanes: LaneStore) -> set[str]:
+    """What all pages of a store have together."""
+    names: set[str] = set()
+    position = ""
+    while True:
+        some, position = await lanes.page(position)
+        names.update(some)
+        if not position:
+            return names
 
 
 def by_lane(entries: Iterable[Entry]) -> dict[str, list[Entry]]:

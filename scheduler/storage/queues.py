@@ -1,6 +1,6 @@
 """Queues: their settings, and what waits in them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -27,36 +27,38 @@ class Queue:
     max_backlog: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """How many tasks wait in a queue, and how many may (0: the cluster's limit)."""
-
-    namespace: str
-    queue: str
-    waiting: int
-    limit: int
+Place = tuple[str, str]
+"""A queue's namespace and name."""
 
 
 class StoredQueues(Protocol):
     """Queues that were used or set up. Every method raises StoreUnavailable."""
 
-    async def all(self, namespace: str | None = None) -> list[Queue]:
-        """All queues, or those of a namespace, by name."""
+    async def page(self, namespace: str | None, after: Place | None, limit: int) -> list[Queue]:
+        """Queues by name, or those of a namespace: the first `limit` after one."""
+
+    async def fullest(self, limit: int) -> list[Queue]:
+        """The queues with most tasks that have not ended well, most first."""
 
     async def get(self, namespace: str, name: str) -> Queue | None:
         """One queue, or None if nobody ever used it."""
 
-    async def backlogs(self) -> Sequence[Backlog]:
-        """What waits, of all queues."""
+    async def waiting(self, most: int) -> Mapping[str, int]:
+        """How many tasks wait, QUEUED or SCHEDULED, by lane; at most so many lanes."""
+
+    async def limits(self) -> Mapping[Place, int]:
+        """How many tasks may wait, of queues that were told."""
 
     async def loads(self, most: int) -> Sequence[LaneLoad]:
         """What waits in the fullest lanes, at most so many, and what workers that take tasks run; of one moment."""
 
-    async def retries(self) -> dict[tuple[str, str], RetryPolicy | None]:
-        """What tasks take where they leave retry fields out, by (namespace, name), of queues that were told."""
+    async def retries(self) -> dict[Place, RetryPolicy | None]:
+        """What tasks take where they leave retry fields out, of queues that were told."""
 
-    async def register(self, used: Collection[tuple[str, str]]) -> None:
-        """Note (namespace, name) of queues that tasks were submitted to."""
+    async def register(self, used: Collection[Place]) -> None:
+        """Note that tasks were submitted to these queues now."""
 
-    async def update(self, namespace: str, name: str, retry: RetryPolicy | None, max_backlog: int | None) -> None:
-        """Set what is given; the queue need not have been used yet."""
+    async def update(
+        self, namespace: str, name: str, retry: RetryPolicy | None, max_backlog: int | None, most: int
+    ) -> bool:
+        """Set what is given; the queue need not have been used yet. False if `most` others have settings already."""

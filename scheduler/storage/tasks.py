@@ -16,6 +16,9 @@ PAGE_BYTES = 2 * 1024 * 1024
 TASK_BYTES = 600
 """What a task weighs beside its texts."""
 
+INDEXED_STATES = frozenset({TaskState.SCHEDULED, TaskState.QUEUED, TaskState.RUNNING, TaskState.FAILED})
+"""States whose tasks can be found without looking at others."""
+
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
@@ -57,7 +60,8 @@ class StoredTasks(Protocol):
     async def page(self, wanted: TaskFilter, size: int, after: str | None) -> tuple[list[Task], str | None]:
         """Up to `size` tasks that fit, newest first, from the one after `after` on; and where the next page goes on.
 
-        That is None after the last page. Fewer where payloads and results are large.
+        That is None after the last page. Fewer where payloads and results are large, or where few of the
+        `limits.PAGE_SCAN` tasks that come next fit; perhaps none.
         """
 
     async def attempts(self, task_id: str) -> list[Attempt]:

@@ -47,6 +47,9 @@ class Transaction(Protocol):
     async def delete_dispatchers(self, age: float) -> None:
         """Delete dispatchers that have not written for `age` seconds."""
 
+    async def delete_queues(self, age: float, limit: int) -> int:
+        """Forget queues without settings that nobody has used for `age` seconds; returns how many."""
+
     async def forget_outbox(self, ids: Sequence[int]) -> None:
         """Delete outbox rows whose entries are in the lanes."""
 

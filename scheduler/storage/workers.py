@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from scheduler.domain.matching import Capabilities
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
@@ -31,3 +33,6 @@ class LiveWorkers(Protocol):
 
     async def all(self, namespace: str | None = None) -> list[Worker]:
         """All workers, or those of a namespace; raises StoreUnavailable."""
+
+    async def capabilities(self, most: int) -> list[Capabilities]:
+        """What workers that take tasks can do, each once, at most so many; raises StoreUnavailable."""

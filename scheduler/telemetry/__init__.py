@@ -15,6 +15,7 @@ from scheduler.telemetry.health import GrpcHealth
 from scheduler.telemetry.lag import LagProbe
 from scheduler.telemetry.metrics import Metrics
 from scheduler.telemetry.probes import ProbeServer, probe_routes
+from scheduler.telemetry.queue_series import QueueSeries
 from scheduler.telemetry.records import Claim, Ended, Moved, Runner
 from scheduler.telemetry.settings import LogSettings
 
@@ -33,6 +34,7 @@ __all__ = [
     "OutboxReading",
     "ProbeServer",
     "QueueReading",
+    "QueueSeries",
     "Runner",
     "SizeReading",
     "SlotsReading",

@@ -31,9 +31,7 @@ class Metrics:
         self._lock = Lock()
         families = histograms.families(self.ledger)
         self._histograms = HistogramText(families)
-        scraped = PrometheusMetricReader(
-            scope_info_enabled=False, registry=self._registry, cardinality_limits=CARDINALITY
-        )
+        scraped = _Scraped(scope_info_enabled=False, registry=self._registry, cardinality_limits=CARDINALITY)
         readers: list[MetricReader] = [scraped, *_pushed(families, variables)]
         self._provider = MeterProvider(readers, resource.describe(identity), shutdown_on_exit=False)
         meter = self._provider.get_meter("taskyard")
@@ -50,6 +48,14 @@ class Metrics:
     def close(self) -> None:
         """Export what is left and stop; blocks for as long as the exporters need."""
         self._provider.shutdown()
+
+
+class _Scraped(PrometheusMetricReader):
+    """Takes the time that it needs: a scrape of a busy process is late rather than an error."""
+
+    # Final for callers that override to collect otherwise; the exporter gives its caller no say in the time.
+    def collect(self, timeout_millis: float = 60_000) -> None:  # type: ignore[misc]
+        super().collect(timeout_millis)
 
 
 def _pushed(families: list[Family], variables: Mapping[str, str]) -> list[MetricReader]:

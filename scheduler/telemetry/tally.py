@@ -12,7 +12,7 @@ OTHER = "other"
 """Stands for every name beyond the limit."""
 
 _LABELS = ("namespace", "queue", "type")
-_REMEMBERED_LANES = 65536
+_REMEMBERED_LANES = 16384
 _Name = TypeVar("_Name")
 
 

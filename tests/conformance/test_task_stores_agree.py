@@ -169,7 +169,7 @@ class Chance:
         session, lanes = self.random.choice(self.sessions), self.random.choice([["default/q/a/5/"], None])
 
         async def ask(store: TaskStore) -> object:
-            quotas = dict.fromkeys(lanes or await store.claims.lanes(), 2)
+            quotas = dict.fromkeys(lanes or (await store.claims.lanes("", 100)).names, 2)
 
             def assign(heads: Any) -> list[Bid]:
                 return [Bid(head.task_id, head.attempt, session) for head in heads if isinstance(head, Head)]
@@ -238,14 +238,22 @@ class Chance:
 
     def ask_queues(self) -> Ask:
         name, most = self.random.choice(["q", "r"]), self.random.choice([None, 7])
-        policy = self.random.choice([None, RetryPolicy(max_attempts=4)])
+        policy = self.random.choice([None, RetryPolicy(max_attempts=4), RetryPolicy()])
+        room = self.random.choice([1, 9])
 
         async def ask(store: TaskStore) -> object:
             await store.queues.register([("default", "q")])
-            await store.queues.update("default", name, policy, most)
-            backlogs = sorted(await store.queues.backlogs(), key=str)
+            told = await store.queues.update("default", name, policy, most, room)
+            waiting = await store.queues.waiting(100), await store.queues.limits()
             loads = sorted(await store.queues.loads(3), key=str)
-            return await store.queues.all(), backlogs, loads, await store.queues.retries()
+            pages = [await store.queues.page(where, ("default", "q"), 2) for where in (None, "default", "none")]
+            one = await store.queues.get("default", name), await store.queues.get("default", "none")
+            listed = await store.queues.page(None, None, 9), await store.queues.fullest(1), one
+            able = {
+                (said.namespace, said.types, said.queues, tuple(sorted(said.labels.items())))
+                for said in await store.workers.capabilities(9)
+            }
+            return told, listed, pages, waiting, loads, able, await store.queues.retries()
 
         return ask
 

@@ -82,7 +82,7 @@ async def test_a_publish_between_the_steps_of_a_sweep_keeps_its_lane_registered(
             return await super().send()
 
     monkeypatch.setattr(lanes, "Batch", Interrupted)
-    assert not await store.sweep(A)
+    assert not await store.sweep(A, 60_000)
     assert await store.names() == {A}
     assert (await store.depths([A]))[A].length == 1
 

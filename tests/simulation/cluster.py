@@ -61,8 +61,11 @@ class SchedulerPart:
         """See Part."""
         self.process = process
         room = self._cluster.stores
+        tasks = room.task_store(process, self.name)
         stores = SchedulerStores(
-            tasks=room.task_store(process, self.name),
+            tasks=tasks,
+            lists=tasks,
+            probe=tasks,
             delivery=room.delivery(process),
             etcd=room.etcd_client(process),
         )

@@ -21,8 +21,10 @@ class QueueService(queue_service_pb2_grpc.QueueServiceServicer):
     async def ListQueues(
         self, request: queue_service_pb2.ListQueuesRequest, context: object
     ) -> queue_service_pb2.ListQueuesResponse:
-        found = await self._queues.list(request.namespace)
-        return queue_service_pb2.ListQueuesResponse(queues=[_queue(queue) for queue in found])
+        page = await self._queues.page(request.namespace, request.page_size, request.page_token)
+        return queue_service_pb2.ListQueuesResponse(
+            queues=[_queue(queue) for queue in page.queues], next_page_token=page.next_page_token
+        )
 
     @override
     async def UpdateQueue(

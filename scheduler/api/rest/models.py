@@ -147,6 +147,13 @@ class NamespaceQuery(Query):
     namespace: str = Field("", description="All namespaces when empty.")
 
 
+class QueueListQuery(NamespaceQuery):
+    """Parameters of the list of queues."""
+
+    page_size: int = Field(0, description=f"1 to {limits.QUEUES_PAGE_MAX}, which is the default.")
+    page_token: str = Field("", description="next_page_token of the page before.")
+
+
 class QueueQuery(Query):
     """Parameters of changing a queue."""
 

@@ -21,9 +21,10 @@ def routes(services: Services) -> APIRouter:
         summary="List queues with their counts",
         responses={200: {"model": views.QueueList}, **openapi.refusals()},
     )
-    async def list_queues(query: Annotated[models.NamespaceQuery, Query()]) -> Response:
-        found = await queues.list(query.namespace)
-        return answers.response({"queues": [answers.queue(queue) for queue in found]})
+    async def list_queues(query: Annotated[models.QueueListQuery, Query()]) -> Response:
+        page = await queues.page(query.namespace, query.page_size, query.page_token)
+        found = [answers.queue(queue) for queue in page.queues]
+        return answers.response({"queues": found, "next_page_token": page.next_page_token})
 
     @router.patch(
         "/v1/queues/{name}",

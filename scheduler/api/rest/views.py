@@ -165,9 +165,10 @@ class Backlog(BaseModel):
 
 
 class QueueList(BaseModel):
-    """Queues by name."""
+    """A page of queues, by name."""
 
     queues: list[Queue]
+    next_page_token: str = Field(description="Empty on the last page.")
 
 
 class Worker(BaseModel):

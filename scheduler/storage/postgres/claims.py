@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from scheduler.storage.claims import Bid, Claimed, Head
+from scheduler.storage.lanes import Page
 from scheduler.storage.postgres.database import Connection, Database
 from scheduler.storage.postgres.queries import load
 from scheduler.storage.retrying import retried
@@ -44,9 +45,10 @@ class Claims:
         ids, attempts = [task for task, _ in entries], [attempt for _, attempt in entries]
         return {str(row[0]) for row in await self._database.fetch(load("still_queued"), ids, attempts)}
 
-    async def lanes(self) -> list[str]:
-        """Names of all lanes with QUEUED tasks."""
-        return [row[0] for row in await self._database.fetch(load("queued_lanes"))]
+    async def lanes(self, position: str, limit: int) -> Page:
+        """Names of lanes with QUEUED tasks, at most `limit`, from a position on."""
+        names = [row[0] for row in await self._database.fetch(load("queued_lanes"), position, limit)]
+        return Page(names, names[-1] if len(names) == limit else "")
 
 
 async def _claim(connection: Connection, bids: Sequence[Bid], generations: Mapping[str, int]) -> list[Claimed]:

@@ -37,7 +37,6 @@ _BROKEN = (
 )
 
 _SESSION = {
-    "statement_timeout": "10s",
     "lock_timeout": "5s",
     # Short, so that a leader that was stopped in the middle of a duty cannot hold up the next one.
     "idle_in_transaction_session_timeout": "2s",
@@ -59,11 +58,17 @@ class Database:
 
     @classmethod
     async def open(
-        cls, url: str, *, application: str = "taskyard", connections: int = 10, admit: Admission | None = None
+        cls,
+        url: str,
+        *,
+        application: str = "taskyard",
+        connections: int = 10,
+        statement_timeout: float = 10.0,
+        admit: Admission | None = None,
     ) -> "Database":
         """A pool of at most `connections`, made when first needed; `admit` has the first word on each.
 
-        Raises ValueError for a URL that makes no sense.
+        Postgres ends a statement after `statement_timeout` seconds. Raises ValueError for a URL that makes no sense.
         """
         target = Target.parse(url)
         hosts = Hosts(target.hosts)
@@ -81,7 +86,12 @@ class Database:
             max_inactive_connection_lifetime=300,
             reset=_keep,
             init=begin,
-            server_settings={**target.server_settings, "application_name": application, **_SESSION},
+            server_settings={
+                **target.server_settings,
+                "application_name": application,
+                "statement_timeout": f"{statement_timeout:g}s",
+                **_SESSION,
+            },
             **target.for_servers(),
         )
         # Whoever needs a connection may have to try every host for it.

@@ -7,6 +7,8 @@ from scheduler.storage.outbox import Entries
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.queries import load
 
+_ALL = 2**31 - 1
+
 
 class QueuedTasks:
     """The task table's QUEUED rows; see scheduler.storage.queued."""
@@ -16,7 +18,7 @@ class QueuedTasks:
 
     async def lanes(self) -> list[str]:
         """Names of all lanes with QUEUED tasks."""
-        return [row[0] for row in await self._database.fetch(load("queued_lanes"))]
+        return [row[0] for row in await self._database.fetch(load("queued_lanes"), "", _ALL)]
 
     async def pages(self, after: Mapping[str, str], limit: int) -> Entries:
         """Of each lane the tasks beyond an id, oldest first, at most `limit`; lanes without any are left out."""

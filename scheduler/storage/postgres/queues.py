@@ -1,15 +1,15 @@
 """Queues: their settings, and what waits in them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import asyncpg
 
 from scheduler.domain.demand import LaneLoad
 from scheduler.domain.task import RetryPolicy
 from scheduler.storage import codec
-from scheduler.storage.postgres.database import Database
+from scheduler.storage.postgres.database import Connection, Database
 from scheduler.storage.postgres.queries import load
-from scheduler.storage.queues import Backlog, Queue
+from scheduler.storage.queues import Place, Queue
 
 
 class StoredQueues:
@@ -18,17 +18,28 @@ class StoredQueues:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def all(self, namespace: str | None = None) -> list[Queue]:
-        """All queues, or those of a namespace, by name."""
-        return [_queue(row) for row in await self._database.fetch(load("list_queues"), namespace)]
+    async def page(self, namespace: str | None, after: Place | None, limit: int) -> list[Queue]:
+        """Queues by name, or those of a namespace: the first `limit` after one."""
+        return await self._list(namespace, *(after or (None, None)), None, limit, False)
+
+    async def fullest(self, limit: int) -> list[Queue]:
+        """The queues with most tasks that have not ended well, most first."""
+        return await self._list(None, None, None, None, limit, True)
 
     async def get(self, namespace: str, name: str) -> Queue | None:
         """One queue, or None if nobody ever used it."""
-        return next((queue for queue in await self.all(namespace) if queue.name == name), None)
+        return next(iter(await self._list(namespace, None, None, name, 1, False)), None)
 
-    async def backlogs(self) -> Sequence[Backlog]:
-        """What waits, of all queues."""
-        return [Backlog(*row) for row in await self._database.fetch(load("queue_backlogs"))]
+    async def waiting(self, most: int) -> Mapping[str, int]:
+        """How many tasks wait, QUEUED or SCHEDULED, by lane; at most so many lanes."""
+        return {row[0]: row[1] for row in await self._database.fetch(load("waiting_lanes"), most)}
+
+    async def limits(self) -> Mapping[Place, int]:
+        """How many tasks may wait, of queues that were told."""
+        found = await self._database.fetch(
+            "SELECT namespace, name, max_backlog FROM taskyard.queue WHERE max_backlog > 0"
+        )
+        return {(row[0], row[1]): row[2] for row in found}
 
     async def loads(self, most: int) -> Sequence[LaneLoad]:
         """What waits in the fullest lanes, at most so many, and what workers that take tasks run; of one moment."""
@@ -37,20 +48,30 @@ class StoredQueues:
             for lane, tasks, labels in await self._database.fetch(load("lane_backlogs"), most)
         ]
 
-    async def retries(self) -> dict[tuple[str, str], RetryPolicy | None]:
+    async def retries(self) -> dict[Place, RetryPolicy | None]:
         """What tasks take where they leave retry fields out, of queues that were told."""
         found = await self._database.fetch("SELECT namespace, name, retry FROM taskyard.queue WHERE retry IS NOT NULL")
         return {(row[0], row[1]): codec.load_retry(row[2]) for row in found}
 
-    async def register(self, used: Collection[tuple[str, str]]) -> None:
-        """Note (namespace, name) of queues that tasks were submitted to."""
+    async def register(self, used: Collection[Place]) -> None:
+        """Note that tasks were submitted to these queues now."""
         namespaces, names = zip(*used, strict=True)
         await self._database.fetch(load("register_queues"), namespaces, names)
 
-    async def update(self, namespace: str, name: str, retry: RetryPolicy | None, max_backlog: int | None) -> None:
-        """Set what is given; the queue need not have been used yet."""
+    async def update(
+        self, namespace: str, name: str, retry: RetryPolicy | None, max_backlog: int | None, most: int
+    ) -> bool:
+        """Set what is given; the queue need not have been used yet. False if `most` others have settings already."""
         document = codec.dump_retry(retry) if retry else None
-        await self._database.fetch(load("update_queue"), namespace, name, document, max_backlog)
+        return bool(await self._database.fetch(load("update_queue"), namespace, name, document, max_backlog, most))
+
+    async def _list(self, *arguments: object) -> list[Queue]:
+        return [_queue(row) for row in await self._database.fetch(load("list_queues"), *arguments)]
+
+
+async def delete_unused_within(connection: Connection, age: float, limit: int) -> int:
+    """Forget queues without settings that nobody has used for `age` seconds, at most `limit`; returns how many."""
+    return len(await connection.fetch(load("delete_unused_queues"), age, limit))
 
 
 def _queue(row: asyncpg.Record) -> Queue:

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 
+import asyncpg
+
+from scheduler.domain import limits
 from scheduler.domain.task import Attempt, Task, TaskState
 from scheduler.storage.postgres import rows
 from scheduler.storage.postgres.database import Connection, Database
 from scheduler.storage.postgres.queries import load
-from scheduler.storage.tasks import Decidable, TaskFilter, within_weight
+from scheduler.storage.tasks import INDEXED_STATES, Decidable, TaskFilter, within_weight
 
 
 class StoredTasks:
@@ -42,16 +45,15 @@ class StoredTasks:
     async def page(self, wanted: TaskFilter, size: int, after: str | None) -> tuple[list[Task], str | None]:
         """Up to `size` tasks that fit, newest first, from the one after `after` on; and where the next page goes on.
 
-        That is None after the last page. Fewer where payloads and results are large.
+        That is None after the last page. See scheduler.storage.tasks.
         """
         async with self._database.transaction() as connection:
             await _plan_for_values(connection)
-            parts = (wanted.namespace, wanted.queue, wanted.type, wanted.state, wanted.error_type)
-            listed = await connection.fetch(load("list_tasks"), *parts, after, size + 1)
+            listed, end = await _list(connection, wanted, size, after)
             ids = within_weight([(row[0], row[1]) for row in listed[:size]])
-            found = await connection.fetch(load("get_tasks"), ids)
+            found = await connection.fetch(load("get_tasks"), ids) if ids else []
         tasks = sorted(map(rows.task, found), key=lambda task: task.id, reverse=True)
-        return tasks, str(ids[-1]) if len(ids) < len(listed) else None
+        return tasks, str(ids[-1]) if len(ids) < len(listed) else end
 
     async def attempts(self, task_id: str) -> list[Attempt]:
         """The task's runs, oldest first; empty also where there is no such task."""
@@ -63,6 +65,21 @@ class StoredTasks:
             await _plan_for_values(connection)
             found = await connection.fetch(load("find_failed"), *_failed(wanted), limit)
         return [str(row[0]) for row in found]
+
+
+async def _list(
+    connection: Connection, wanted: TaskFilter, size: int, after: str | None
+) -> tuple[list[asyncpg.Record], str | None]:
+    """Ids and weights of a page and one more if there is one; where the search goes on if it did not see the end."""
+    arguments = (wanted.namespace, wanted.queue, wanted.type, wanted.state, wanted.error_type, after, size + 1)
+    most = limits.PAGE_SCAN
+    if wanted.state in INDEXED_STATES:
+        (row,) = await connection.fetch(load("count_in_state"), wanted.state, most)
+        if row[0] < most:
+            return await connection.fetch(load("list_few"), *arguments), None
+    listed = await connection.fetch(load("list_tasks"), *arguments, most)
+    end = await connection.fetch(load("scan_end"), after, most) if len(listed) <= size else []
+    return listed, str(end[0][0]) if end else None
 
 
 async def lock_failed_within(connection: Connection, wanted: TaskFilter, limit: int) -> list[Decidable]:

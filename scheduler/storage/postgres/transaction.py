@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from scheduler.domain.transitions import Transition
 from scheduler.storage.changes import Applied
 from scheduler.storage.history import Keeping
-from scheduler.storage.postgres import changes, dispatchers, history, sessions, tasks, waiting
+from scheduler.storage.postgres import changes, dispatchers, history, queues, sessions, tasks, waiting
 from scheduler.storage.postgres.database import Connection
 from scheduler.storage.postgres.queries import load
 from scheduler.storage.sessions import Held, Host
@@ -57,6 +57,10 @@ class Transaction:
     async def delete_dispatchers(self, age: float) -> None:
         """Delete dispatchers that have not written for `age` seconds."""
         await dispatchers.delete_dispatchers_within(self._connection, age)
+
+    async def delete_queues(self, age: float, limit: int) -> int:
+        """Forget queues without settings that nobody has used for `age` seconds; returns how many."""
+        return await queues.delete_unused_within(self._connection, age, limit)
 
     async def forget_outbox(self, ids: Sequence[int]) -> None:
         """Delete outbox rows whose entries are in the lanes."""

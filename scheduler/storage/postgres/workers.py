@@ -2,6 +2,7 @@
 
 import asyncpg
 
+from scheduler.domain.matching import Capabilities
 from scheduler.domain.session_names import public_name
 from scheduler.storage import codec
 from scheduler.storage.postgres.database import Database
@@ -18,6 +19,18 @@ class LiveWorkers:
     async def all(self, namespace: str | None = None) -> list[Worker]:
         """All workers, or those of a namespace; raises StoreUnavailable."""
         return [_worker(row) for row in await self._database.fetch(load("live_workers"), namespace)]
+
+    async def capabilities(self, most: int) -> list[Capabilities]:
+        """What workers that take tasks can do, each once, at most so many; raises StoreUnavailable."""
+        return [
+            Capabilities(
+                namespace,
+                frozenset(codec.strings(types)),
+                frozenset(codec.strings(queues)),
+                codec.load_labels(labels),
+            )
+            for namespace, types, queues, labels in await self._database.fetch(load("worker_capabilities"), most)
+        ]
 
 
 def _worker(row: asyncpg.Record) -> Worker:

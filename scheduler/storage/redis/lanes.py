@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.typing import EncodableT
 
 from scheduler.storage.hints import LanesFilled
-from scheduler.storage.lanes import Entry, LaneDepth, Quota, by_lane, tag
+from scheduler.storage.lanes import Entry, LaneDepth, Page, Quota, all_names, by_lane, tag
 from scheduler.storage.redis.batch import Batch
 from scheduler.storage.redis.entries import unpacked
 from scheduler.storage.redis.hints import encoded
@@ -28,6 +28,9 @@ _SWEEP = Script.load("sweep")
 
 # Entries a script handles in one call: nothing else runs on the server meanwhile, and Lua's stack is finite.
 _CHUNK = 1_000
+
+# Lanes that one message names.
+_HINT_LANES = 100
 
 AnyItem = TypeVar("AnyItem")
 
@@ -116,11 +119,17 @@ class LaneStore:
                 entries += unpacked(blocks, queue)
         return entries
 
-    async def names(self) -> set[str]:
-        """The names of all lanes that were published to and not swept since."""
+    async def page(self, position: str) -> Page:
+        """About a thousand names of lanes that were published to and not swept since, from a position on."""
         batch = Batch(self._redis)
-        batch.add("SMEMBERS", self._keys.lanes)
-        return {name.decode() for name in (await batch.send())[0]}
+        batch.add("SSCAN", self._keys.lanes, position or "0", "COUNT", _CHUNK)
+        cursor, names = (await batch.send())[0]
+        following = int(cursor)
+        return Page([name.decode() for name in names], str(following) if following else "")
+
+    async def names(self) -> set[str]:
+        """The names of all lanes that were published to and not swept since, page by page."""
+        return await all_names(self)
 
     async def depths(self, lanes: Collection[str]) -> dict[str, LaneDepth]:
         """How full each lane is; a lane that is not there has depth 0."""
@@ -131,10 +140,10 @@ class LaneStore:
         figures = chain.from_iterable(await batch.send())
         return {lane: LaneDepth(next(figures), next(figures), next(figures)) for lane in chain.from_iterable(queues)}
 
-    async def sweep(self, lane: str) -> bool:
-        """Removes a lane in which nothing waits and nothing is pending; False when it is in use."""
+    async def sweep(self, lane: str, idle_ms: int) -> bool:
+        """Removes a lane to which nothing came for long; False when it is in use."""
         removal = Batch(self._redis)
-        removal.call(_SWEEP, [self._keys.lane(lane)], [GROUP])
+        removal.call(_SWEEP, [self._keys.lane(lane)], [idle_ms])
         if not (await removal.send())[0]:
             return False
         # The name is in another slot of a cluster, so it goes on its own. A publisher adds its entries and then the
@@ -166,4 +175,7 @@ class LaneStore:
         return batch
 
     def _hint(self, batch: Batch, lanes: Sequence[str]) -> None:
-        batch.add("PUBLISH", self._keys.lanes_filled, encoded(LanesFilled(tuple(lanes))))
+        # Names may be long, and a listener that is behind is cut off by the bytes that wait for it.
+        for start in range(0, len(lanes), _HINT_LANES):
+            some = tuple(lanes[start : start + _HINT_LANES])
+            batch.add("PUBLISH", self._keys.lanes_filled, encoded(LanesFilled(some)))

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from scheduler.wire.gen import task_pb2 as taskyard_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftaskyard/v1/queue_service.proto\x12\x0btaskyard.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16taskyard/v1/task.proto\"\xea\x01\n\x05Queue\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tscheduled\x18\x03 \x01(\x03\x12\x0f\n\x07\x62locked\x18\x04 \x01(\x03\x12\x0e\n\x06queued\x18\x05 \x01(\x03\x12\x0f\n\x07running\x18\x06 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x07 \x01(\x03\x12-\n\noldest_age\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x05retry\x18\t \x01(\x0b\x32\x18.taskyard.v1.RetryPolicy\x12\x13\n\x0bmax_backlog\x18\n \x01(\x03\"&\n\x11ListQueuesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"8\n\x12ListQueuesResponse\x12\"\n\x06queues\x18\x01 \x03(\x0b\x32\x12.taskyard.v1.Queue\"\x88\x01\n\x12UpdateQueueRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\'\n\x05retry\x18\x03 \x01(\x0b\x32\x18.taskyard.v1.RetryPolicy\x12\x18\n\x0bmax_backlog\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x0e\n\x0c_max_backlog\"\xb0\x01\n\x11GetBacklogRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12:\n\x06labels\x18\x02 \x03(\x0b\x32*.taskyard.v1.GetBacklogRequest.LabelsEntry\x12\x0e\n\x06queues\x18\x03 \x03(\t\x12\r\n\x05types\x18\x04 \x03(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"+\n\x07\x42\x61\x63klog\x12\x0f\n\x07\x62\x61\x63klog\x18\x01 \x01(\x03\x12\x0f\n\x07running\x18\x02 \x01(\x03\x32\xe5\x01\n\x0cQueueService\x12M\n\nListQueues\x12\x1e.taskyard.v1.ListQueuesRequest\x1a\x1f.taskyard.v1.ListQueuesResponse\x12\x42\n\x0bUpdateQueue\x12\x1f.taskyard.v1.UpdateQueueRequest\x1a\x12.taskyard.v1.Queue\x12\x42\n\nGetBacklog\x12\x1e.taskyard.v1.GetBacklogRequest\x1a\x14.taskyard.v1.Backlogb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftaskyard/v1/queue_service.proto\x12\x0btaskyard.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16taskyard/v1/task.proto\"\xea\x01\n\x05Queue\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tscheduled\x18\x03 \x01(\x03\x12\x0f\n\x07\x62locked\x18\x04 \x01(\x03\x12\x0e\n\x06queued\x18\x05 \x01(\x03\x12\x0f\n\x07running\x18\x06 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x07 \x01(\x03\x12-\n\noldest_age\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x05retry\x18\t \x01(\x0b\x32\x18.taskyard.v1.RetryPolicy\x12\x13\n\x0bmax_backlog\x18\n \x01(\x03\"M\n\x11ListQueuesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Q\n\x12ListQueuesResponse\x12\"\n\x06queues\x18\x01 \x03(\x0b\x32\x12.taskyard.v1.Queue\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x88\x01\n\x12UpdateQueueRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\'\n\x05retry\x18\x03 \x01(\x0b\x32\x18.taskyard.v1.RetryPolicy\x12\x18\n\x0bmax_backlog\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x0e\n\x0c_max_backlog\"\xb0\x01\n\x11GetBacklogRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12:\n\x06labels\x18\x02 \x03(\x0b\x32*.taskyard.v1.GetBacklogRequest.LabelsEntry\x12\x0e\n\x06queues\x18\x03 \x03(\t\x12\r\n\x05types\x18\x04 \x03(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"+\n\x07\x42\x61\x63klog\x12\x0f\n\x07\x62\x61\x63klog\x18\x01 \x01(\x03\x12\x0f\n\x07running\x18\x02 \x01(\x03\x32\xe5\x01\n\x0cQueueService\x12M\n\nListQueues\x12\x1e.taskyard.v1.ListQueuesRequest\x1a\x1f.taskyard.v1.ListQueuesResponse\x12\x42\n\x0bUpdateQueue\x12\x1f.taskyard.v1.UpdateQueueRequest\x1a\x12.taskyard.v1.Queue\x12\x42\n\nGetBacklog\x12\x1e.taskyard.v1.GetBacklogRequest\x1a\x14.taskyard.v1.Backlogb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,17 +38,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUEUE']._serialized_start=105
   _globals['_QUEUE']._serialized_end=339
   _globals['_LISTQUEUESREQUEST']._serialized_start=341
-  _globals['_LISTQUEUESREQUEST']._serialized_end=379
-  _globals['_LISTQUEUESRESPONSE']._serialized_start=381
-  _globals['_LISTQUEUESRESPONSE']._serialized_end=437
-  _globals['_UPDATEQUEUEREQUEST']._serialized_start=440
-  _globals['_UPDATEQUEUEREQUEST']._serialized_end=576
-  _globals['_GETBACKLOGREQUEST']._serialized_start=579
-  _globals['_GETBACKLOGREQUEST']._serialized_end=755
-  _globals['_GETBACKLOGREQUEST_LABELSENTRY']._serialized_start=710
-  _globals['_GETBACKLOGREQUEST_LABELSENTRY']._serialized_end=755
-  _globals['_BACKLOG']._serialized_start=757
-  _globals['_BACKLOG']._serialized_end=800
-  _globals['_QUEUESERVICE']._serialized_start=803
-  _globals['_QUEUESERVICE']._serialized_end=1032
+  _globals['_LISTQUEUESREQUEST']._serialized_end=418
+  _globals['_LISTQUEUESRESPONSE']._serialized_start=420
+  _globals['_LISTQUEUESRESPONSE']._serialized_end=501
+  _globals['_UPDATEQUEUEREQUEST']._serialized_start=504
+  _globals['_UPDATEQUEUEREQUEST']._serialized_end=640
+  _globals['_GETBACKLOGREQUEST']._serialized_start=643
+  _globals['_GETBACKLOGREQUEST']._serialized_end=819
+  _globals['_GETBACKLOGREQUEST_LABELSENTRY']._serialized_start=774
+  _globals['_GETBACKLOGREQUEST_LABELSENTRY']._serialized_end=819
+  _globals['_BACKLOG']._serialized_start=821
+  _globals['_BACKLOG']._serialized_end=864
+  _globals['_QUEUESERVICE']._serialized_start=867
+  _globals['_QUEUESERVICE']._serialized_end=1096
 # @@protoc_insertion_point(module_scope)

@@ -166,13 +166,37 @@ async def test_acknowledging_twice_is_harmless(lane_store: LaneStore) -> None:
 
 async def test_only_a_lane_out_of_use_is_swept(lane_store: LaneStore) -> None:
     await fill(lane_store, {A: 1, C: 1})
-    assert not await lane_store.sweep(A)
+    assert not await lane_store.sweep(A, 60_000)
     taken = await lane_store.take("c", [Quota(A, 1)], 1)
-    assert not await lane_store.sweep(A)
+    assert not await lane_store.sweep(A, 60_000)
     await lane_store.ack(taken)
     assert await lane_store.names() == {A, C}
-    assert await lane_store.sweep(A)
+    assert await lane_store.sweep(A, 60_000)
     assert await lane_store.names() == {C}
+
+
+async def test_a_lane_is_swept_with_what_was_left_in_it_long_ago(lane_store: LaneStore) -> None:
+    await fill(lane_store, {A: 3})
+    await lane_store.take("c", [Quota(A, 1)], 1)
+    assert not await lane_store.sweep(A, 60_000)
+    assert await lane_store.sweep(A, 0)
+    assert await lane_store.depths([A]) == {A: LaneDepth(0, 0, 0)}
+    assert await lane_store.names() == set()
+
+
+async def test_names_come_in_pages_and_all_of_them_do(lane_store: LaneStore) -> None:
+    lanes = [f"n/q/t/5/host=h{number}" for number in range(3000)]
+    await lane_store.publish({lane: [("task", 0)] for lane in lanes})
+    found: list[str] = []
+    sizes: list[int] = []
+    position = ""
+    while position or not sizes:
+        page = await lane_store.page(position)
+        found += page.names
+        sizes.append(len(page.names))
+        position = page.position
+    assert set(found) == set(lanes)
+    assert max(sizes) < 1500
 
 
 async def test_a_swept_lane_serves_again(lane_store: LaneStore) -> None:
@@ -182,7 +206,7 @@ async def test_a_swept_lane_serves_again(lane_store: LaneStore) -> None:
         taken = await lane_store.take("c", [Quota(A, 1)], 1)
         assert len(taken) == 1
         await lane_store.ack(taken)
-        assert await lane_store.sweep(A)
+        assert await lane_store.sweep(A, 60_000)
 
 
 async def one(store: LaneStore, name: str = "task", lane: str = A) -> list[Entry]:
@@ -235,7 +259,11 @@ async def test_one_hint_names_all_lanes_of_a_batch(stage: Stage, lane_store: Lan
 
 async def test_sweeps_and_publishes_at_once_lose_no_lane(lane_store: LaneStore) -> None:
     for number in range(100):
-        await asyncio.gather(lane_store.sweep(A), lane_store.publish({A: [(f"t{number}", 1)]}), lane_store.sweep(A))
+        await asyncio.gather(
+            lane_store.sweep(A, 60_000),
+            lane_store.publish({A: [(f"t{number}", 1)]}),
+            lane_store.sweep(A, 60_000),
+        )
         assert await lane_store.names() == {A}
         taken = await lane_store.take("c", [Quota(A, 9)], 9)
         assert len(taken) == 1

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import grpc
 import grpc.aio
 import httpx
@@ -17,8 +18,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.migration import migrate
+from scheduler.stores import LIST_CONNECTIONS
 from scheduler.telemetry.health import LIVENESS
 from scheduler.wire.gen import cluster_service_pb2, task_pb2, task_service_pb2, task_service_pb2_grpc
+from taskyard_server.dev.etcd import Etcd
 from taskyard_server.dev.port import free_port
 from taskyard_server.dev.postgres import Postgres
 from taskyard_server.dev.valkey import Valkey
@@ -185,3 +188,31 @@ async def test_the_process_starts_without_stores_and_ends_in_order(how: signal.S
     process.send_signal(how)
     rest_of_log = await process.stderr.read()
     assert await process.wait() == 0, rest_of_log.decode()
+
+
+async def test_lists_that_take_long_take_nothing_from_submits_and_readiness(
+    fresh_database: DatabaseMaker, valkey_server: Valkey, etcd_server: Etcd
+) -> None:
+    async with fresh_database("template1") as url:
+        await asyncio.to_thread(migrate, url)
+        async for api in serve(settings(url, f"{valkey_server.url}/10", etcd_server.url)):
+            connection = await asyncpg.connect(url)
+            async with connection.transaction():
+                # Whoever reads the table of queues waits, as for a list that takes long.
+                await connection.execute("LOCK TABLE taskyard.queue IN ACCESS EXCLUSIVE MODE")
+                lists = [asyncio.create_task(api.http.get("/v1/queues")) for _ in range(30)]
+                while not await _waiting(connection):
+                    pass
+                for _ in range(50):
+                    await api.tasks.SubmitTask(submit_request())
+                    assert (await api.http.get("/readyz")).status_code == 200
+                assert len(await connection.fetch(_LISTS)) <= LIST_CONNECTIONS
+            assert {answer.status_code for answer in await asyncio.gather(*lists)} <= {200, 503}
+            await connection.close()
+
+
+_LISTS = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE '%-lists' AND datname = current_database()"
+
+
+async def _waiting(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
+    return len(await connection.fetch(f"{_LISTS} AND wait_event_type = 'Lock'"))

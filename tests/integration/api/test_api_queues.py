@@ -1,13 +1,17 @@
 """Queues: counts, settings and the limit on what waits."""
 
 import asyncio
+from dataclasses import replace
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
 from scheduler.api.admission import Admission
+from scheduler.api.lane_room import LaneRoom
 from scheduler.domain.task import TaskSpec
+from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.queues import StoredQueues
+from scheduler.storage.postgres.workers import LiveWorkers
 from scheduler.wire.gen import queue_service_pb2, task_pb2, task_service_pb2
 from tests.integration.api.conftest import Api, refused
 from tests.integration.api.stage import Stage
@@ -99,12 +103,83 @@ async def test_submits_to_a_full_queue_are_refused(api: Api, namespace: str) -> 
 
 
 async def test_the_cluster_limit_holds_where_a_queue_has_none(api: Api, namespace: str, stage: Stage) -> None:
-    admission = Admission(StoredQueues(stage.database), limit=2)
+    admission = Admission(StoredQueues(stage.database), LiveWorkers(stage.database), limit=2)
     spec = TaskSpec("demo.echo", b"null", namespace=namespace)
     assert [admission.refusal(spec) is None for _ in range(3)] == [True, True, False]
     # None of them was stored, as a count finds out.
     await admission.refresh()
     assert [admission.refusal(spec) is None for _ in range(3)] == [True, True, False]
+
+
+async def test_queues_are_listed_in_pages(api: Api, namespace: str) -> None:
+    for number in range(5):
+        await api.submit(namespace, queue=f"q{number}")
+    request = queue_service_pb2.ListQueuesRequest(namespace=namespace, page_size=2)
+    names: list[list[str]] = []
+    while not names or request.page_token:
+        page = await api.queues.ListQueues(request)
+        names.append([queue.name for queue in page.queues])
+        request.page_token = page.next_page_token
+    assert names == [["q0", "q1"], ["q2", "q3"], ["q4"]]
+    parameters = {"namespace": namespace, "page_size": "3"}
+    first = (await api.http.get("/v1/queues", params=parameters)).json()
+    second = (await api.http.get("/v1/queues", params={**parameters, "page_token": first["next_page_token"]})).json()
+    assert [queue["name"] for queue in first["queues"] + second["queues"]] == ["q0", "q1", "q2", "q3", "q4"]
+    assert second["next_page_token"] == ""
+    for wrong in ({"page_size": "1001"}, {"page_token": "?"}, {"page_token": "AAAA"}):
+        answer = await api.http.get("/v1/queues", params={"namespace": namespace, **wrong})
+        assert (answer.status_code, answer.json()["reason"]) == (400, "INVALID_ARGUMENT")
+
+
+async def test_a_lane_too_many_is_refused_and_what_honest_clients_use_is_not(api: Api, namespace: str) -> None:
+    admission = api.scheduler.parts.admission
+    before, admission._lanes = admission._lanes, LaneRoom(40)
+    try:
+        await api.submit(namespace)
+        specs = [
+            task_pb2.TaskSpec(namespace=namespace, type="demo.echo", selector=f"host=h{number}") for number in range(50)
+        ]
+        answer = await api.tasks.SubmitTasks(task_service_pb2.SubmitTasksRequest(tasks=specs))
+        reasons = [result.error.reason for result in answer.results]
+        assert reasons == [""] * 19 + ["TOO_MANY_LANES"] * 31
+        refusal = await refused(api.tasks.SubmitTask(task_service_pb2.SubmitTaskRequest(task=specs[-1])))
+        assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_LANES")
+        assert refusal.retry_after
+        assert refusal.metadata == {"namespace": namespace, "limit": "40"}
+        document = {"namespace": namespace, "type": "demo.echo", "selector": "host=new"}
+        over_rest = await api.http.post("/v1/tasks", json=document)
+        assert (over_rest.status_code, over_rest.json()["reason"]) == (429, "TOO_MANY_LANES")
+        await admission.refresh()
+        await api.submit(namespace)
+        await api.submit(namespace, selector="host=h3")
+        assert (await api.http.post("/v1/tasks", json=document)).status_code == 429
+    finally:
+        admission._lanes = before
+
+
+async def test_a_lane_that_a_connected_worker_serves_is_taken_although_there_are_many(
+    api: Api, namespace: str, stage: Stage
+) -> None:
+    await stage.hello(namespace)
+    await api.submit_many(namespace, 2, selector="host=a")
+    queues = StoredQueues(stage.database)
+    room = LaneRoom(max(2, len(await queues.waiting(1000))))
+    admission = Admission(queues, LiveWorkers(stage.database), lane_room=room)
+    await admission.refresh()
+    spec = TaskSpec("demo.echo", b"null", namespace=namespace)
+    assert admission.refusal(replace(spec, selector="host=a")) is None
+    assert admission.refusal(replace(spec, selector="io=hdd")) is not None
+    assert admission.refusal(replace(spec, selector="io=ssd")) is None
+
+
+async def test_what_is_remembered_of_queues_is_bounded_while_postgres_is_away() -> None:
+    nobody = await Database.open("postgresql://nobody@127.0.0.1:1/none")
+    admission = Admission(StoredQueues(nobody), LiveWorkers(nobody))
+    for number in range(30_000):
+        admission.refusal(TaskSpec("demo.echo", b"null", queue=f"q{number}"))
+    assert len(admission._rooms) <= 10_000
+    assert len(admission._new) <= 10_000
+    await nobody.close()
 
 
 def _listing(namespace: str) -> task_service_pb2.ListTasksRequest:

@@ -163,6 +163,21 @@ async def test_what_was_queued_just_now_is_not_missed(stores: Stores) -> None:
     assert await stores.published() == set()
 
 
+async def test_a_lane_goes_with_the_entries_of_tasks_that_were_cancelled(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    term, duty = await stores.lead(), audit(stores)
+    await rebuild(stores).run_once(term)
+    await stores.lanes.publish({f"default/gone/t/5/host=h{number}": [("x", 0)] for number in range(20)})
+    await duty.run_once(term)
+    # The age of entries is Redis' own.
+    monkeypatch.setattr(auditing, "EMPTY", 0.0)
+    stores.clock.ahead += 1
+    await duty.run_once(term)
+    assert await stores.lanes.names() == set()
+    assert await stores.redis.keys(f"{stores.keys.prefix}:*gone*") == []
+
+
 async def test_a_lane_long_empty_is_swept_and_no_other(stores: Stores) -> None:
     term, duty = await stores.lead(), audit(stores)
     await rebuild(stores).run_once(term)

@@ -6,8 +6,10 @@ import uuid
 from dispatcher.duties import retention as keeping_time
 from dispatcher.duties.moment import first_id
 from dispatcher.duties.retention import Retention
+from scheduler.domain.task import RetryPolicy
 from scheduler.storage.history import Keeping
 from scheduler.storage.postgres.history import History
+from scheduler.storage.postgres.queues import StoredQueues
 from tests.integration.duties.conftest import Stores
 
 DAY = 24 * 3600.0
@@ -96,3 +98,30 @@ async def test_ended_sessions_go_unless_something_runs_under_them(stores: Stores
     left = {row[0] for row in await stores.database.fetch("SELECT id FROM taskyard.session")}
     assert len(left) == 2
     assert needed in left
+
+
+async def test_queues_that_nobody_uses_go_and_come_back_with_the_next_submit(stores: Stores) -> None:
+    queues = StoredQueues(stores.database)
+    names = [("default", f"q{number}") for number in range(1500)]
+    await queues.register([*names, ("default", "used"), ("default", "busy")])
+    await queues.update("default", "limited", None, 7, 9)
+    await queues.update("default", "retried", RetryPolicy(max_attempts=3), None, 9)
+    await stores.add(1, queue="busy")
+    await stores.database.fetch("UPDATE taskyard.queue SET used_at = now() - interval '25 hours'")
+    await queues.register([("default", "used")])
+    await retention(stores).run_once(await stores.lead())
+    left = "SELECT count(*) FROM taskyard.queue WHERE name IN ('used', 'limited', 'retried')"
+    assert await stores.value(left) == await stores.value("SELECT count(*) FROM taskyard.queue") == 3
+    assert [queue.name for queue in await queues.page(None, None, 10)] == ["busy", "limited", "retried", "used"]
+    await queues.register(names[:1])
+    assert await stores.value("SELECT count(*) FROM taskyard.queue") == 4
+
+
+async def test_a_queue_that_is_set_up_while_it_is_forgotten_stays(stores: Stores) -> None:
+    queues = StoredQueues(stores.database)
+    await queues.register([("default", "q")])
+    await stores.database.fetch("UPDATE taskyard.queue SET used_at = now() - interval '25 hours'")
+    async with stores.database.transaction() as connection:
+        await connection.execute("UPDATE taskyard.queue SET max_backlog = 7")
+        await retention(stores).run_once(await stores.lead())
+    assert await stores.value("SELECT max_backlog FROM taskyard.queue") == 7

@@ -1,12 +1,14 @@
 """Mutants of the way from lanes to sessions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dispatcher.claiming import Claiming, Offer
 from dispatcher.handover import Handover
 from dispatcher.sessions import Running, Session
-from scheduler.domain.matching import Capabilities
+from scheduler.domain import lane_index
+from scheduler.domain.lane_index import Token
+from scheduler.domain.selectors import Term
 from scheduler.domain.task import TaskError
 from scheduler.domain.transitions import Failed
 from scheduler.domain.violations import Violation
@@ -76,8 +78,13 @@ async def _unknown_claims_forgotten(self: Claiming, sessions: Any) -> None:
     return
 
 
-@instead(Capabilities, "serve")
-def _serves_all(self: Capabilities, lane: Any) -> bool:
+@instead(lane_index, "_wanted")
+def _wants_nothing(term: Term) -> tuple[Token, ...]:
+    return ()
+
+
+@instead(lane_index, "_fits")
+def _fits_all(terms: Iterable[Term], labels: Mapping[str, str]) -> bool:
     return True
 
 
@@ -112,5 +119,5 @@ MUTANTS = (
         "a task that cannot be sent takes no slot while its end is being stored",
         [_ended_beside_slots],
     ),
-    Mutant("labels-ignored", "a task goes to whoever has a free slot", [_serves_all]),
+    Mutant("labels-ignored", "a task goes to whoever has a free slot", [_wants_nothing, _fits_all]),
 )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from scheduler.domain import limits
 from scheduler.domain.task import TaskState
 from scheduler.storage.claims import Bid, Claimed, Head
+from scheduler.storage.lanes import Page
 from scheduler.storage.memory.postgres.client import Client
 from scheduler.storage.memory.postgres.tables import TaskRow
 from scheduler.storage.memory.postgres.work import Work
@@ -37,9 +38,10 @@ class Claims:
         """Ids of the (task, attempt) entries that still wait to be run."""
         return await self._client.run(lambda work: {task for task, attempt in entries if _ready(work, task, attempt)})
 
-    async def lanes(self) -> list[str]:
-        """Names of all lanes with QUEUED tasks."""
-        return await self._client.run(queued_lanes)
+    async def lanes(self, position: str, limit: int) -> Page:
+        """Names of lanes with QUEUED tasks, at most `limit`, from a position on."""
+        names = [name for name in await self._client.run(queued_lanes) if name > position][:limit]
+        return Page(names, names[-1] if len(names) == limit else "")
 
 
 def queued_lanes(work: Work) -> list[str]:

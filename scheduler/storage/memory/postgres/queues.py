@@ -1,7 +1,7 @@
 """Queues: their settings, and what waits in them."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from scheduler.domain.demand import LaneLoad
 from scheduler.domain.task import RetryPolicy, TaskState
@@ -9,7 +9,7 @@ from scheduler.storage import codec
 from scheduler.storage.memory.postgres.client import Client
 from scheduler.storage.memory.postgres.tables import QueueRow
 from scheduler.storage.memory.postgres.work import Work
-from scheduler.storage.queues import Backlog, Queue
+from scheduler.storage.queues import Place, Queue
 
 _COUNTED = (TaskState.SCHEDULED, TaskState.QUEUED, TaskState.RUNNING, TaskState.FAILED)
 _WAITING = (TaskState.SCHEDULED, TaskState.QUEUED)
@@ -21,23 +21,39 @@ class StoredQueues:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def all(self, namespace: str | None = None) -> list[Queue]:
-        """All queues, or those of a namespace, by name."""
-        return await self._client.run(lambda work: _all(work, namespace))
+    async def page(self, namespace: str | None, after: Place | None, limit: int) -> list[Queue]:
+        """Queues by name, or those of a namespace: the first `limit` after one."""
+
+        def read(work: Work) -> list[Queue]:
+            return [queue for queue in _all(work, namespace) if after is None or _place(queue) > after][:limit]
+
+        return await self._client.run(read)
+
+    async def fullest(self, limit: int) -> list[Queue]:
+        """The queues with most tasks that have not ended well, most first."""
+        return (await self._client.run(lambda work: sorted(_all(work, None), key=_tasks, reverse=True)))[:limit]
 
     async def get(self, namespace: str, name: str) -> Queue | None:
         """One queue, or None if nobody ever used it."""
-        return next((queue for queue in await self.all(namespace) if queue.name == name), None)
+        found = await self._client.run(lambda work: _all(work, namespace))
+        return next((queue for queue in found if queue.name == name), None)
 
-    async def backlogs(self) -> Sequence[Backlog]:
-        """What waits, of all queues."""
-        return await self._client.run(_backlogs)
+    async def waiting(self, most: int) -> Mapping[str, int]:
+        """How many tasks wait, QUEUED or SCHEDULED, by lane; at most so many lanes."""
+        counts = await self._client.run(lambda work: Counter(row.lane for row in work.tasks(*_WAITING)))
+        return dict(sorted(counts.items())[:most])
+
+    async def limits(self) -> Mapping[Place, int]:
+        """How many tasks may wait, of queues that were told."""
+        return await self._client.run(
+            lambda work: {p: row.max_backlog for p, row in work.tables.queues.rows.items() if row.max_backlog}
+        )
 
     async def loads(self, most: int) -> Sequence[LaneLoad]:
         """What waits in the fullest lanes, at most so many, and what workers that take tasks run; of one moment."""
         return await self._client.run(lambda work: [*_waiting(work, most), *_running(work)])
 
-    async def retries(self) -> dict[tuple[str, str], RetryPolicy | None]:
+    async def retries(self) -> dict[Place, RetryPolicy | None]:
         """What tasks take where they leave retry fields out, of queues that were told."""
         return await self._client.run(
             lambda work: {
@@ -45,19 +61,21 @@ class StoredQueues:
             }
         )
 
-    async def register(self, used: Collection[tuple[str, str]]) -> None:
-        """Note (namespace, name) of queues that tasks were submitted to."""
+    async def register(self, used: Collection[Place]) -> None:
+        """Note that tasks were submitted to these queues now."""
         await self._client.run(lambda work: _register(work, sorted(used)))
 
-    async def update(self, namespace: str, name: str, retry: RetryPolicy | None, max_backlog: int | None) -> None:
-        """Set what is given; the queue need not have been used yet."""
-        await self._client.run(lambda work: _update(work, (namespace, name), retry, max_backlog))
+    async def update(
+        self, namespace: str, name: str, retry: RetryPolicy | None, max_backlog: int | None, most: int
+    ) -> bool:
+        """Set what is given; the queue need not have been used yet. False if `most` others have settings already."""
+        return await self._client.run(lambda work: _update(work, (namespace, name), retry, max_backlog, most))
 
 
 def _all(work: Work, namespace: str | None) -> list[Queue]:
     rows = work.tasks(*_COUNTED)
     counts = Counter(((row.namespace, row.queue), row.state) for row in rows)
-    oldest: dict[tuple[str, str], float] = {}
+    oldest: dict[Place, float] = {}
     for row in rows:
         if row.state is TaskState.QUEUED:
             place = row.namespace, row.queue
@@ -66,9 +84,7 @@ def _all(work: Work, namespace: str | None) -> list[Queue]:
     return [_queue(work, place, counts, oldest.get(place)) for place in places if namespace in (None, place[0])]
 
 
-def _queue(
-    work: Work, place: tuple[str, str], counts: Counter[tuple[tuple[str, str], TaskState]], oldest: float | None
-) -> Queue:
+def _queue(work: Work, place: Place, counts: Counter[tuple[Place, TaskState]], oldest: float | None) -> Queue:
     row = work.tables.queues.rows.get(place, QueueRow(*place))
     return Queue(
         namespace=place[0],
@@ -83,13 +99,26 @@ def _queue(
     )
 
 
-def _backlogs(work: Work) -> list[Backlog]:
-    waiting = Counter((row.namespace, row.queue) for row in work.tasks(*_WAITING))
-    queues = work.tables.queues.rows
-    return [
-        Backlog(*place, waiting[place], queues.get(place, QueueRow(*place)).max_backlog)
-        for place in sorted({*waiting, *queues})
-    ]
+def _place(queue: Queue) -> Place:
+    return queue.namespace, queue.name
+
+
+def _tasks(queue: Queue) -> int:
+    return queue.scheduled + queue.queued + queue.running + queue.failed
+
+
+def delete_unused_within(work: Work, age: float, limit: int) -> int:
+    """Forget queues without settings that nobody has used for `age` seconds, at most `limit`; returns how many."""
+    table = work.tables.queues
+    unused = sorted(
+        place
+        for place, row in table.rows.items()
+        if row.used_at < work.time - age and row.retry is None and not row.max_backlog
+    )
+    locked = [place for place in unused if work.try_lock(table, place)][:limit]
+    for place in locked:
+        work.put(table, place, None)
+    return len(locked)
 
 
 def _waiting(work: Work, most: int) -> list[LaneLoad]:
@@ -107,19 +136,21 @@ def _running(work: Work) -> list[LaneLoad]:
     return [LaneLoad(lane, tasks, dict(labels)) for (lane, labels), tasks in counts.items()]
 
 
-def _register(work: Work, used: Sequence[tuple[str, str]]) -> None:
+def _register(work: Work, used: Sequence[Place]) -> None:
     for place in used:
-        if work.get(work.tables.queues, place) is None:
-            work.put(work.tables.queues, place, QueueRow(*place))
+        row = work.get(work.tables.queues, place) or QueueRow(*place)
+        work.put(work.tables.queues, place, row._replace(used_at=work.time))
 
 
-def _update(work: Work, place: tuple[str, str], retry: RetryPolicy | None, max_backlog: int | None) -> None:
-    row = work.get(work.tables.queues, place) or QueueRow(*place)
-    work.put(
-        work.tables.queues,
-        place,
-        row._replace(
-            retry=codec.dump_retry(retry) if retry else row.retry,
-            max_backlog=row.max_backlog if max_backlog is None else max_backlog,
-        ),
+def _update(work: Work, place: Place, retry: RetryPolicy | None, max_backlog: int | None, most: int) -> bool:
+    row = work.get(work.tables.queues, place) or QueueRow(*place, used_at=work.time)
+    told = [other for other in work.tables.queues.rows.values() if other.retry or other.max_backlog]
+    if len(told) >= most and row not in told:
+        return False
+    document = codec.dump_retry(retry) if retry else row.retry
+    updated = row._replace(
+        retry=None if document == "{}" else document,
+        max_backlog=row.max_backlog if max_backlog is None else max_backlog,
     )
+    work.put(work.tables.queues, place, updated)
+    return True

@@ -104,6 +104,7 @@ class QueueRow(NamedTuple):
     name: str
     retry: str | None = None
     max_backlog: int = 0
+    used_at: float = 0.0
 
 
 class LeaderRow(NamedTuple):

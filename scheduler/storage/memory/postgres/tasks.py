@@ -12,7 +12,7 @@ from scheduler.storage import codec
 from scheduler.storage.memory.postgres.client import Client
 from scheduler.storage.memory.postgres.tables import AttemptRow, TaskRow
 from scheduler.storage.memory.postgres.work import Work
-from scheduler.storage.tasks import TASK_BYTES, Decidable, TaskFilter, within_weight
+from scheduler.storage.tasks import INDEXED_STATES, TASK_BYTES, Decidable, TaskFilter, within_weight
 
 
 class StoredTasks:
@@ -127,10 +127,14 @@ def _fits(wanted: TaskFilter) -> Callable[[TaskRow], bool]:
 
 def _page(work: Work, wanted: TaskFilter, size: int, after: str | None) -> tuple[list[Task], str | None]:
     fits = _fits(wanted)
-    rows = sorted((r for r in work.tasks(*TaskState) if (after is None or r.id < after) and fits(r)), reverse=True)
+    few = wanted.state in INDEXED_STATES and len(work.tasks(wanted.state)) < limits.PAGE_SCAN
+    all_rows = work.tasks(wanted.state) if few and wanted.state else work.tasks(*TaskState)
+    next_rows = sorted((row for row in all_rows if after is None or row.id < after), reverse=True)
+    seen = next_rows if few else next_rows[: limits.PAGE_SCAN]
+    rows = [row for row in seen if fits(row)][: size + 1]
+    end = seen[-1].id if not few and len(rows) <= size and len(seen) == limits.PAGE_SCAN else None
     ids = within_weight((row.id, _weight(row)) for row in rows[:size])
-    more = len(ids) < min(len(rows), size + 1)
-    return [_task(work, row) for row in rows[: len(ids)]], ids[-1] if more else None
+    return [_task(work, row) for row in rows[: len(ids)]], ids[-1] if len(ids) < len(rows) else end
 
 
 def _weight(row: TaskRow) -> int:

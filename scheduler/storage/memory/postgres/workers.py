@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import UTC, datetime
 
+from scheduler.domain.matching import Capabilities
 from scheduler.domain.session_names import public_name
 from scheduler.domain.task import TaskState
 from scheduler.storage.memory.postgres.client import Client
@@ -20,6 +21,24 @@ class LiveWorkers:
     async def all(self, namespace: str | None = None) -> list[Worker]:
         """All workers, or those of a namespace."""
         return await self._client.run(lambda work: _all(work, namespace))
+
+    async def capabilities(self, most: int) -> list[Capabilities]:
+        """What workers that take tasks can do, each once, at most so many."""
+        return await self._client.run(lambda work: _capabilities(work)[:most])
+
+
+def _capabilities(work: Work) -> list[Capabilities]:
+    said = {
+        (
+            row.record.namespace,
+            frozenset(row.record.types),
+            frozenset(row.record.queues),
+            tuple(sorted(row.record.labels.items())),
+        ): None
+        for row in work.tables.sessions.rows.values()
+        if row.live and not row.draining
+    }
+    return [Capabilities(namespace, types, queues, dict(labels)) for namespace, types, queues, labels in said]
 
 
 def _all(work: Work, namespace: str | None) -> list[Worker]:

@@ -4,10 +4,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from scheduler.storage.hints import LanesFilled
-from scheduler.storage.lanes import Entry, LaneDepth, Quota, by_lane, tag
+from scheduler.storage.lanes import Entry, LaneDepth, Page, Quota, all_names, by_lane, tag
 from scheduler.storage.memory.redis.client import RedisClient
 from scheduler.storage.memory.redis.streams import Streams
 from scheduler.storage.shares import Takes, grouped
+
+_PAGE = 1000
 
 
 class MemoryLanes:
@@ -59,9 +61,13 @@ class MemoryLanes:
                 entries += await self._client.call(partial(self._reclaim, consumer, queue, idle_ms / 1000, left))
         return entries
 
+    async def page(self, position: str) -> Page:
+        """About a thousand names of lanes that were published to and not swept since, from a position on."""
+        return await self._client.call(lambda: self._server.streams.page(position, _PAGE))
+
     async def names(self) -> set[str]:
-        """The names of all lanes that were published to and not swept since."""
-        return await self._client.call(lambda: set(self._server.streams.names))
+        """The names of all lanes that were published to and not swept since, page by page."""
+        return await all_names(self)
 
     async def depths(self, lanes: Collection[str]) -> dict[str, LaneDepth]:
         """How full each lane is; a lane that is not there has depth 0."""
@@ -69,10 +75,11 @@ class MemoryLanes:
             lambda: {lane: self._server.streams.depth(lane, self._server.clock()) for lane in lanes}
         )
 
-    async def sweep(self, lane: str) -> bool:
-        """Removes a lane in which nothing waits and nothing is pending; False when it is in use."""
+    async def sweep(self, lane: str, idle_ms: int) -> bool:
+        """Removes a lane to which nothing came for long; False when it is in use."""
         # As in Redis, these are separate steps: others may publish between them.
-        if not await self._client.call(lambda: self._server.write(lambda streams: streams.sweep(lane))):
+        before = self._server.clock() - idle_ms / 1000
+        if not await self._client.call(lambda: self._server.write(lambda streams: streams.sweep(lane, before))):
             return False
         if not await self._client.call(lambda: self._server.write(lambda streams: streams.unregister(lane))):
             return True

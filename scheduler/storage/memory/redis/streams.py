@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from scheduler.storage.lanes import Entry, LaneDepth, Quota
+from scheduler.storage.lanes import Entry, LaneDepth, Page, Quota
 
 
 class Item(NamedTuple):
@@ -124,10 +124,10 @@ class Streams:
         age = 0 if oldest is None else int((now - oldest.added) * 1000)
         return LaneDepth(len(stream.entries), len(stream.pending), age)
 
-    def sweep(self, lane: str) -> bool:
+    def sweep(self, lane: str, before: float) -> bool:
         """See sweep.lua."""
         stream = self.lanes.get(lane)
-        if stream is not None and stream.entries:
+        if stream is not None and any(item.added > before for item in stream.entries.values()):
             return False
         self.lanes.pop(lane, None)
         return True
@@ -135,6 +135,11 @@ class Streams:
     def register(self, lanes: Iterable[str]) -> None:
         """SADD of the lanes' names."""
         self.names.update(dict.fromkeys(lanes))
+
+    def page(self, position: str, limit: int) -> Page:
+        """SSCAN of the lanes' names."""
+        following = sorted(name for name in self.names if name > position)
+        return Page(following[:limit], following[limit - 1] if len(following) > limit else "")
 
     def unregister(self, lane: str) -> bool:
         """SREM of a lane's name, and EXISTS of its stream."""

@@ -15,5 +15,9 @@ WITH
     key_gone AS (DELETE FROM taskyard.idempotency WHERE false),
     queue AS (INSERT INTO taskyard.queue (name) SELECT name FROM taskyard.queue WHERE false),
     queue_changed AS (UPDATE taskyard.queue SET retry = retry WHERE false),
+    queue_gone AS (DELETE FROM taskyard.queue WHERE false),
+    dispatcher AS (INSERT INTO taskyard.dispatcher (id) SELECT id FROM taskyard.dispatcher WHERE false),
+    dispatcher_changed AS (UPDATE taskyard.dispatcher SET seen_at = seen_at WHERE false),
+    dispatcher_gone AS (DELETE FROM taskyard.dispatcher WHERE false),
     leader AS (UPDATE taskyard.leader SET term = term WHERE false)
-SELECT 1
+SELECT 1 FROM (SELECT FROM taskyard.cluster LIMIT 1) AS cluster

@@ -168,6 +168,7 @@ _BY_REASON: dict[str, _Build] = {
     "FAILED_PRECONDITION": _failed_precondition,
     "BACKLOG_FULL": _backlog_full,
     "TOO_MANY_REQUESTS": _too_many_requests,
+    "TOO_MANY_LANES": _backlog_full,
     "UNAVAILABLE": _unavailable,
     TOO_LARGE: _server_error,
     "DEADLINE_EXCEEDED": _deadline_exceeded,

@@ -233,8 +233,13 @@ class Client:
     async def queues(self) -> tuple[Queue, ...]:
         """The namespace's queues."""
         request = queue_service_pb2.ListQueuesRequest(namespace=self.namespace)
-        answer = await self._calls.ask(lambda at, limit: at.queues.ListQueues(request, timeout=limit))
-        return tuple(map(_messages.queue, answer.queues))
+        found: list[Queue] = []
+        while True:
+            page = await self._calls.ask(lambda at, limit: at.queues.ListQueues(request, timeout=limit))
+            found += map(_messages.queue, page.queues)
+            if not page.next_page_token:
+                return tuple(found)
+            request.page_token = page.next_page_token
 
     async def workers(self) -> tuple[WorkerInfo, ...]:
         """The namespace's connected workers."""
