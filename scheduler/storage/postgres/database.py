@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from scheduler.storage.retrying import retried
-from scheduler.storage.unavailable import NothingDone, StoreUnavailable
+from scheduler.storage.unavailable import NothingDone, StoreUnavailable, TooLong
 
 if TYPE_CHECKING:
     # Generic for type checkers only.
@@ -44,6 +44,8 @@ _BROKEN = (
 )
 # Postgres decided against us.
 _CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+# Postgres' own limits on time were hit. Ours on its answer is a TimeoutError, as is that on the wait for a connection.
+_TOO_LONG = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
 
 _SESSION = {
     "statement_timeout": "10s",
@@ -130,6 +132,9 @@ async def _trusted(connection: Connection) -> AsyncIterator[None]:
         connection.terminate()
         # It was in the middle of something when an outage broke it; nothing of ours was sent over it.
         raise NothingDone("postgres", str(error)) from error
+    except TimeoutError as error:
+        connection.terminate()
+        raise TooLong("postgres", str(error) or type(error).__name__) from error
     except (*_AWAY, asyncio.CancelledError):
         # One that is closed already has left the pool, and says so.
         with suppress(asyncpg.InterfaceError):
@@ -144,5 +149,7 @@ class _translated:  # noqa: N801 - reads as a phrase at its call
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, _CONFLICTS):
             raise NothingDone("postgres", str(error)) from error
+        if isinstance(error, _TOO_LONG):
+            raise TooLong("postgres", str(error)) from error
         if isinstance(error, _AWAY) and not isinstance(error, asyncio.CancelledError):
             raise StoreUnavailable("postgres", str(error) or type(error).__name__) from error
