@@ -9,7 +9,7 @@ from scheduler.domain.task import TaskError
 from scheduler.domain.transitions import Failed, Stopped, Succeeded
 from scheduler.domain.violations import Violation
 from scheduler.storage.claims import Claimed
-from scheduler.wire.gen.worker_service_pb2 import Assignment, Heartbeat, Stop, StopReason, TaskResult
+from scheduler.wire.gen.worker_service_pb2 import Assignment, Stop, StopReason, TaskResult
 
 
 def assignment(task: Claimed, *, resent: bool = False) -> Assignment:
@@ -41,16 +41,6 @@ def duration(seconds: float) -> Duration:
     """Seconds as a protobuf duration."""
     whole = int(seconds)
     return Duration(seconds=whole, nanos=int((seconds - whole) * 1e9))
-
-
-def unheard(heartbeat: Heartbeat, interval: float) -> float:
-    """Seconds for which the worker has not received what was sent to it, by its own count of heartbeats.
-
-    0 for one that doesn't count. The newest can't have been answered yet.
-    """
-    if not heartbeat.HasField("heard"):
-        return 0.0
-    return max(0, heartbeat.sequence - heartbeat.heard - 1) * interval
 
 
 def _created_at(task_id: str) -> Timestamp:

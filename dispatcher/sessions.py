@@ -25,7 +25,10 @@ class Running:
     task: Claimed
     since: float
     cancel_requested: bool = False
-    stop_sent_at: float | None = None
+    stopping: bool = False
+    """The worker was told to stop it."""
+    reported: bool = False
+    """The worker has told how it ended."""
 
     def snapshot(self, queue_retry: RetryPolicy | None) -> Snapshot:
         """What a decision about it looks at."""
@@ -90,6 +93,19 @@ class Session:
         held = self.running.get(task_id)
         return held is not None and held.task.attempt == attempt
 
+    def ends(self, task_id: str, attempt: int) -> bool:
+        """Whether it holds that attempt and has not told yet how it ended; from now on it has."""
+        held = self.running.get(task_id)
+        if held is None or held.reported or held.task.attempt != attempt:
+            return False
+        held.reported = True
+        return True
+
+    def note_reporting(self, work: asyncio.Task[None]) -> None:
+        """What it reported is being settled."""
+        self.reporting.add(work)
+        work.add_done_callback(self.reporting.discard)
+
     def assign(self, running: Iterable[Running], assignments: Iterable[Assignment]) -> None:
         """Hold the tasks and send their assignments."""
         for held in running:
@@ -110,6 +126,10 @@ class Session:
     def echo(self, sequence: int) -> None:
         """Answer a heartbeat."""
         self._outgoing.heartbeat = sequence
+        self._wake.set()
+
+    def breathe(self) -> None:
+        """Send a frame, whatever is in it."""
         self._wake.set()
 
     def go_away(self) -> None:

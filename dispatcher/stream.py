@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
@@ -10,16 +9,15 @@ import grpc
 
 from dispatcher import frames
 from dispatcher.adoption import Adoption
-from dispatcher.completion import Completion, Report, read_result
 from dispatcher.departure import Departure
+from dispatcher.hearing import Hearing
 from dispatcher.presence import Presence
-from dispatcher.progress import ProgressReports
+from dispatcher.reception import Flooded, Reception
 from dispatcher.sessions import Roster
 from dispatcher.sessions import Session as WorkerSession
 from dispatcher.settings import DispatcherSettings
 from scheduler.background import Background
 from scheduler.clock import Clock
-from scheduler.domain.transitions import Released
 from scheduler.domain.violations import Violation
 from scheduler.storage.sessions import NamespaceMismatch, Sessions
 from scheduler.storage.unavailable import StoreUnavailable
@@ -41,10 +39,9 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         settings: DispatcherSettings,
         roster: Roster,
         adoption: Adoption,
-        completion: Completion,
+        reception: Reception,
         departure: Departure,
         presence: Presence,
-        progress: ProgressReports,
         sessions: Sessions,
         clock: Clock,
         arrived: Callable[[], None],
@@ -53,10 +50,9 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         self._settings = settings
         self._roster = roster
         self._adoption = adoption
-        self._completion = completion
+        self._reception = reception
         self._departure = departure
         self._presence = presence
-        self._progress = progress
         self._sessions = sessions
         self._clock = clock
         self._arrived = arrived
@@ -73,6 +69,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
 
     async def close(self) -> None:
         """Wait until what workers reported is stored."""
+        await self._reception.close()
         await self._background.close()
 
     async def Session(  # type: ignore[override]  # noqa: N802 - named by the proto, writes to the context
@@ -93,6 +90,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
             for part in parts:
                 part.cancel()
             self._background.start(_report_failures(session, parts))
+        await _refuse(reader, context)
 
     async def _open(self, incoming: AsyncIterator[wire.WorkerFrame], context: Context) -> WorkerSession:
         try:
@@ -117,7 +115,6 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         self._departure.replaced(self._roster.put(session))
         self._presence.arrived(session, record)
         _log.info("session opened", extra={"session": session.id, "worker": record.worker, "worker_pod": record.pod})
-        self._frame(session, first)
         self._arrived()
         return session
 
@@ -137,10 +134,17 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
                 await context.write(frame)
 
     async def _read(self, session: WorkerSession, incoming: AsyncIterator[wire.WorkerFrame]) -> None:
+        inbox = self._reception.open(session)
+        hearing = Hearing(self._settings.heartbeat_interval, self._clock.monotonic())
         async for frame in incoming:
             session.last_frame = self._clock.monotonic()
-            self._frame(session, frame)
-            if self._is_deaf(session, frame):
+            deaf = frame.HasField("heartbeat") and self._is_deaf(session, hearing, frame.heartbeat)
+            if frame.drain and not session.draining:
+                session.draining = True
+                self._roster.changed()
+                self._background.start(self._note_drain(session))
+            await inbox.take(frame)
+            if deaf:
                 return
             if frame.goodbye:
                 # What came before must not be overtaken: an attempt that was handed back has not crashed.
@@ -149,26 +153,12 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
                 session.said_goodbye = True
                 return
 
-    def _frame(self, session: WorkerSession, frame: wire.WorkerFrame) -> None:
-        if frame.HasField("heartbeat"):
-            session.echo(frame.heartbeat.sequence)
-        reports = [read_result(result) for result in frame.results]
-        reports += [Report(ref.task_id, ref.attempt, Released(), 0.0) for ref in frame.released]
-        reports = [report for report in reports if _is_task_id(report.task_id)]
-        if reports:
-            reporting = self._background.start(self._completion.report(session, reports))
-            session.reporting.add(reporting)
-            reporting.add_done_callback(session.reporting.discard)
-        if frame.progress:
-            self._progress.add(session, frame.progress)
-        if frame.drain and not session.draining:
-            session.draining = True
-            self._roster.changed()
-            self._background.start(self._note_drain(session))
-
-    def _is_deaf(self, session: WorkerSession, frame: wire.WorkerFrame) -> bool:
+    def _is_deaf(self, session: WorkerSession, hearing: Hearing, heartbeat: wire.Heartbeat) -> bool:
         """Whether the worker can't receive: one that only sends would hold its tasks without ever knowing of them."""
-        unheard = frames.unheard(frame.heartbeat, self._settings.heartbeat_interval)
+        session.echo(heartbeat.sequence)
+        if not heartbeat.HasField("heard"):
+            return False
+        unheard = hearing.heard(heartbeat.sequence, heartbeat.heard, session.last_frame)
         if unheard < self._settings.session_timeout:
             return False
         _log.warning("session deaf", extra={"session": session.id, "seconds": round(unheard, 1)})
@@ -187,15 +177,15 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         _log.warning("session silent", extra={"session": session.id, "seconds": round(silence, 1)})
 
 
-_TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-def _is_task_id(text: str) -> bool:
-    # A worker that makes ids up must not fail the batch that others' results share.
-    return bool(_TASK_ID.fullmatch(text))
+async def _refuse(reader: asyncio.Task[None], context: Context) -> None:
+    """Tell the worker, if its stream ended because of what it sent."""
+    if reader.done() and not reader.cancelled() and isinstance(error := reader.exception(), Flooded):
+        await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
 
 
 async def _report_failures(session: WorkerSession, parts: Iterable[asyncio.Task[None]]) -> None:
     for error in await asyncio.gather(*parts, return_exceptions=True):
-        if isinstance(error, Exception) and not isinstance(error, grpc.RpcError | grpc.aio.UsageError):
+        if isinstance(error, Flooded):
+            _log.warning("session refused: %s", error, extra={"session": session.id})
+        elif isinstance(error, Exception) and not isinstance(error, grpc.RpcError | grpc.aio.UsageError):
             _log.error("session failed", exc_info=error, extra={"session": session.id})
