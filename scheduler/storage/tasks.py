@@ -10,8 +10,8 @@ from scheduler.domain.transitions import Snapshot
 
 Id = TypeVar("Id")
 
-_PAGE_BYTES = 2 * 1024 * 1024
-"""Payloads and results of a page; gRPC's clients refuse messages of more than 4 MiB unless told otherwise."""
+PAGE_BYTES = 2 * 1024 * 1024
+"""Payloads and results, or errors, of a page; gRPC's clients refuse messages of more than 4 MiB if not told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,11 @@ class StoredTasks(Protocol):
         That is None after the last page. Fewer where payloads and results are large.
         """
 
-    async def attempts(self, task_id: str) -> list[Attempt]:
-        """The task's runs, oldest first; empty also where there is no such task."""
+    async def attempts(self, task_id: str, size: int, after: int = 0) -> tuple[list[Attempt], int | None]:
+        """Up to `size` of the task's runs, oldest first, after that attempt; the last one, or None on the last page.
+
+        Empty also where there is no such task. Fewer where errors are large.
+        """
 
     async def find_failed(self, wanted: TaskFilter, limit: int) -> list[str]:
         """Ids of FAILED tasks that fit, oldest first."""
@@ -68,5 +71,5 @@ def within_weight(weighed: Iterable[tuple[Id, int]]) -> list[Id]:
     return [
         task_id
         for n, ((task_id, _), total) in enumerate(zip(pairs, sums, strict=True))
-        if n == 0 or total <= _PAGE_BYTES
+        if n == 0 or total <= PAGE_BYTES
     ]
