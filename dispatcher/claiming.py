@@ -15,7 +15,7 @@ from scheduler import failpoints
 from scheduler.background import Background
 from scheduler.batcher import Batcher
 from scheduler.clock import Clock
-from scheduler.storage.claims import Bid, Claimed, Claims, Head
+from scheduler.storage.claims import CLAIM_BYTES, Bid, Claimed, Claims, Head
 from scheduler.storage.lanes import Entry, LaneStore
 from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.telemetry import Claim, Telemetry
@@ -76,7 +76,7 @@ class Claiming:
         for group in self._board.groups():
             free = sum(session.free for session in group.sessions)
             if free > 0:
-                found |= await self._read(group, min(free, READ_SIZE))
+                found |= await self._read(group, min(free, READ_SIZE, _carried(group)))
         return found
 
     async def offer(self, entries: Sequence[Entry]) -> None:
@@ -96,7 +96,7 @@ class Claiming:
         for group in self._board.groups():
             free = sum(session.free for session in group.sessions)
             if free > 0:
-                found |= await self._claim_heads(group, min(free, READ_SIZE))
+                found |= await self._claim_heads(group, min(free, READ_SIZE, _carried(group)))
         return found
 
     async def close(self) -> None:
@@ -167,6 +167,14 @@ class Claiming:
                     break
 
     async def _claim_offers(self, offers: list[Offer]) -> list[None]:
+        """Claim all of them, in as many statements as their payloads take."""
+        rest = offers
+        while rest:
+            rest = await self._claim_some(rest)
+        return [None] * len(offers)
+
+    async def _claim_some(self, offers: list[Offer]) -> list[Offer]:
+        """Claim as many as one statement carries; returns those that are left and may still be claimed here."""
         bids = [Bid(offer.entry.task_id, offer.entry.attempt, offer.session.id) for offer in offers]
         generations = {offer.session.id: offer.session.generation for offer in offers}
         began = self._clock.monotonic()
@@ -178,10 +186,19 @@ class Claiming:
         lost = [offer for offer in offers if offer.entry.task_id not in won]
         kept = [offer for offer in offers if offer.entry.task_id in won] if lost else offers
         self._background.start(self._acker.add([offer.entry for offer in kept]))
+        if lost and sum(len(task.payload) for task in claimed) >= CLAIM_BYTES:
+            return self._once_more(lost)
         if lost:
             self._background.start(self._dispose(lost, generations))
             self._slots_freed()
-        return [None] * len(offers)
+        return []
+
+    def _once_more(self, offers: list[Offer]) -> list[Offer]:
+        """Those whose sessions read what they are sent; the others go back, for whoever does."""
+        full = [offer.entry for offer in offers if offer.session.full]
+        if full:
+            self._background.start(self._give_back(full))
+        return [offer for offer in offers if not offer.session.full]
 
     def _send(self, claimed: Sequence[Claimed], sessions: dict[str, Session], began: float) -> None:
         now = self._clock.monotonic()
@@ -258,6 +275,11 @@ class Claiming:
         finally:
             _release(reserved)
         return bool(claimed)
+
+
+def _carried(group: Group) -> int:
+    """How many tasks may be on their way to the group's sessions, by how large their last ones were."""
+    return sum(session.carries for session in group.sessions)
 
 
 def _release(reserved: Iterable[Session]) -> None:

@@ -132,6 +132,8 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         while True:
             for frame in await session.frames():
                 await context.write(frame)
+            if session.sent():
+                self._arrived()
 
     async def _read(self, session: WorkerSession, incoming: AsyncIterator[wire.WorkerFrame]) -> None:
         inbox = self._reception.open(session)

@@ -11,7 +11,7 @@ from scheduler.domain.transitions import Snapshot
 Id = TypeVar("Id")
 
 PAGE_BYTES = 2 * 1024 * 1024
-"""Payloads and results, or errors, of a page; gRPC's clients refuse messages of more than 4 MiB if not told otherwise."""
+"""Payloads and results, or errors, of a page; gRPC's clients refuse messages of more than 4 MiB unless told to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from scheduler.domain.task import TaskState
-from scheduler.storage.claims import Bid, Claimed, Head
+from scheduler.storage.claims import CLAIM_BYTES, Bid, Claimed, Head
 from scheduler.storage.memory.postgres.client import Client
 from scheduler.storage.memory.postgres.tables import TaskRow
 from scheduler.storage.memory.postgres.work import Work
@@ -72,8 +72,12 @@ def _claim(work: Work, bids: Sequence[Bid], generations: Mapping[str, int]) -> l
         if row is not None and bid.task_id not in ready:
             work.lock(work.tables.tasks, bid.task_id)
             ready[bid.task_id] = bid, row
-    won = []
+    won: list[Claimed] = []
+    carried = 0
     for bid, row in ready.values():
+        if carried >= CLAIM_BYTES:
+            break
+        carried += len(row.payload)
         running = row._replace(
             state=TaskState.RUNNING,
             attempt=row.attempt + 1,
