@@ -18,7 +18,7 @@ from scheduler.background import Background
 from scheduler.budget import Budget
 from scheduler.clock import Clock
 from scheduler.domain import limits
-from scheduler.domain.transitions import Failed, Released, Succeeded
+from scheduler.domain.transitions import Released
 from scheduler.wire.gen import worker_service_pb2 as wire
 
 RESULT_BYTES = 32 * 1024 * 1024
@@ -95,25 +95,25 @@ class Inbox:
         session, reception = self._session, self._reception
         if frame.progress:
             reception.progress.add(session, frame.progress)
-        held: list[Report] = []
+        held: list[wire.TaskResult] = []
         others: list[wire.TaskResult] = []
         for result in frame.results:
-            if session.ends(result.task_id, result.attempt):
-                held.append(read_result(result))
-            else:
-                others.append(result)
-        held += [_release(ref) for ref in frame.released if session.ends(ref.task_id, ref.attempt)]
-        useless = len(frame.results) + len(frame.released) - len(held) + PROGRESS_WORTH * len(frame.progress)
-        if held:
-            work = reception.completion.report(session, held)
-            session.note_reporting(await self._begin(work, held, reception.results))
-        else:
-            useless += 1
-        if useless:
-            await self._pay(useless)
+            (held if session.ends(result.task_id, result.attempt) else others).append(result)
+        released = [ref for ref in frame.released if session.ends(ref.task_id, ref.attempt)]
+        of_others = _size(others)
+        if held or released:
+            size = frame.ByteSize() + _OVERHEAD * (len(held) + len(released)) - of_others
+            await self._reserve(size, reception.results)
+            reports = [*map(read_result, held), *map(_release, released)]
+            work = reception.completion.report(session, reports)
+            session.note_reporting(self._begin(work, size, reception.results))
+        useless = count - len(held) - len(released) - (1 - PROGRESS_WORTH) * len(frame.progress)
+        if useless or not (held or released):
+            await self._pay(useless + 1)
         if others:
-            reports = list(self._possible(others))
-            await self._begin(reception.settle_others(session, reports), reports, reception.others)
+            await self._reserve(of_others, reception.others)
+            work = reception.settle_others(session, list(self._possible(others)))
+            self._begin(work, of_others, reception.others)
 
     def _possible(self, results: Iterable[wire.TaskResult]) -> Iterator[Report]:
         """The reports on what may be an attempt; what cannot be one ends here."""
@@ -133,29 +133,26 @@ class Inbox:
             with self._unread():
                 await self._clock.sleep(PAUSE)
 
-    async def _begin(
-        self, work: Coroutine[Any, Any, None], reports: Sequence[Report], budget: Budget
-    ) -> asyncio.Task[None]:
-        """Start to settle reports once there is room for them."""
-        size = sum(map(_weight, reports))
+    async def _reserve(self, size: int, common: Budget) -> None:
+        """Wait until there is room for so much, here and in all."""
+        await self._spend(self._budget, size)
         try:
-            await self._spend(self._budget, size)
-            try:
-                await self._spend(budget, size)
-            except BaseException:
-                self._budget.give_back(size)
-                raise
+            await self._spend(common, size)
         except BaseException:
-            work.close()
-            raise
-        return self._reception.background.start(self._settle(work, size, budget))
-
-    async def _settle(self, work: Coroutine[Any, Any, None], size: int, budget: Budget) -> None:
-        try:
-            await work
-        finally:
-            budget.give_back(size)
             self._budget.give_back(size)
+            raise
+
+    def _begin(self, work: Coroutine[Any, Any, None], size: int, common: Budget) -> asyncio.Task[None]:
+        """Settle reports in the background, and give back what was reserved for them."""
+
+        async def settle() -> None:
+            try:
+                await work
+            finally:
+                common.give_back(size)
+                self._budget.give_back(size)
+
+        return self._reception.background.start(settle())
 
     async def _spend(self, budget: Budget, size: int) -> None:
         if budget.allows(size):
@@ -185,8 +182,5 @@ def _release(ref: wire.AttemptRef) -> Report:
     return Report(ref.task_id, ref.attempt, Released(), 0.0)
 
 
-def _weight(report: Report) -> int:
-    event = report.event
-    if type(event) is Succeeded:
-        return _OVERHEAD + len(event.result)
-    return _OVERHEAD + (len(event.error.message) + len(event.error.stack) if type(event) is Failed else 0)
+def _size(results: Sequence[wire.TaskResult]) -> int:
+    return sum(result.ByteSize() + _OVERHEAD for result in results)
