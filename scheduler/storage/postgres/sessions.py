@@ -53,7 +53,7 @@ class Sessions:
 
     async def held(self, session: str) -> list[Held]:
         """The tasks it runs."""
-        return _held(await self._database.fetch(load("session_running"), session))
+        return _held(await self._database.fetch(load("session_running"), session, True))
 
     async def generations(self, sessions: Sequence[str]) -> dict[str, int]:
         """The current generation of each of the sessions; 0 for one that was given up."""
@@ -84,8 +84,8 @@ async def end_within(connection: Connection, session: str, generation: int, reas
 
 
 async def held_within(connection: Connection, session: str) -> list[Held]:
-    """The tasks a session runs, locked for the connection's transaction."""
-    return _held(await connection.fetch(load("session_running"), session))
+    """The tasks a session runs, without payloads, locked for the connection's transaction."""
+    return _held(await connection.fetch(load("session_running"), session, False))
 
 
 def _held(rows: list[asyncpg.Record]) -> list[Held]:
