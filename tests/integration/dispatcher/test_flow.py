@@ -11,6 +11,7 @@ import pytest
 
 from scheduler.wire.gen import worker_service_pb2 as wire
 from scheduler.wire.gen.worker_service_pb2_grpc import WorkerServiceStub
+from taskyard.worker import Worker
 from tests.e2e.raw_session import RawSession, raw_session
 from tests.integration.dispatcher.conftest import Yard, YardMaker
 
@@ -58,8 +59,8 @@ async def test_many_large_results_are_all_stored_in_little_memory(yard: Yard, la
 
 
 async def test_a_worker_that_is_held_up_is_neither_silent_nor_deaf(yard_maker: YardMaker, large: bytes) -> None:
-    """For longer than the session's time-out nothing can be stored, so its stream is not read."""
-    count = 24
+    """For longer than the session's time-out nothing can be stored, so its stream is not read, and nothing piles up."""
+    count = 150
     async with yard_maker(*QUICK) as yard:
         await yard.submit(count, type="demo.large")
         async with raw_session(yard.address, str(uuid.uuid4()), types=["demo.large"], slots=count) as session:
@@ -77,7 +78,35 @@ async def test_a_worker_that_is_held_up_is_neither_silent_nor_deaf(yard_maker: Y
             assert set(await acknowledged(session, count)) == {wire.VERDICT_ACCEPTED}
             beats.cancel()
         assert await yard.count("SUCCEEDED") == count
-        assert yard.peak < 250
+        assert yard.peak < 200
+
+
+async def test_a_worker_of_the_sdk_keeps_its_session_while_it_is_held_up(yard_maker: YardMaker) -> None:
+    count = 40
+    worker = Worker(slots=count)
+
+    @worker.task("demo.large")
+    async def large_result(_: object) -> str:
+        await released.wait()
+        return "x" * 1_000_000
+
+    async with yard_maker(*QUICK) as yard:
+        worker.override(dispatchers=yard.address)
+        released = asyncio.Event()
+        await yard.submit(count, type="demo.large")
+        serving = asyncio.create_task(worker.serve())
+        await yard.reached("RUNNING", count)
+        async with yard.database.transaction() as transaction:
+            await transaction.execute("SELECT 1 FROM taskyard.task FOR UPDATE")
+            released.set()
+            until = time.monotonic() + 3
+            while time.monotonic() < until:
+                await transaction.execute("SELECT pg_sleep(0.1)")
+        await yard.reached("SUCCEEDED", count)
+        generations = await yard.database.fetch("SELECT generation, live FROM taskyard.session")
+        assert [tuple(row) for row in generations] == [(1, True)]
+        worker.stop()
+        await serving
 
 
 class Flood:
