@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -12,9 +11,9 @@ import psutil
 
 from taskyard import Client, WorkerInfo
 from taskyard_server.dev.child import ChildCluster
+from taskyard_server.dev.plan import DEMO_WORKER
 from taskyard_server.dev.process import Process, ProcessSpec
 
-WORKER = (sys.executable, "-m", "taskyard.cli", "worker", "run", "taskyard.demo:worker")
 LOOK_EVERY_SECONDS = 0.01
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
@@ -76,7 +75,7 @@ class Stage:
         settings = {"TASKYARD_DISPATCHERS": ",".join(dispatchers), "TASKYARD_WORKER_SLOTS": str(slots)}
         log = self.cluster.directory / "logs" / "worker.log"
         environment = {**os.environ, **settings, "TASKYARD_WORKER_NAME": "bench-worker"}
-        return Process(ProcessSpec(name="worker", role="worker", argv=WORKER, environment=environment, log=log))
+        return Process(ProcessSpec(name="worker", role="worker", argv=DEMO_WORKER, environment=environment, log=log))
 
 
 def stage(directory: Path, *, slots: int, dispatchers: int) -> AbstractAsyncContextManager[Stage]:

@@ -4,12 +4,16 @@ import uuid
 from collections.abc import Iterable, Mapping
 
 from dispatcher import frames
+from dispatcher.handover import Handover
+from dispatcher.hello_rates import HelloRates
 from dispatcher.sessions import Running, Session
 from scheduler.clock import Clock
 from scheduler.domain import limits, selectors, submission
 from scheduler.domain.matching import Capabilities
+from scheduler.domain.session_names import public_name, secret_hash
+from scheduler.domain.text import printable
 from scheduler.domain.violations import Violation
-from scheduler.storage.sessions import Held, SessionRecord, Sessions
+from scheduler.storage.sessions import SessionRecord, Sessions
 from scheduler.telemetry import Runner
 from scheduler.wire.gen import worker_service_pb2 as wire
 
@@ -17,54 +21,64 @@ from scheduler.wire.gen import worker_service_pb2 as wire
 class Adoption:
     """Takes sessions over. From then on no other dispatcher can claim for them."""
 
-    def __init__(self, dispatcher: str, sessions: Sessions, clock: Clock) -> None:
+    def __init__(
+        self, dispatcher: str, sessions: Sessions, handover: Handover, rates: HelloRates, clock: Clock
+    ) -> None:
         self._dispatcher = dispatcher
         self._sessions = sessions
+        self._handover = handover
+        self._rates = rates
         self._clock = clock
 
-    async def welcome(self, hello: wire.Hello) -> tuple[Session, SessionRecord]:
+    async def welcome(self, hello: wire.Hello, peer: str) -> tuple[Session, SessionRecord]:
         """The session of a hello, holding all it runs, with what it lacks ready to be sent.
 
-        Raises Violation naming the field, NamespaceMismatch, StoreUnavailable.
+        `peer` is where it comes from, in gRPC's words. Raises TooManyHellos, Violation naming the field,
+        NamespaceMismatch, SecretMismatch, StoreUnavailable.
         """
+        self._rates.arrived(peer, hello.ByteSize())
         record = session_record(hello, self._dispatcher)
-        generation = await self._sessions.hello(record)
-        held = await self._sessions.held(record.id)
+        self._rates.require(record.id)
+        generation, held = await self._sessions.adopt(record)
+        self._rates.welcomed(record.id)
         session = Session(
             id=record.id,
             generation=generation,
-            runner=Runner(record.id, record.worker, record.pod),
+            runner=Runner(public_name(record.id), record.worker, record.pod),
             capabilities=Capabilities(
                 record.namespace, frozenset(record.types), frozenset(record.queues), dict(record.labels)
             ),
             slots=record.slots,
             draining=record.draining,
         )
-        reconcile(session, held, {(ref.task_id, ref.attempt) for ref in hello.running}, self._clock.monotonic())
+        running = [Running(row.task, self._clock.monotonic(), row.cancel_requested) for row in held]
+        reconcile(session, running, {(ref.task_id, ref.attempt) for ref in hello.running}, self._handover)
         return session, record
 
 
-def reconcile(session: Session, held: Iterable[Held], known: set[tuple[str, int]], now: float) -> None:
+def reconcile(session: Session, held: Iterable[Running], known: set[tuple[str, int]], handover: Handover) -> None:
     """Bring session and worker in line with Postgres: hold its rows, resend what the worker lacks, stop the rest."""
-    rows = {(row.task.task_id, row.task.attempt): row for row in held}
-    running = [Running(row.task, now, row.cancel_requested) for row in rows.values()]
-    missing = [row.task for attempt, row in rows.items() if attempt not in known]
-    session.assign(running, (frames.assignment(task, resent=True) for task in missing))
+    rows = {(running.task.task_id, running.task.attempt): running for running in held}
+    session.assign((running for attempt, running in rows.items() if attempt in known), ())
+    handover.give(session, [running for attempt, running in rows.items() if attempt not in known], resent=True)
     session.stop(frames.stop(*attempt, wire.STOP_REASON_LOST) for attempt in known - rows.keys())
     session.stop(
-        frames.stop(*attempt, wire.STOP_REASON_CANCELLED) for attempt, row in rows.items() if row.cancel_requested
+        frames.stop(*attempt, wire.STOP_REASON_CANCELLED)
+        for attempt, running in rows.items()
+        if running.cancel_requested and session.runs(*attempt)
     )
 
 
 def session_record(hello: wire.Hello, dispatcher: str) -> SessionRecord:
     """What a hello says, validated; raises Violation naming the field."""
     _check_counts(hello)
+    id = _session_id(hello.session_id)
     labels: Mapping[str, str] = dict(hello.labels)
     selectors.check_labels(labels)
     return SessionRecord(
-        id=_session_id(hello.session_id),
+        id=id,
         namespace=submission.name("namespace", hello.namespace) if hello.namespace else "default",
-        worker=_text("worker", hello.worker) or hello.session_id,
+        worker=_text("worker", hello.worker) or public_name(id),
         dispatcher=dispatcher,
         types=[submission.name("types", type_, limits.TYPE_LENGTH) for type_ in hello.types],
         queues=[submission.name("queues", queue) for queue in hello.queues],
@@ -76,10 +90,13 @@ def session_record(hello: wire.Hello, dispatcher: str) -> SessionRecord:
         version=_text("version", hello.version),
         pid=hello.pid,
         draining=hello.draining,
+        secret_hash=_secret_hash(hello.secret),
     )
 
 
 def _check_counts(hello: wire.Hello) -> None:
+    if hello.ByteSize() > limits.HELLO_BYTES:
+        raise Violation("running", f"the hello is larger than {limits.HELLO_BYTES} bytes")
     if not 1 <= len(hello.types) <= limits.SESSION_TYPES:
         raise Violation("types", f"1 to {limits.SESSION_TYPES} are required")
     if len(hello.queues) > limits.SESSION_TYPES:
@@ -97,9 +114,16 @@ def _session_id(text: str) -> str:
         raise Violation("session_id", "must be a UUID") from error
 
 
+def _secret_hash(secret: bytes) -> bytes | None:
+    if not secret:
+        return None
+    least, most = limits.SESSION_SECRET_BYTES_MIN, limits.SESSION_SECRET_BYTES_MAX
+    if not least <= len(secret) <= most:
+        raise Violation("secret", f"must be {least} to {most} bytes")
+    return secret_hash(secret)
+
+
 def _text(field: str, value: str) -> str:
     if len(value) > limits.LABEL_VALUE_LENGTH:
         raise Violation(field, f"longer than {limits.LABEL_VALUE_LENGTH} characters")
-    if not value.isprintable():
-        raise Violation(field, "must be printable text")
-    return value
+    return printable(field, value)

@@ -16,10 +16,12 @@ from dispatcher.departure import Departure
 from dispatcher.dispatching import Dispatching
 from dispatcher.duties import Keeping, Patience, Rota, rota
 from dispatcher.endings import Endings
+from dispatcher.handover import Handover
+from dispatcher.hello_rates import HelloRates
 from dispatcher.lanes import LaneBoard
 from dispatcher.leadership import Candidate, ElectionTiming, Elector
 from dispatcher.loss import Loss
-from dispatcher.membership import SessionRegistry
+from dispatcher.membership import Profiles, SessionRegistry
 from dispatcher.presence import Presence
 from dispatcher.progress import ProgressReports
 from dispatcher.queues import QueueDefaults
@@ -91,7 +93,12 @@ class Assembly:
     @cached_property
     def presence(self) -> Presence:
         """Tells etcd which sessions are here."""
-        return Presence(self.registry)
+        return Presence(self.registry, self.profiles)
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """What workers are, in etcd."""
+        return Profiles(self.stores.etcd)
 
     @cached_property
     def endings(self) -> Endings:
@@ -121,9 +128,14 @@ class Assembly:
         )
 
     @cached_property
+    def handover(self) -> Handover:
+        """From claimed tasks to workers."""
+        return Handover(self.completion)
+
+    @cached_property
     def resending(self) -> Resending:
         """What sessions lack."""
-        return Resending(self.stores.tasks.sessions, self.clock)
+        return Resending(self.stores.tasks.sessions, self.handover, self.clock)
 
     @cached_property
     def claiming(self) -> Claiming:
@@ -133,6 +145,7 @@ class Assembly:
             board=self.board,
             lanes=self.stores.delivery.lanes,
             claims=self.stores.tasks.claims,
+            handover=self.handover,
             resending=self.resending,
             telemetry=self.telemetry,
             clock=self.clock,
@@ -183,7 +196,7 @@ class Assembly:
             dispatcher=self.id,
             settings=self.settings,
             roster=self.roster,
-            adoption=Adoption(self.id, self.stores.tasks.sessions, self.clock),
+            adoption=Adoption(self.id, self.stores.tasks.sessions, self.handover, HelloRates(self.clock), self.clock),
             reception=self.reception,
             departure=self.departure,
             presence=self.presence,
@@ -222,6 +235,7 @@ class Assembly:
         """What runs for as long as the dispatcher does."""
         return (
             self.registry.run(),
+            self.profiles.run(),
             self.dispatching.run(),
             self.dispatching.listen(self.hints),
             self.upkeep.run(),
@@ -238,6 +252,7 @@ class Assembly:
         while any(session.connected for session in self.roster) and self.clock.monotonic() < deadline:
             await self.clock.sleep(0.05)
         await self.streams.close()
+        await self.handover.close()
         await self.publication.close()
         await self.announcements.close()
 
@@ -248,4 +263,5 @@ class Assembly:
 
     def _superseded(self, session_id: str) -> None:
         # The registry is there before the departure, which needs it.
+        self.presence.moved(session_id)
         self.departure.adopted_elsewhere(session_id)

@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from dispatcher import frames
 from dispatcher.assignment import spread
+from dispatcher.handover import Handover
 from dispatcher.lanes import Group, LaneBoard
 from dispatcher.planning import plan_reads
 from dispatcher.resending import Resending
@@ -46,6 +46,7 @@ class Claiming:
         board: LaneBoard,
         lanes: LaneStore,
         claims: Claims,
+        handover: Handover,
         resending: Resending,
         telemetry: Telemetry,
         clock: Clock,
@@ -55,6 +56,7 @@ class Claiming:
         self._board = board
         self._lanes = lanes
         self._claims = claims
+        self._handover = handover
         self._resending = resending
         self._telemetry = telemetry
         self._clock = clock
@@ -178,7 +180,13 @@ class Claiming:
         bids = [Bid(offer.entry.task_id, offer.entry.attempt, offer.session.id) for offer in offers]
         generations = {offer.session.id: offer.session.generation for offer in offers}
         began = self._clock.monotonic()
-        claimed = await self._claims.claim(bids, generations)
+        try:
+            claimed = await self._claims.claim(bids, generations)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            await self._apart(offers, error)
+            return []
         await failpoints.reach("claimed")
         self._send(claimed, {offer.session.id: offer.session for offer in offers}, began)
         self._telemetry.committed("claim", len(claimed), self._clock.monotonic() - began)
@@ -186,7 +194,7 @@ class Claiming:
         lost = [offer for offer in offers if offer.entry.task_id not in won]
         kept = [offer for offer in offers if offer.entry.task_id in won] if lost else offers
         self._background.start(self._acker.add([offer.entry for offer in kept]))
-        if lost and sum(len(task.payload) for task in claimed) >= CLAIM_BYTES:
+        if lost and sum(len(task.payload or b"") for task in claimed) >= CLAIM_BYTES:
             return self._once_more(lost)
         if lost:
             self._background.start(self._dispose(lost, generations))
@@ -200,6 +208,16 @@ class Claiming:
             self._background.start(self._give_back(full))
         return [offer for offer in offers if not offer.session.full]
 
+    async def _apart(self, offers: list[Offer], error: Exception) -> None:
+        """One of them cannot be claimed, and nobody foresaw how: halves find it, and the others are served."""
+        if len(offers) == 1:
+            _log.error("an entry cannot be claimed", exc_info=error, extra={"task": offers[0].entry.task_id})
+            self._background.start(self._acker.add([offers[0].entry]))
+            return
+        half = len(offers) // 2
+        await self._claim_offers(offers[:half])
+        await self._claim_offers(offers[half:])
+
     def _send(self, claimed: Sequence[Claimed], sessions: dict[str, Session], began: float) -> None:
         now = self._clock.monotonic()
         took = now - began
@@ -209,7 +227,7 @@ class Claiming:
             by_session[task.session].append(task)
         for session_id, tasks in by_session.items():
             session = sessions[session_id]
-            session.assign([Running(task, now) for task in tasks], map(frames.assignment, tasks))
+            self._handover.give(session, [Running(task, now) for task in tasks])
             claims += [Claim(t.task_id, t.attempt, t.lane, session.runner, t.waited, t.traceparent) for t in tasks]
         self._telemetry.claimed(claims, took)
 

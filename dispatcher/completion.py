@@ -77,13 +77,13 @@ class Completion:
     async def end(self, session: Session, held: Running, event: Event) -> None:
         """End an attempt from here, e.g. one that has overrun its timeout."""
         report = Report(held.task.task_id, held.task.attempt, event, self._clock.monotonic() - held.since)
-        ending = self._ending(session, report)
-        if ending is None:
-            return
+        ending = self._of_held(session, held, report)
         pause = RETRY_PAUSE
         stored = await self._storing.store([ending])
         while isinstance(stored[0], Exception):
-            _log.warning("an end is not stored: %s", stored[0], extra={"task": report.task_id, "session": session.id})
+            _log.warning(
+                "an end is not stored: %s", stored[0], extra={"task": report.task_id, "session": session.runner.session}
+            )
             await self._clock.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
             stored = await self._storing.store([ending], hard=True)
@@ -121,7 +121,9 @@ class Completion:
         unsettled = [(report, error)]
         while unsettled:
             (report, error), *_ = unsettled
-            _log.warning("an outcome is not stored: %s", error, extra={"task": report.task_id, "session": session.id})
+            _log.warning(
+                "an outcome is not stored: %s", error, extra={"task": report.task_id, "session": session.runner.session}
+            )
             if not isinstance(error, StoreUnavailable):
                 # What the store refuses now, it will refuse for ever.
                 report = report._replace(event=_invalid("the store refuses it"), invalid=True)
@@ -133,18 +135,21 @@ class Completion:
         """The transition of a report; None if nothing it could change is known here."""
         held = session.running.get(report.task_id)
         if held and held.task.attempt == report.attempt:
-            namespace, queue, _ = held.task.lane.split("/", 2)
-            snapshot = held.snapshot(self._queues.retry(namespace, queue))
-            transition = decide(snapshot, report.event, random.random)
-            # It was ready before it was claimed, and has not run for longer than it was ready.
-            ran = _ran(report.run_seconds, held.task.waited + self._clock.monotonic() - held.since)
-            return Ended(transition, held.task.lane, session.runner, ran, held.task.traceparent)
+            return self._of_held(session, held, report)
         if type(report.event) is Succeeded:
             # Perhaps the task waits again after this session was thought lost; then the work need not be done twice.
             snapshot = Snapshot(report.task_id, TaskState.RUNNING, report.attempt, session=session.id)
             transition = decide(snapshot, report.event, random.random)
             return Ended(transition, _UNKNOWN_LANE, session.runner, _ran(report.run_seconds, limits.TIMEOUT_SECONDS))
         return None
+
+    def _of_held(self, session: Session, held: Running, report: Report) -> Ended:
+        namespace, queue, _ = held.task.lane.split("/", 2)
+        snapshot = held.snapshot(self._queues.retry(namespace, queue))
+        transition = decide(snapshot, report.event, random.random)
+        # It was ready before it was claimed, and has not run for longer than it was ready.
+        ran = _ran(report.run_seconds, held.task.waited + self._clock.monotonic() - held.since)
+        return Ended(transition, held.task.lane, session.runner, ran, held.task.traceparent)
 
     async def _standings(self, reports: Sequence[Report]) -> list[Standing]:
         while True:
@@ -194,4 +199,5 @@ def _claims_outcome(event: Event, outcome: Outcome | None) -> bool:
         return outcome is Outcome.SUCCEEDED
     if type(event) is Failed:
         return outcome in (Outcome.FAILED, Outcome.TIMED_OUT)
-    return outcome in (Outcome.CANCELLED, Outcome.RELEASED)
+    # FAILED, where nobody had asked for the cancel.
+    return outcome in (Outcome.CANCELLED, Outcome.FAILED, Outcome.RELEASED)

@@ -77,6 +77,6 @@ class Departure:
         try:
             await self._loss.lose(session.id, session.generation, reason)
         except StoreUnavailable as error:
-            _log.warning("session cannot be given up yet: %s", error, extra={"session": session.id})
+            _log.warning("session cannot be given up yet: %s", error, extra={"session": session.runner.session})
             return False
         return True

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from dispatcher.endings import Endings
+from scheduler.domain.session_names import public_name
 from scheduler.domain.task import TaskState
 from scheduler.domain.transitions import Lost, Snapshot, decide
 from scheduler.storage.retrying import retried
@@ -52,10 +53,10 @@ class Loss:
         if host is None:
             return None
         held = await transaction.held(session)
-        runner = Runner(session, host.worker, host.pod)
+        runner = Runner(public_name(session), host.worker, host.pod)
         endings = [_ending(row, runner) for row in held]
         applied = await transaction.apply([ending.transition for ending in endings])
-        whose = {"session": session, "worker": host.worker, "worker_pod": host.pod}
+        whose = {"session": runner.session, "worker": host.worker, "worker_pod": host.pod}
         _log.info("session given up", extra={**whose, "reason": reason, "tasks": len(held)})
         return [partial(self._endings.committed, endings, applied)]
 

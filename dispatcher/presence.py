@@ -1,49 +1,36 @@
 """Tells etcd which sessions are alive here."""
 
-import logging
-
-from dispatcher.membership import SessionRegistry
+from dispatcher.membership import Profiles, SessionRegistry, profile
 from dispatcher.sessions import Session
 from scheduler.background import Background
 from scheduler.storage.sessions import SessionRecord
 
-_log = logging.getLogger(__name__)
-
 
 class Presence:
-    """One etcd lease per session, as long as its stream lives."""
+    """One etcd lease per session, as long as its stream lives; and beside it what its worker is."""
 
-    def __init__(self, registry: SessionRegistry) -> None:
+    def __init__(self, registry: SessionRegistry, profiles: Profiles) -> None:
         self._registry = registry
+        self._profiles = profiles
         self._background = Background()
 
     def arrived(self, session: Session, record: SessionRecord) -> None:
         """Register; nobody waits for it, and etcd being away ends no session."""
-        self._background.start(self._registry.register(session.id, _value(record), generation=session.generation))
+        # Written anew with each hello, so there is little of it.
+        value = {"dispatcher": record.dispatcher}
+        self._background.start(self._registry.register(session.id, value, generation=session.generation))
+        self._profiles.keep(session.id, profile(record))
 
-    def moved(self, session: Session) -> None:
+    def moved(self, session_id: str) -> None:
         """It says hello elsewhere: whoever adopts it registers it anew."""
-        self._registry.forget(session.id)
+        self._registry.forget(session_id)
+        self._profiles.forget(session_id)
 
     def left(self, session: Session) -> None:
         """Deregister at once, so that the leader need not wait for the lease."""
         self._background.start(self._registry.remove(session.id))
+        self._profiles.forget(session.id)
 
     async def close(self) -> None:
         """Stop registering."""
         await self._background.cancel()
-
-
-def _value(record: SessionRecord) -> dict[str, object]:
-    return {
-        "worker": record.worker,
-        "namespace": record.namespace,
-        "dispatcher": record.dispatcher,
-        "labels": dict(record.labels),
-        "types": list(record.types),
-        "queues": list(record.queues),
-        "slots": record.slots,
-        "pod": record.pod,
-        "sdk": record.sdk,
-        "version": record.version,
-    }

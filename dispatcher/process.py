@@ -14,6 +14,7 @@ import grpc
 import uvloop
 
 from dispatcher.assembly import Assembly
+from dispatcher.guard import Guard
 from dispatcher.membership import DispatcherRecord, DispatcherRegistration
 from dispatcher.readings import Readings
 from dispatcher.settings import DispatcherSettings
@@ -21,6 +22,7 @@ from dispatcher.stores import Stores
 from scheduler import failpoints, garbage
 from scheduler.background import Background
 from scheduler.clock import SystemClock
+from scheduler.domain import limits
 from scheduler.telemetry import GrpcHealth, ProbeServer, Telemetry
 from scheduler.version import VERSION
 from scheduler.wire.gen import worker_service_pb2_grpc
@@ -30,7 +32,7 @@ _log = logging.getLogger(__name__)
 _SERVICE = "taskyard.v1.WorkerService"
 
 _GRPC_OPTIONS = [
-    ("grpc.max_receive_message_length", 6 * 1024 * 1024),
+    ("grpc.max_receive_message_length", limits.FRAME_RECEIVE_BYTES),
     ("grpc.max_send_message_length", 6 * 1024 * 1024),
     # What a connection brings before it is read is bounded, however fast it could bring more.
     ("grpc.http2.bdp_probe", 0),
@@ -88,7 +90,7 @@ class Dispatcher:
         return probes
 
     async def _serve_sessions(self, parts: Assembly) -> grpc.aio.Server:
-        server = grpc.aio.server(options=_GRPC_OPTIONS)
+        server = grpc.aio.server(interceptors=[Guard()], options=_GRPC_OPTIONS)
         worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(parts.streams, server)
         await self._health.register(server)
         if not server.add_insecure_port(self._settings.session_address):
@@ -106,6 +108,7 @@ class Dispatcher:
             registration.run(),
             readings.stores.run(),
             readings.outbox.run(),
+            readings.etcd_size.run(),
             *parts.loops(),
         ):
             self._background.start(_must_go_on(loop, self._stop))

@@ -7,6 +7,7 @@ import orjson
 
 from dispatcher.sessions import Session
 from scheduler.clock import Clock
+from scheduler.domain.text import cut, storable
 from scheduler.storage.changes import Changes
 from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.wire.gen.worker_service_pb2 import TaskProgress
@@ -33,7 +34,7 @@ class ProgressReports:
             if held and held.task.attempt == report.attempt:
                 said = {
                     "fraction": min(1.0, max(0.0, report.progress.fraction)),
-                    "message": report.progress.message[:MESSAGE_LENGTH].replace("\0", ""),
+                    "message": storable(cut(report.progress.message, MESSAGE_LENGTH)),
                 }
                 self._newest[report.task_id, report.attempt] = orjson.dumps(said).decode()
 

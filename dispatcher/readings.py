@@ -4,7 +4,9 @@ from functools import partial
 
 from dispatcher.assembly import Assembly
 from scheduler.observation import Observation, Ping, reachable
-from scheduler.telemetry import LeaderReading, OutboxReading, SlotsReading
+from scheduler.storage.etcd import EtcdError
+from scheduler.storage.unavailable import StoreUnavailable
+from scheduler.telemetry import LeaderReading, OutboxReading, SizeReading, SlotsReading
 
 _NO_ROWS = OutboxReading(0, 0.0)
 
@@ -20,6 +22,7 @@ class Readings:
             "etcd": partial(parts.stores.etcd.kv.get, parts.stores.etcd.keys.config),
         }
         self.stores: Observation[dict[str, bool]] = Observation(partial(reachable, pings), {}, parts.clock)
+        self.etcd_size: Observation[SizeReading | None] = Observation(self._etcd_size, None, parts.clock)
         self.outbox: Observation[OutboxReading] = Observation(self._backlog, _NO_ROWS, parts.clock)
 
     def show(self) -> None:
@@ -30,12 +33,20 @@ class Readings:
         gauges.leader = self._leader
         gauges.outbox = lambda: self.outbox.last
         gauges.stores = lambda: self.stores.last
+        gauges.etcd_size = lambda: self.etcd_size.last
 
     async def _backlog(self) -> OutboxReading:
         """The leader tells, so that a sum over all dispatchers is right."""
         if not self._parts.elector.is_leader:
             return _NO_ROWS
         return OutboxReading(*await self._parts.stores.tasks.outbox.backlog())
+
+    async def _etcd_size(self) -> SizeReading:
+        """Every dispatcher tells: when etcd is full there is perhaps no leader."""
+        try:
+            return SizeReading(*await self._parts.stores.etcd.access.size())
+        except EtcdError as error:
+            raise StoreUnavailable("etcd", str(error)) from error
 
     def _slots(self) -> SlotsReading:
         sessions = list(self._parts.roster)

@@ -5,11 +5,11 @@ worker, which keeps them until they are acknowledged, and gRPC's flow control ke
 """
 
 import asyncio
-import re
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from dispatcher import frames
 from dispatcher.completion import Completion, Report, read_result
 from dispatcher.credit import Credit, Manners
 from dispatcher.progress import ProgressReports
@@ -38,8 +38,6 @@ PAUSE = 0.1
 """Seconds that a stream without credit is not read on."""
 _OVERHEAD = 512
 """About what a report costs beside the bytes of its result."""
-
-_TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Flooded(Exception):
@@ -118,7 +116,7 @@ class Inbox:
     def _possible(self, results: Iterable[wire.TaskResult]) -> Iterator[Report]:
         """The reports on what may be an attempt; what cannot be one ends here."""
         for result in results:
-            if _TASK_ID.fullmatch(result.task_id):
+            if frames.is_task_id(result.task_id):
                 yield read_result(result)
             else:
                 ack = wire.ResultAck(task_id=result.task_id, attempt=result.attempt, verdict=wire.VERDICT_INVALID)

@@ -2,7 +2,7 @@
 
 import logging
 
-from dispatcher import frames
+from dispatcher.handover import Handover
 from dispatcher.sessions import Running, Session
 from scheduler.clock import Clock
 from scheduler.storage.sessions import Sessions
@@ -13,8 +13,9 @@ _log = logging.getLogger(__name__)
 class Resending:
     """Brings sessions up to date with Postgres."""
 
-    def __init__(self, sessions: Sessions, clock: Clock) -> None:
+    def __init__(self, sessions: Sessions, handover: Handover, clock: Clock) -> None:
         self._sessions = sessions
+        self._handover = handover
         self._clock = clock
 
     async def settle(self, session: Session) -> None:
@@ -42,8 +43,6 @@ class Resending:
         ]
         if unknown:
             now = self._clock.monotonic()
-            session.assign(
-                [Running(row.task, now, row.cancel_requested) for row in unknown],
-                [frames.assignment(row.task, resent=True) for row in unknown],
-            )
-            _log.warning("sent %d tasks again", len(unknown), extra={"session": session.id})
+            tasks = [Running(row.task, now, row.cancel_requested) for row in unknown]
+            self._handover.give(session, tasks, resent=True)
+            _log.warning("sent %d tasks again", len(unknown), extra={"session": session.runner.session})

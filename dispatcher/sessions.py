@@ -128,7 +128,7 @@ class Session:
         self._outgoing.assignments.extend(assignments)
         count = weight = 0
         for held in running:
-            size = len(held.task.payload)
+            size = len(held.task.payload or b"")
             if size > _OVERHEAD:
                 held.task = held.task._replace(payload=b"")
             count, weight = count + 1, weight + size

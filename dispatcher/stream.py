@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
-from dispatcher import frames
 from dispatcher.adoption import Adoption
 from dispatcher.departure import Departure
 from dispatcher.hearing import Hearing
+from dispatcher.hello_rates import TooManyHellos
 from dispatcher.presence import Presence
 from dispatcher.reception import Flooded, Reception
 from dispatcher.sessions import Roster
@@ -19,8 +21,9 @@ from dispatcher.settings import DispatcherSettings
 from scheduler.background import Background
 from scheduler.clock import Clock
 from scheduler.domain.violations import Violation
-from scheduler.storage.sessions import NamespaceMismatch, Sessions
+from scheduler.storage.sessions import NamespaceMismatch, SecretMismatch, Sessions
 from scheduler.storage.unavailable import StoreUnavailable
+from scheduler.wire import times
 from scheduler.wire.gen import worker_service_pb2 as wire
 from scheduler.wire.gen import worker_service_pb2_grpc
 
@@ -103,18 +106,24 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         if self._stopping:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "this dispatcher is shutting down")
         try:
-            session, record = await self._adoption.welcome(first.hello)
+            session, record = await self._adoption.welcome(first.hello, context.peer())
         except Violation as violation:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"hello.{violation}")
         except NamespaceMismatch:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "hello.session_id: is of another namespace")
+        except SecretMismatch:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "hello.secret: is not that of this session")
+        except TooManyHellos as error:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error), _retry_trailers(error))
         except StoreUnavailable as error:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+            _log.warning("nobody can be welcomed: %s", error)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"{error.store} is unavailable")
         await context.write(self._welcome(session))
         session.last_frame = self._clock.monotonic()
         self._departure.replaced(self._roster.put(session))
         self._presence.arrived(session, record)
-        _log.info("session opened", extra={"session": session.id, "worker": record.worker, "worker_pod": record.pod})
+        whose = {"session": session.runner.session, "worker": record.worker, "worker_pod": record.pod}
+        _log.info("session opened", extra=whose)
         self._arrived()
         return session
 
@@ -123,8 +132,8 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
             welcome=wire.Welcome(
                 dispatcher=self._dispatcher,
                 generation=session.generation,
-                heartbeat_interval=frames.duration(self._settings.heartbeat_interval),
-                session_timeout=frames.duration(self._settings.session_timeout),
+                heartbeat_interval=times.duration(self._settings.heartbeat_interval),
+                session_timeout=times.duration(self._settings.session_timeout),
             )
         )
 
@@ -163,7 +172,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         unheard = hearing.heard(heartbeat.sequence, heartbeat.heard, session.last_frame)
         if unheard < self._settings.session_timeout:
             return False
-        _log.warning("session deaf", extra={"session": session.id, "seconds": round(unheard, 1)})
+        _log.warning("session deaf", extra={"session": session.runner.session, "seconds": round(unheard, 1)})
         return True
 
     async def _note_drain(self, session: WorkerSession) -> None:
@@ -176,18 +185,31 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         """Returns once the worker has been silent for too long."""
         while (silence := self._clock.monotonic() - session.last_frame) < self._settings.session_timeout:
             await self._clock.sleep(self._settings.session_timeout - silence)
-        _log.warning("session silent", extra={"session": session.id, "seconds": round(silence, 1)})
+        _log.warning("session silent", extra={"session": session.runner.session, "seconds": round(silence, 1)})
 
 
 async def _refuse(reader: asyncio.Task[None], context: Context) -> None:
-    """Tell the worker, if its stream ended because of what it sent."""
-    if reader.done() and not reader.cancelled() and isinstance(error := reader.exception(), Flooded):
+    """Raise what was wrong with a frame, or with too many, so that the worker hears of it."""
+    if not reader.done() or reader.cancelled():
+        return
+    error = reader.exception()
+    if isinstance(error, Violation):
+        raise error
+    if isinstance(error, Flooded):
         await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+
+
+def _retry_trailers(refusal: TooManyHellos) -> tuple[tuple[str, bytes]]:
+    detail = any_pb2.Any()
+    detail.Pack(error_details_pb2.RetryInfo(retry_delay=times.duration(refusal.retry_after)))
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+    status = status_pb2.Status(code=code, message=str(refusal), details=[detail])
+    return (("grpc-status-details-bin", status.SerializeToString()),)
 
 
 async def _report_failures(session: WorkerSession, parts: Iterable[asyncio.Task[None]]) -> None:
     for error in await asyncio.gather(*parts, return_exceptions=True):
         if isinstance(error, Flooded):
-            _log.warning("session refused: %s", error, extra={"session": session.id})
-        elif isinstance(error, Exception) and not isinstance(error, grpc.RpcError | grpc.aio.UsageError):
-            _log.error("session failed", exc_info=error, extra={"session": session.id})
+            _log.warning("session refused: %s", error, extra={"session": session.runner.session})
+        elif isinstance(error, Exception) and not isinstance(error, grpc.RpcError | grpc.aio.UsageError | Violation):
+            _log.error("session failed", exc_info=error, extra={"session": session.runner.session})

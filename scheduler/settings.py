@@ -23,6 +23,8 @@ class StoreSettings(BaseSettings):
     etcd_ca_file: str = Field("", description="certificate authority of etcd; turns TLS on")
     etcd_cert_file: str = Field("", description="client certificate for etcd")
     etcd_key_file: str = Field("", description="key of the client certificate for etcd")
+    etcd_user: str = Field("", description="whom to log in to etcd as")
+    etcd_password: str = Field("", repr=False, description="that user's password")
     redis_prefix: str = Field("taskyard", description="what all Redis keys begin with")
     postgres_connections: int = Field(10, ge=2, description="most connections to Postgres of one process")
     pod_name: str = Field(default_factory=socket.gethostname, description="name in logs, attempts and metrics")
@@ -44,6 +46,8 @@ class StoreSettings(BaseSettings):
             ca_file=_path(self.etcd_ca_file),
             cert_file=_path(self.etcd_cert_file),
             key_file=_path(self.etcd_key_file),
+            username=self.etcd_user or None,
+            password=self.etcd_password or None,
         )
 
     @classmethod

@@ -1,6 +1,6 @@
 """`python -m taskyard_server`: the same as `taskyard-server`."""
 
-from taskyard_server.command import main
+from taskyard_server.entry import main
 
 if __name__ == "__main__":
     main()

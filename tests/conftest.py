@@ -1,6 +1,5 @@
 """Real stores for tests: started when first asked for, once per test session."""
 
-import asyncio
 import functools
 import itertools
 import urllib.request
@@ -13,9 +12,10 @@ import asyncpg
 import hypothesis
 import pytest
 import pytest_asyncio
+import redis.asyncio
 
 from taskyard_server.dev.etcd import Etcd
-from taskyard_server.dev.postgres import Postgres
+from taskyard_server.dev.postgres import USER, Postgres
 from taskyard_server.dev.store import Store
 from taskyard_server.dev.valkey import Valkey
 
@@ -79,9 +79,9 @@ async def etcd_server(store_directory: Path) -> AsyncIterator[Etcd]:
 @asynccontextmanager
 async def _database(server: Postgres, template: str) -> AsyncIterator[str]:
     name = f"test_{next(_database_numbers)}"
-    connection = await asyncpg.connect(server.database_url("postgres"))
+    connection = await asyncpg.connect(server.admin_url("postgres"))
     try:
-        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" OWNER "{USER}"')
         yield server.database_url(name)
         await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     finally:
@@ -116,11 +116,8 @@ async def database_url(fresh_database: DatabaseMaker, database_template: str) ->
 @pytest_asyncio.fixture(loop_scope="session")
 async def redis_url(valkey_server: Valkey) -> str:
     """URL of a Valkey that holds nothing."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", valkey_server.port)
-    writer.write(b"FLUSHALL\r\n")
-    assert await reader.readline() == b"+OK\r\n"
-    writer.close()
-    await writer.wait_closed()
+    async with redis.asyncio.Redis.from_url(valkey_server.url) as client:
+        await client.flushall()
     return valkey_server.url
 
 

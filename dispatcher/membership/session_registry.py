@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from scheduler.domain.session_names import public_name
 from scheduler.storage.etcd import Backoff, Etcd, EtcdError, EtcdUnavailable, Lease
 
 _log = logging.getLogger(__name__)
@@ -171,7 +172,7 @@ class SessionRegistry:
         return self._leases.pop(session_id, None)
 
     def _superseded(self, session_id: str) -> None:
-        _log.info("session %s was adopted by another dispatcher", session_id)
+        _log.info("session %s was adopted by another dispatcher", public_name(session_id))
         self.forget(session_id)
         if self._on_superseded is not None:
             self._on_superseded(session_id)

@@ -1,16 +1,14 @@
 """Why a request is refused: one vocabulary for both transports."""
 
-import logging
 from collections.abc import Mapping
 from enum import StrEnum
 
 import grpc
 
+from scheduler import unforeseen
 from scheduler.domain.task import TaskState
 from scheduler.domain.violations import Violation
 from scheduler.storage.unavailable import StoreUnavailable
-
-_log = logging.getLogger(__name__)
 
 DOMAIN = "taskyard"
 """Of every ErrorInfo."""
@@ -127,7 +125,8 @@ def from_error(error: BaseException) -> Failure:
             return invalid(error)
         case StoreUnavailable():
             metadata = {"store": error.store}
-            return Failure(Reason.UNAVAILABLE, str(error), retry_after=_STORE_RETRY_SECONDS, metadata=metadata)
+            # What the driver said may tell of addresses and users; it is in the log of whoever shows the store's state.
+            message = f"{error.store} is unavailable"
+            return Failure(Reason.UNAVAILABLE, message, retry_after=_STORE_RETRY_SECONDS, metadata=metadata)
         case _:
-            _log.error("a request failed for an unforeseen reason", exc_info=error)
-            return Failure(Reason.INTERNAL, "internal error; the server's log tells more")
+            return Failure(Reason.INTERNAL, unforeseen.told(error))

@@ -7,6 +7,7 @@ import uuid
 
 from scheduler.domain import limits, submission
 from scheduler.domain.task import TaskState
+from scheduler.domain.text import printable
 from scheduler.domain.violations import Violation
 from scheduler.storage.tasks import TaskFilter
 
@@ -17,14 +18,14 @@ def task_filter(
     *, namespace: str = "", queue: str = "", type: str = "", state: TaskState | None = None, error_type: str = ""
 ) -> TaskFilter:
     """A checked filter; empty strings match anything. Raises Violation naming the field."""
-    if len(error_type) > limits.ERROR_TYPE_LENGTH or not error_type.isprintable():
-        raise Violation("error_type", f"must be printable text of at most {limits.ERROR_TYPE_LENGTH} characters")
+    if len(error_type) > limits.ERROR_TYPE_LENGTH:
+        raise Violation("error_type", f"longer than {limits.ERROR_TYPE_LENGTH} characters")
     return TaskFilter(
         submission.name("namespace", namespace) if namespace else None,
         submission.name("queue", queue) if queue else None,
         submission.name("type", type, limits.TYPE_LENGTH) if type else None,
         state,
-        error_type or None,
+        printable("error_type", error_type) or None,
     )
 
 

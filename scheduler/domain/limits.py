@@ -4,6 +4,10 @@ PAYLOAD_BYTES = 256 * 1024
 RESULT_BYTES = 1024 * 1024
 BATCH_TASKS = 1000
 BATCH_BYTES = 4 * 1024 * 1024
+FRAME_BYTES = 4 * 1024 * 1024
+"""A worker's frame. Workers are told to keep to half of it."""
+FRAME_RECEIVE_BYTES = 16 * 1024 * 1024
+"""What is received at all: a frame between the two is refused in our own words, a larger one in gRPC's."""
 JSON_DEPTH = 64
 
 NAME_LENGTH = 63
@@ -16,6 +20,18 @@ LABEL_KEY_LENGTH = 63
 LABEL_VALUE_LENGTH = 256
 SESSION_TYPES = 1000
 SESSION_SLOTS = 10_000
+SESSION_PROFILE_BYTES = 4096
+"""Of what etcd is told of a session's worker."""
+SESSION_SECRET_BYTES_MIN = 16
+SESSION_SECRET_BYTES_MAX = 64
+HELLO_BYTES = 1024 * 1024
+HELLO_KIB_PER_PEER = 4096
+"""What a peer's hellos may have at once, each counting at least 1; a peer is a network address, not a worker."""
+HELLO_KIB_PER_PEER_AND_SECOND = 256
+HELLOS_PER_SESSION = 20
+HELLOS_PER_SESSION_AND_SECOND = 2
+HELLO_BUCKETS = 10_000
+"""Peers, and sessions, whose hellos are counted at once."""
 ERROR_TYPE_LENGTH = 256
 ERROR_MESSAGE_LENGTH = 4096
 ERROR_STACK_LENGTH = 16 * 1024

@@ -1,5 +1,6 @@
 """When a failed task is tried again."""
 
+import sys
 from collections.abc import Callable
 
 from scheduler.domain.task import RetryPolicy
@@ -29,10 +30,16 @@ def backoff(policy: RetryPolicy, failures: int, draw: Callable[[], float]) -> fl
     assert policy.multiplier is not None
     assert policy.max_backoff is not None
     assert policy.jitter is not None
-    # The exponent is bounded so that a long-failing task cannot overflow a float.
-    grown = policy.initial_backoff * policy.multiplier ** min(failures - 1, 150)
-    capped = min(grown, policy.max_backoff)
+    capped = min(policy.initial_backoff * _growth(policy.multiplier, failures - 1), policy.max_backoff)
     return capped * (1 + policy.jitter * (2 * draw() - 1))
+
+
+def _growth(multiplier: float, times: int) -> float:
+    try:
+        return multiplier**times
+    except OverflowError:
+        # Finite, because no backoff at all stays none however often it is multiplied.
+        return sys.float_info.max
 
 
 def exhausted(policy: RetryPolicy, failures: int) -> bool:

@@ -1,7 +1,8 @@
 """Label selectors: Kubernetes' syntax for sets and equality, with integer `>=` added.
 
 `io=ssd,region in (eu,us),arch notin (arm),gpu,!spot,memory_gb>=16`: all terms must hold. As in Kubernetes, `!=` and
-`notin` also hold where the label is missing; `>=` needs a label that is a decimal integer.
+`notin` also hold where the label is missing; `>=` needs a label that is a decimal integer. The function
+`taskyard.canonical_selector` reads the same language in SQL.
 """
 
 import re
@@ -11,6 +12,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from scheduler.domain import limits
+from scheduler.domain.text import printable
 from scheduler.domain.violations import Violation
 
 
@@ -63,14 +65,15 @@ class Term:
                 return f"{self.key}>={self.values[0]}"
 
 
+_BLANK = r"[ \t\r\n]*"
 _KEY = r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?"
 _VALUE = r"[A-Za-z0-9](?:[A-Za-z0-9._/:+-]*[A-Za-z0-9])?"
-_SET = re.compile(rf"({_KEY})\s+(in|notin)\s*\(\s*({_VALUE}(?:\s*,\s*{_VALUE})*)\s*\)")
-_EQUAL = re.compile(rf"({_KEY})\s*(==|=|!=)\s*({_VALUE})")
-_AT_LEAST = re.compile(rf"({_KEY})\s*>=\s*(-?[0-9]{{1,18}})")
-_EXISTS = re.compile(rf"(!?)\s*({_KEY})")
+_SET = re.compile(rf"({_KEY})[ \t\r\n]+(in|notin){_BLANK}\({_BLANK}({_VALUE}(?:{_BLANK},{_BLANK}{_VALUE})*){_BLANK}\)")
+_EQUAL = re.compile(rf"({_KEY}){_BLANK}(==|=|!=){_BLANK}({_VALUE})")
+_AT_LEAST = re.compile(rf"({_KEY}){_BLANK}>={_BLANK}(-?[0-9]{{1,18}})")
+_EXISTS = re.compile(rf"(!?){_BLANK}({_KEY})")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
-_SEPARATOR = re.compile(r"\s*,\s*")
+_SEPARATOR = re.compile(rf"{_BLANK},{_BLANK}")
 _LABEL_KEY = re.compile(_KEY)
 
 
@@ -79,7 +82,7 @@ def parse(text: str) -> tuple[Term, ...]:
     """The terms of a selector, sorted and unique; raises Violation on `selector`."""
     if len(text) > limits.SELECTOR_LENGTH:
         raise Violation("selector", f"longer than {limits.SELECTOR_LENGTH} characters")
-    text = text.strip()
+    text = text.strip(" \t\r\n")
     terms: set[Term] = set()
     position = 0
     while position < len(text):
@@ -110,12 +113,13 @@ def check_labels(labels: Mapping[str, str]) -> None:
             raise Violation(f"labels[{key[:80]}]", "not a valid label key")
         if len(value) > limits.LABEL_VALUE_LENGTH:
             raise Violation(f"labels[{key}]", f"longer than {limits.LABEL_VALUE_LENGTH} characters")
+        printable(f"labels[{key}]", value)
 
 
 def _term_at(text: str, position: int) -> tuple[Term, int]:
     if match := _SET.match(text, position):
         operator = Operator.IN if match[2] == "in" else Operator.NOT_IN
-        values = _SEPARATOR.split(match[3].strip())
+        values = _SEPARATOR.split(match[3])
         return Term(_key(match[1]), operator, tuple(sorted(set(values)))), match.end()
     if match := _AT_LEAST.match(text, position):
         return Term(_key(match[1]), Operator.AT_LEAST, (str(int(match[2])),)), match.end()
@@ -125,7 +129,7 @@ def _term_at(text: str, position: int) -> tuple[Term, int]:
     if match := _EXISTS.match(text, position):
         operator = Operator.NOT_EXISTS if match[1] else Operator.EXISTS
         return Term(_key(match[2]), operator), match.end()
-    raise Violation("selector", f"cannot be read from {text[position : position + 40]!r} on")
+    raise Violation("selector", f"cannot be read from character {position + 1} on")
 
 
 def _key(key: str) -> str:
@@ -139,7 +143,7 @@ def _next_term(text: str, position: int) -> int:
         return position
     separator = _SEPARATOR.match(text, position)
     if not separator or separator.end() == len(text):
-        raise Violation("selector", f"expected ',' and a requirement at {text[position:][:40]!r}")
+        raise Violation("selector", f"expected ',' and a requirement at character {position + 1}")
     return separator.end()
 
 

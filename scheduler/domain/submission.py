@@ -4,11 +4,12 @@ import json
 import math
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from scheduler.domain import limits, selectors
 from scheduler.domain.task import RetryPolicy, TaskSpec
+from scheduler.domain.text import printable
 from scheduler.domain.violations import Violation
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -51,7 +52,7 @@ def build(
         _moment("run_at", run_at) if run_at else None,
         None if delay is None else seconds("delay", delay, limits.DELAY_SECONDS),
         _moment("expires_at", expires_at) if expires_at else None,
-        None if timeout is None else _timeout(timeout),
+        None if timeout is None else check_timeout(timeout),
         None if retry is None else check_retry(retry),
         _traceparent(traceparent) if traceparent else None,
     )
@@ -68,12 +69,19 @@ def name(field: str, value: str, length: int = limits.NAME_LENGTH) -> str:
 
 
 def seconds(field: str, value: float, most: float) -> float:
-    """The duration if it is finite, not negative and at most `most` seconds."""
-    if not math.isfinite(value) or value < 0:
+    """The duration if it is not negative and at most `most` seconds."""
+    if math.isnan(value) or value < 0:
         raise Violation(field, "must not be negative")
     if value > most:
         raise Violation(field, f"longer than {most:.0f} seconds")
     return value
+
+
+def check_timeout(value: float) -> float:
+    """The seconds that one attempt may run, if they are within bounds."""
+    if value == 0:
+        raise Violation("timeout", "must be longer than zero")
+    return seconds("timeout", value, limits.TIMEOUT_SECONDS)
 
 
 def check_retry(policy: RetryPolicy) -> RetryPolicy:
@@ -154,7 +162,7 @@ def _selector(text: str) -> str:
 
 def _key(value: str) -> str:
     # First, since text that is not printable need not have an encoding.
-    _printable("idempotency_key", value)
+    printable("idempotency_key", value)
     if len(value.encode()) > limits.KEY_BYTES:
         raise Violation("idempotency_key", f"longer than {limits.KEY_BYTES} bytes")
     return value
@@ -163,24 +171,20 @@ def _key(value: str) -> str:
 def _traceparent(value: str) -> str:
     if len(value) > limits.TRACEPARENT_LENGTH:
         raise Violation("traceparent", f"longer than {limits.TRACEPARENT_LENGTH} characters")
-    return _printable("traceparent", value)
+    return printable("traceparent", value)
 
 
-def _printable(field: str, value: str) -> str:
-    if not value.isprintable():
-        raise Violation(field, "must be printable text")
-    return value
+_YEARS = "must be between the years 1970 and 9000"
 
 
 def _moment(field: str, value: datetime) -> datetime:
     if value.tzinfo is None:
         raise Violation(field, "needs a time zone")
+    try:
+        # The year counts as it is in UTC, which for some moments of the first and the last one is beyond the calendar.
+        value = value.astimezone(UTC)
+    except OverflowError:
+        raise Violation(field, _YEARS) from None
     if not 1970 <= value.year <= 9000:
-        raise Violation(field, "must be between the years 1970 and 9000")
+        raise Violation(field, _YEARS)
     return value
-
-
-def _timeout(value: float) -> float:
-    if value == 0:
-        raise Violation("timeout", "must be longer than zero")
-    return seconds("timeout", value, limits.TIMEOUT_SECONDS)

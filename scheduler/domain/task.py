@@ -123,7 +123,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One run of a task; a running one has no outcome yet."""
+    """One run of a task, for those who ask; `session_id` is the session's public name. A running one has no outcome."""
 
     task_id: str
     attempt: int

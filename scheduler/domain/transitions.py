@@ -8,6 +8,7 @@ RUNNING, the only place where `attempt` rises) is decided by the dispatcher's as
         |                |  '---released----|------failed (budget spent)-> FAILED --redriven--> QUEUED
         |                '------lost--------|------lost too often--------> FAILED
         '------------retry backoff----------'------stopped---------------> CANCELLED
+    "stopped" counts as a failure where nobody had asked for it.
     SCHEDULED, BLOCKED, QUEUED --cancelled--> CANCELLED; SCHEDULED, BLOCKED, QUEUED --expired--> EXPIRED
 """
 
@@ -47,7 +48,7 @@ class Failed:
 
 
 class Stopped:
-    """The handler stopped because it was told to."""
+    """The handler stopped, as it says because it was told to."""
 
 
 class Released:
@@ -109,7 +110,7 @@ def decide(task: Snapshot, event: Event, draw: Callable[[], float]) -> Transitio
         case Failed(error):
             return _failed(task, error, draw)
         case Stopped():
-            return _stopped(task)
+            return _stopped(task, draw)
         case Released():
             return _again(task, Outcome.RELEASED, task.crashes)
         case Lost():
@@ -125,7 +126,7 @@ def decide(task: Snapshot, event: Event, draw: Callable[[], float]) -> Transitio
 
 
 def _failed(task: Snapshot, error: TaskError, draw: Callable[[], float]) -> Transition:
-    failures = task.failures + 1
+    failures = _one_more(task.failures)
     outcome = Outcome.TIMED_OUT if error.type == "TIMEOUT" else Outcome.FAILED
     if task.cancel_requested:
         return _end(task, TaskState.CANCELLED, outcome, failures=failures, error=error)
@@ -145,21 +146,27 @@ def _failed(task: Snapshot, error: TaskError, draw: Callable[[], float]) -> Tran
     )
 
 
-def _stopped(task: Snapshot) -> Transition:
-    # A handler that stops without having been asked to has simply handed the task back.
+def _stopped(task: Snapshot, draw: Callable[[], float]) -> Transition:
     if not task.cancel_requested:
-        return _again(task, Outcome.RELEASED, task.crashes)
+        # It must cost something, or such a handler would be given the task for ever.
+        error = TaskError("CANCELLED_UNASKED", "the handler stopped as if cancelled, and nobody had asked for that")
+        return _failed(task, error, draw)
     return _end(task, TaskState.CANCELLED, Outcome.CANCELLED)
 
 
 def _lost(task: Snapshot) -> Transition:
-    crashes = task.crashes + 1
+    crashes = _one_more(task.crashes)
     if task.cancel_requested:
         return _end(task, TaskState.CANCELLED, Outcome.CRASHED, crashes=crashes)
     if crashes > limits.CRASHES_ALLOWED:
         error = TaskError("CRASH_LOOP", f"its worker was lost {crashes} times", retryable=False)
         return _end(task, TaskState.FAILED, Outcome.CRASHED, crashes=crashes, error=error)
     return _again(task, Outcome.CRASHED, crashes)
+
+
+def _one_more(count: int) -> int:
+    # What the table can hold; a row can have any count to begin with.
+    return min(count + 1, 2**31 - 1)
 
 
 def _again(task: Snapshot, outcome: Outcome, crashes: int) -> Transition:

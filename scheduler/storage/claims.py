@@ -24,13 +24,16 @@ class Head(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """A task that is RUNNING now, with its new attempt. `waited` is seconds since it could run."""
+    """A task that is RUNNING now, with its new attempt. `waited` is seconds since it could run.
+
+    `payload` is None where the row's is longer than a payload may be. Other values, too, can be what no API would take.
+    """
 
     task_id: str
     attempt: int
     session: str
     lane: str
-    payload: bytes
+    payload: bytes | None
     timeout: float | None
     failures: int
     crashes: int

@@ -25,6 +25,8 @@ class SessionRecord:
     version: str = ""
     pid: int = 0
     draining: bool = False
+    secret_hash: bytes | None = field(default=None, repr=False)
+    """None: the worker did not show a secret."""
 
 
 class Host(NamedTuple):
@@ -63,11 +65,21 @@ class NamespaceMismatch(Exception):
     """The session id belongs to a worker of another namespace."""
 
 
+class SecretMismatch(Exception):
+    """The session is of a worker that has a secret, and this is not it."""
+
+
 class Sessions(Protocol):
     """All worker sessions. Every method raises StoreUnavailable."""
 
     async def hello(self, record: SessionRecord) -> int:
-        """Store the session, alive; returns its new generation. Raises NamespaceMismatch."""
+        """Store the session, alive; returns its new generation. Raises NamespaceMismatch, SecretMismatch."""
+
+    async def adopt(self, record: SessionRecord) -> tuple[int, list[Held]]:
+        """`hello` and `held` as one: both or neither. Raises NamespaceMismatch.
+
+        Else a session whose tasks cannot be read would be raised by each hello, and nobody would ever give it up.
+        """
 
     async def renew(self, session: str, generation: int) -> int | None:
         """Begin the session's next generation; once it returns, no claim under the former can take effect any more.

@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """A worker and how busy it is."""
+    """A worker and how busy it is, for those who ask; `session_id` is the session's public name."""
 
     session_id: str
     name: str

@@ -8,6 +8,7 @@ from scheduler.telemetry.gauges import (
     LeaderReading,
     OutboxReading,
     QueueReading,
+    SizeReading,
     SlotsReading,
 )
 from scheduler.telemetry.health import GrpcHealth
@@ -33,6 +34,7 @@ __all__ = [
     "ProbeServer",
     "QueueReading",
     "Runner",
+    "SizeReading",
     "SlotsReading",
     "Telemetry",
     "probe_routes",

@@ -46,6 +46,13 @@ class OutboxReading(NamedTuple):
     oldest_seconds: float
 
 
+class SizeReading(NamedTuple):
+    """Bytes of etcd's database, and beyond how many it takes no more writes."""
+
+    used: int
+    quota: int
+
+
 @dataclass(slots=True)
 class Gauges:
     """The callbacks; one that nobody gave is not exported.
@@ -61,4 +68,5 @@ class Gauges:
     leader: Callable[[], LeaderReading] | None = None
     outbox: Callable[[], OutboxReading] | None = None
     stores: Callable[[], Mapping[str, bool]] | None = None
+    etcd_size: Callable[[], SizeReading | None] | None = None
     loop_lag: Callable[[], float] | None = None

@@ -117,6 +117,20 @@ def create_gauges(meter: Meter, gauges: Gauges) -> None:
         lambda stores: [Observation(int(up), {"store": store}) for store, up in stores.items()],
     )
     gauge(
+        "taskyard.etcd.size",
+        "Size of etcd's database",
+        lambda: gauges.etcd_size,
+        lambda size: [] if size is None else [Observation(size.used)],
+        "By",
+    )
+    gauge(
+        "taskyard.etcd.quota",
+        "Size beyond which etcd takes no more writes",
+        lambda: gauges.etcd_size,
+        lambda size: [] if size is None else [Observation(size.quota)],
+        "By",
+    )
+    gauge(
         "taskyard.event_loop.lag",
         "Worst lag of the event loop in the last minute",
         lambda: gauges.loop_lag,

@@ -10,7 +10,7 @@ from scheduler.domain.transitions import Transition
 
 
 class Runner(NamedTuple):
-    """Where an attempt runs: the worker session's id, the worker's name and its pod. Make one per session."""
+    """Where an attempt runs: the worker session's public name, the worker's name and its pod. Make one per session."""
 
     session: str
     worker: str

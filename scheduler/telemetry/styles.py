@@ -106,7 +106,7 @@ class TextStyle:
 
 def lane_of(style: Style, name: str) -> str:
     """The style's piece for a lane of that name."""
-    lane = lanes.parse(name)
+    lane = lanes.told(name)
     return style.lane(lane.namespace, lane.queue, lane.type)
 
 

@@ -61,7 +61,7 @@ class Tallies:
         """The tally of the lane with that name."""
         tally = self._by_lane.get(name)
         if tally is None:
-            lane = lanes.parse(name)
+            lane = lanes.told(name)
             tally = self.of(lane.namespace, lane.queue, lane.type)
             if len(self._by_lane) >= _REMEMBERED_LANES:
                 self._by_lane.clear()

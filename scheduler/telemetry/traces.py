@@ -131,7 +131,7 @@ def _exporters(variables: Mapping[str, str]) -> Iterator[SpanExporter]:
 
 
 def _attributes(id: str, attempt: int, lane_name: str, runner: Runner) -> dict[str, str | int]:
-    lane = lanes.parse(lane_name)
+    lane = lanes.told(lane_name)
     return {
         "messaging.system": "taskyard",
         "messaging.destination.name": lane.queue,

@@ -4,14 +4,16 @@ import asyncio
 import json
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from taskyard_server import apart
+from taskyard_server.dev.plan import SERVER
 from taskyard_server.dev.process import LOOK_EVERY_SECONDS, Process, ProcessSpec, exit_text
 from taskyard_server.dev.roster import NAME as ROSTER
+from taskyard_server.dev.state import make_private
 
 ANY_PORTS = ("--rest-port", "0", "--grpc-port", "0", "--session-port", "0")
 # Longer than `dev` itself waits: it has the better words for what is missing.
@@ -41,8 +43,8 @@ class ChildCluster:
             ProcessSpec(
                 name="taskyard-server dev",
                 role="dev",
-                argv=(sys.executable, "-m", "taskyard_server", "dev", "--dir", str(self.directory), *ANY_PORTS, *flags),
-                environment={**os.environ, "PYTHONUNBUFFERED": "1"},
+                argv=(*SERVER, "dev", "--dir", str(self.directory), *ANY_PORTS, *flags),
+                environment={**apart.environment(dict(os.environ)), "PYTHONUNBUFFERED": "1"},
                 log=self.directory / "logs" / "dev.log",
                 death_signal=signal.SIGTERM,
             )
@@ -79,10 +81,8 @@ class ChildCluster:
         return tuple(ClusterProcess(**entry) for entry in entries)
 
     def _make_directory(self) -> None:
-        if not self.directory.exists():
-            self.directory.mkdir(parents=True)
-            # The log below is in it before the supervisor could do this.
-            (self.directory / ".gitignore").write_text("*\n")
+        # The log below is in it before the supervisor could do this.
+        make_private(self.directory)
 
     async def _wait_ready(self) -> None:
         roster = self.directory / ROSTER

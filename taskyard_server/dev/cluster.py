@@ -26,7 +26,8 @@ from taskyard_server.dev.probe import connected_workers, is_ready
 from taskyard_server.dev.process import Process, ProcessError, ProcessSpec, exit_text
 from taskyard_server.dev.restart import restart_of
 from taskyard_server.dev.roster import NAME as ROSTER
-from taskyard_server.dev.roster import roster, write_roster
+from taskyard_server.dev.roster import roster, shown, write_roster
+from taskyard_server.dev.state import make_private
 from taskyard_server.dev.store import Store
 from taskyard_server.dev.valkey import Valkey
 
@@ -41,23 +42,26 @@ class _Stores:
     addresses: StoreAddresses
 
 
-def _choose_stores(options: ClusterOptions) -> _Stores:
+def _choose_stores(options: ClusterOptions, environment: Mapping[str, str]) -> _Stores:
     """The stores to start, and where all of them are."""
     logs = options.directory / "logs"
     started: list[Store] = []
 
-    def address(given: str | None, kind: type[Postgres] | type[Valkey] | type[Etcd]) -> str:
+    def address(given: str | None, kind: type[Postgres] | type[Valkey]) -> str:
         if given is not None:
             return given
         store = kind(options.directory / kind.role, log=logs / f"{kind.role}.log")
         started.append(store)
         return store.url
 
-    addresses = StoreAddresses(
-        postgres_url=address(options.postgres_url, Postgres),
-        redis_url=address(options.redis_url, Valkey),
-        etcd_endpoints=address(options.etcd_endpoints, Etcd),
-    )
+    postgres_url, redis_url = address(options.postgres_url, Postgres), address(options.redis_url, Valkey)
+    if options.etcd_endpoints is not None:
+        user, password = (environment.get(name, "") for name in ("TASKYARD_ETCD_USER", "TASKYARD_ETCD_PASSWORD"))
+        addresses = StoreAddresses(postgres_url, redis_url, options.etcd_endpoints, user, password)
+    else:
+        etcd = Etcd(options.directory / Etcd.role, log=logs / f"{Etcd.role}.log", passwords=True)
+        started.append(etcd)
+        addresses = StoreAddresses(postgres_url, redis_url, etcd.url, etcd.user, etcd.password)
     return _Stores(tuple(started), addresses)
 
 
@@ -116,11 +120,7 @@ class Cluster:
         self._stop.set()
 
     def _make_directory(self) -> None:
-        directory = self._options.directory
-        if not directory.exists():
-            directory.mkdir(parents=True)
-            # Databases do not belong into a repository. Never in a directory of somebody else's making.
-            (directory / ".gitignore").write_text("*\n")
+        make_private(self._options.directory)
 
     def _take_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -142,7 +142,7 @@ class Cluster:
         """Starts everything, says READY, and then only ends by an error."""
         for asked in (self._options.rest_port, self._options.grpc_port, self._options.session_port):
             reserve(asked)
-        stores = _choose_stores(self._options)
+        stores = _choose_stores(self._options, self._environment)
         ports = choose_ports(self._options, is_free, free_port)
         plan = make_plan(self._options, ports, stores.addresses, self._environment, self._commands)
         self._plan = plan
@@ -208,7 +208,7 @@ class Cluster:
         self._ready = True
         self._write_roster()
         for member in self._members:
-            addresses = "  ".join(f"{name}={value}" for name, value in member.addresses.items())
+            addresses = "  ".join(f"{name}={value}" for name, value in shown(member.addresses).items())
             self._report(f"{member.name:14} pid {member.pid or '-':<8} {addresses}".rstrip())
         where = self._options.directory / ROSTER
         self._report(f"READY rest={self._plan.rest} grpc={self._plan.grpc} cluster={where}")

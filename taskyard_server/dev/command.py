@@ -69,7 +69,8 @@ def dev(
     Prints one line beginning READY when it is up, and keeps DIR/cluster.json true.
 
     What dies is started again. Ctrl-C stops all of it, a second Ctrl-C at once; the data stays in
-    DIR for the next start. Everyone on this machine can reach it, without a password.
+    DIR for the next start. DIR and the stores are closed to other users of this machine; the APIs
+    on loopback are not.
     """
     # Only here: the other roles do without what starts the stores.
     try:
@@ -78,6 +79,7 @@ def dev(
         from taskyard_server.dev.occupant import OccupiedError
         from taskyard_server.dev.plan import ClusterOptions, PlanError
         from taskyard_server.dev.process import ProcessError
+        from taskyard_server.dev.state import OpenDirectoryError
         from taskyard_server.dev.store import MissingProgramError
     except ModuleNotFoundError as error:
         typer.echo(f"taskyard-server dev needs taskyard-server[dev]: {error}", err=True)
@@ -99,6 +101,9 @@ def dev(
     )
     try:
         asyncio.run(Cluster(options, report=typer.echo).run())
-    except (LockedError, PlanError, ProcessError, OccupiedError, MissingProgramError, OSError) as error:
+    except (
+        *(LockedError, OpenDirectoryError, PlanError, ProcessError, OccupiedError, MissingProgramError),
+        OSError,
+    ) as error:
         typer.echo(f"taskyard-server dev: {error}", err=True)
         raise typer.Exit(1) from error

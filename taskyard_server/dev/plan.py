@@ -1,15 +1,16 @@
 """Which processes a development cluster is made of: pure, from options to what is to be run."""
 
-import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from taskyard_server import apart
 from taskyard_server.dev.port import LOOPBACK
 from taskyard_server.dev.process import ProcessSpec
 
 ANY_PORT = 0
-SERVER = (sys.executable, "-m", "taskyard_server")
+SERVER = (*apart.PYTHON, "-m", "taskyard_server")
+DEMO_WORKER = (*apart.PYTHON, "-m", "taskyard.cli", "worker", "run", "taskyard.demo:worker")
 
 # Set by the plan for the roles it concerns, and so never inherited from the user's own shell.
 PLANNED_VARIABLES = frozenset(
@@ -17,6 +18,8 @@ PLANNED_VARIABLES = frozenset(
         "TASKYARD_POSTGRES_URL",
         "TASKYARD_REDIS_URL",
         "TASKYARD_ETCD_ENDPOINTS",
+        "TASKYARD_ETCD_USER",
+        "TASKYARD_ETCD_PASSWORD",
         "TASKYARD_REST_ADDRESS",
         "TASKYARD_GRPC_ADDRESS",
         "TASKYARD_SESSION_ADDRESS",
@@ -63,7 +66,7 @@ class RoleCommands:
     migrate: tuple[str, ...] = (*SERVER, "migrate")
     scheduler: tuple[str, ...] = (*SERVER, "scheduler")
     dispatcher: tuple[str, ...] = (*SERVER, "dispatcher")
-    worker: tuple[str, ...] = (sys.executable, "-m", "taskyard.cli", "worker", "run", "taskyard.demo:worker")
+    worker: tuple[str, ...] = DEMO_WORKER
 
 
 DEFAULT_COMMANDS = RoleCommands()
@@ -71,19 +74,23 @@ DEFAULT_COMMANDS = RoleCommands()
 
 @dataclass(frozen=True)
 class StoreAddresses:
-    """Where the stores are: two URLs, and host:port endpoints separated by commas."""
+    """Where the stores are: two URLs, and host:port endpoints separated by commas, with a user if etcd asks for one."""
 
-    postgres_url: str
-    redis_url: str
+    postgres_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
     etcd_endpoints: str
+    etcd_user: str = ""
+    etcd_password: str = field(default="", repr=False)
 
     def environment(self) -> dict[str, str]:
         """The settings that tell a role."""
-        return {
+        addresses = {
             "TASKYARD_POSTGRES_URL": self.postgres_url,
             "TASKYARD_REDIS_URL": self.redis_url,
             "TASKYARD_ETCD_ENDPOINTS": self.etcd_endpoints,
         }
+        login = {"TASKYARD_ETCD_USER": self.etcd_user, "TASKYARD_ETCD_PASSWORD": self.etcd_password}
+        return {**addresses, **login} if self.etcd_user else addresses
 
 
 @dataclass(frozen=True)
@@ -191,7 +198,9 @@ class _Planner:
             "TASKYARD_WORKER_LABELS": ",".join(f"{label}={value}" for label, value in labels.items()),
             "TASKYARD_WORKER_SLOTS": str(self.options.slots),
         }
-        return self._spec("worker", name, self.commands.worker, {}, settings)
+        # Workers look for their module in the folder that they are started in; this one's is installed.
+        spec = self._spec("worker", name, self.commands.worker, {}, settings)
+        return replace(spec, directory=self.options.directory)
 
     def _server(
         self, role: str, index: int, argv: tuple[str, ...], addresses: Mapping[str, str], settings: Mapping[str, str]
@@ -201,13 +210,18 @@ class _Planner:
     def _spec(
         self, role: str, name: str, argv: tuple[str, ...], addresses: Mapping[str, str], settings: Mapping[str, str]
     ) -> ProcessSpec:
-        inherited = {key: value for key, value in self.environment.items() if key not in PLANNED_VARIABLES}
+        unplanned = {key: value for key, value in self.environment.items() if key not in PLANNED_VARIABLES}
         return ProcessSpec(
             name=name,
             role=role,
             argv=argv,
             # Unbuffered, so that a log holds the last words of a process that was killed.
-            environment={**inherited, "PYTHONUNBUFFERED": "1", "TASKYARD_POD_NAME": name, **settings},
+            environment={
+                **apart.environment(unplanned),
+                "PYTHONUNBUFFERED": "1",
+                "TASKYARD_POD_NAME": name,
+                **settings,
+            },
             log=self.options.directory / "logs" / f"{name}.log",
             addresses=addresses,
         )

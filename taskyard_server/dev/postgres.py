@@ -13,10 +13,13 @@ import asyncpg
 
 from taskyard_server.dev.launch import KEEP_USER
 from taskyard_server.dev.port import LOOPBACK, free_port
-from taskyard_server.dev.process import Process, ProcessSpec
+from taskyard_server.dev.process import Process, ProcessError, ProcessSpec
+from taskyard_server.dev.secret import PRIVATE, write_private
 from taskyard_server.dev.store import Store, packaged_program, plain_environment
 
 USER = "taskyard"
+"""Owns the database, and is no superuser: one could run any program as the server's user."""
+ADMIN = "postgres"
 DATABASE = "taskyard"
 INITDB_TIMEOUT_SECONDS = 120.0
 # The kernel's limit for the address of a unix socket is 107 characters on Linux, 103 on macOS.
@@ -25,8 +28,8 @@ NOBODY = 65534
 AS_NOBODY = ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}")
 
 ACCESS_RULES = """\
-local all all trust
-host  all all 127.0.0.1/32 trust
+local all all scram-sha-256
+host  all all 127.0.0.1/32 scram-sha-256
 """
 
 SETTINGS = {
@@ -61,7 +64,7 @@ def can_map_user() -> bool:
 
 
 class Postgres(Store):
-    """Postgres on a loopback port that trusts all on this machine: for one developer's only.
+    """Postgres on a loopback port, for those who know a password.
 
     Postgres refuses to run as root. Root therefore runs it in a user namespace in which root is
     called nobody, or, where namespaces are refused, as the real nobody, who then owns the data.
@@ -101,12 +104,16 @@ class Postgres(Store):
 
     def database_url(self, database: str) -> str:
         """URL of another database of this server."""
-        return f"postgresql://{USER}@{LOOPBACK}:{self.port}/{database}"
+        return self._url(USER, database)
+
+    def admin_url(self, database: str = DATABASE) -> str:
+        """The same as the superuser."""
+        return self._url(ADMIN, database)
 
     async def answers(self) -> bool:
-        """Whether the `taskyard` database takes connections; makes it when it is missing."""
+        """Whether the `taskyard` database takes connections; makes it and its owner when they are missing."""
         try:
-            connection = await asyncpg.connect(self.database_url("postgres"), timeout=5)
+            connection = await asyncpg.connect(self.admin_url("postgres"), timeout=5)
         except (
             OSError,
             TimeoutError,
@@ -115,9 +122,10 @@ class Postgres(Store):
         ):
             return False
         try:
-            query = "SELECT count(*) FROM pg_database WHERE datname = $1"
-            if await connection.fetchval(query, DATABASE) == 0:
-                await connection.execute(f'CREATE DATABASE "{DATABASE}"')
+            if not await connection.fetchval("SELECT count(*) FROM pg_roles WHERE rolname = $1", USER):
+                await connection.execute(f"CREATE ROLE \"{USER}\" LOGIN PASSWORD '{self.secret(USER)}'")
+            if not await connection.fetchval("SELECT count(*) FROM pg_database WHERE datname = $1", DATABASE):
+                await connection.execute(f'CREATE DATABASE "{DATABASE}" OWNER "{USER}"')
             return True
         finally:
             await connection.close()
@@ -126,6 +134,11 @@ class Postgres(Store):
         await super()._prepare()
         if not (self.directory / "PG_VERSION").exists():
             await self._make_cluster()
+        elif not self._has_passwords():
+            raise ProcessError(
+                f"{self.directory} is of an older version, which let every user of this machine in: delete "
+                f"{self.directory.parent} or choose another directory. To keep its tasks, dump them with that version."
+            )
         # No server is left in the directory, so the file only names a process that is gone, or a
         # stranger that was given its number since.
         (self.directory / "postmaster.pid").unlink(missing_ok=True)
@@ -137,12 +150,16 @@ class Postgres(Store):
         # Made aside and then renamed, so that an interrupted start leaves no half-made cluster.
         made = self.directory.with_name(f"{self.directory.name}.new")
         shutil.rmtree(made, ignore_errors=True)
-        made.mkdir()
+        made.mkdir(mode=PRIVATE)
         self._own(made)
-        options = ("--encoding=UTF8", "--locale=C", "--auth=trust", "--no-instructions")
+        # A file of its own, which the server's user can read, if that is another.
+        password = made.with_name(f"{made.name}.password")
+        write_private(password, self.secret(ADMIN))
+        self._own(password)
+        options = ("--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "--no-instructions", f"--pwfile={password}")
         sync = () if self._durable else ("--no-sync",)
         program = str(self._program("initdb"))
-        command = (program, f"--pgdata={made}", f"--username={USER}", *options, *sync)
+        command = (program, f"--pgdata={made}", f"--username={ADMIN}", *options, *sync)
         process = Process(self._spec_of(command, "initdb", made.parent))
         process.start()
         try:
@@ -150,7 +167,14 @@ class Postgres(Store):
                 raise process.failure("failed")
         finally:
             await process.stop(grace=5)
+            password.unlink()
         made.replace(self.directory)
+
+    def _has_passwords(self) -> bool:
+        return self.directory.with_name(f"{self.directory.name}.{ADMIN}.secret").exists()
+
+    def _url(self, user: str, database: str) -> str:
+        return f"postgresql://{user}:{self.secret(user)}@{LOOPBACK}:{self.port}/{database}"
 
     def _settings(self) -> str:
         socket = self.directory / f".s.PGSQL.{self.port}"
@@ -181,6 +205,12 @@ class Postgres(Store):
             death_signal=self.stop_signal,
             user_id=self._user_id(),
         )
+
+    @classmethod
+    def group_id(cls) -> int | None:
+        """The group that must be able to pass through the directories above; None where the owner does."""
+        user = cls._user_id()
+        return None if user == KEEP_USER else user
 
     @staticmethod
     def _user_id() -> int:

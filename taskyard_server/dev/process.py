@@ -144,7 +144,7 @@ class Process:
 
     def _make_room_for_log(self) -> None:
         log = self.spec.log
-        log.parent.mkdir(parents=True, exist_ok=True)
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
             log.replace(log.with_name(f"{log.name}.1"))
 

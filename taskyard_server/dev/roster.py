@@ -1,12 +1,15 @@
-"""cluster.json: what runs, for people and programs that want to reach or kill it."""
+"""cluster.json: what runs, for people and programs that want to reach or kill it. Has the stores' passwords."""
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from taskyard_server.dev.member import Member
+from taskyard_server.dev.secret import write_private
 
 NAME = "cluster.json"
+_USER_INFO = re.compile(r"//[^/@]*@")
 
 
 def roster(members: Iterable[Member], *, rest: str, grpc: str) -> str:
@@ -21,6 +24,9 @@ def roster(members: Iterable[Member], *, rest: str, grpc: str) -> str:
 
 def write_roster(directory: Path, document: str) -> None:
     """Replaces the file in one step, so that no reader ever sees half of it."""
-    fresh = directory / f"{NAME}.new"
-    fresh.write_text(document)
-    fresh.replace(directory / NAME)
+    write_private(directory / NAME, document)
+
+
+def shown(addresses: Mapping[str, str]) -> dict[str, str]:
+    """What may be seen of them by whoever looks at the screen: no passwords."""
+    return {name: _USER_INFO.sub("//", value) for name, value in addresses.items() if name != "password"}

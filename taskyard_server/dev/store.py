@@ -11,6 +11,7 @@ from pathlib import Path
 
 from taskyard_server.dev.occupant import wait_until_left
 from taskyard_server.dev.process import Process, ProcessSpec, exit_text
+from taskyard_server.dev.secret import close, kept
 
 READY_TIMEOUT_SECONDS = 30.0
 LOOK_EVERY_SECONDS = 0.03
@@ -86,8 +87,12 @@ class Store(ABC):
     @abstractmethod
     def _spec(self) -> ProcessSpec: ...
 
+    def secret(self, whose: str) -> str:
+        """A password of one of the store's users, kept beside its directory."""
+        return kept(self.directory.with_name(f"{self.directory.name}.{whose}.secret"))
+
     async def _prepare(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        close(self.directory)
         await wait_until_left(self.binary, self.directory, clock=self._clock)
 
     @property

@@ -2,15 +2,24 @@
 
 import asyncio
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 from taskyard_server.dev.port import LOOPBACK, free_port
 from taskyard_server.dev.process import ProcessSpec
+from taskyard_server.dev.secret import write_private
 from taskyard_server.dev.store import Store, packaged_program, plain_environment
+
+CONFIGURATION = "valkey.conf"
+USER = "default"
+ADMIN = "admin"
 
 
 class Valkey(Store):
-    """Valkey on a loopback port, without a password: for one developer's machine only."""
+    """Valkey on a loopback port, for those who know a password.
+
+    Two users: the servers', who may not configure it (who may can have it write any file), and an administrator.
+    """
 
     role = "redis"
 
@@ -26,7 +35,12 @@ class Valkey(Store):
     @property
     def url(self) -> str:
         """Redis URL of database 0."""
-        return f"redis://{LOOPBACK}:{self.port}/0"
+        return f"redis://:{self.secret(USER)}@{LOOPBACK}:{self.port}/0"
+
+    @property
+    def admin_url(self) -> str:
+        """The same as the user who may do everything."""
+        return f"redis://{ADMIN}:{self.secret(ADMIN)}@{LOOPBACK}:{self.port}/0"
 
     @property
     def addresses(self) -> Mapping[str, str]:
@@ -40,31 +54,43 @@ class Valkey(Store):
         except OSError:
             return False
         try:
-            writer.write(b"PING\r\n")
-            return await reader.readline() == b"+PONG\r\n"
+            writer.write(f"AUTH {self.secret(USER)}\r\nPING\r\n".encode())
+            return (await reader.readline(), await reader.readline()) == (b"+OK\r\n", b"+PONG\r\n")
         except OSError:
             return False
         finally:
             writer.close()
 
-    def _spec(self) -> ProcessSpec:
+    async def _prepare(self) -> None:
+        await super()._prepare()
+        # A file, since everybody sees the arguments of a process.
+        write_private(self.directory / CONFIGURATION, self._configuration())
+
+    def _configuration(self) -> str:
+        directory = str(self.directory).replace("\\", "\\\\").replace('"', '\\"')
         settings = {
             "bind": LOOPBACK,
             "port": str(self.port),
-            "dir": str(self.directory),
+            "dir": f'"{directory}"',
             "daemonize": "no",
             "appendonly": "yes",
             "appendfsync": "everysec",
             # The append-only file alone: snapshots beside it would only cost a fork.
-            "save": "",
+            "save": '""',
             # Refuse writes when full: an evicted stream would be lost work.
             "maxmemory-policy": "noeviction",
         }
-        options = [word for key, value in settings.items() for word in (f"--{key}", value)]
+        users = [self._user(USER, "+@all -@admin"), self._user(ADMIN, "+@all")]
+        return "".join(f"{line}\n" for line in (*(f"{key} {value}" for key, value in settings.items()), *users))
+
+    def _user(self, name: str, commands: str) -> str:
+        return f"user {name} reset on #{sha256(self.secret(name).encode()).hexdigest()} ~* &* {commands}"
+
+    def _spec(self) -> ProcessSpec:
         return ProcessSpec(
             name=self.role,
             role=self.role,
-            argv=(str(self.binary), *options),
+            argv=(str(self.binary), CONFIGURATION),
             environment=plain_environment(),
             log=self.log,
             addresses=self.addresses,

@@ -5,6 +5,7 @@ import uuid
 import pytest
 import uuid_utils
 
+from dispatcher.handover import Handover
 from dispatcher.resending import Resending
 from dispatcher.sessions import Running, Session
 from scheduler.clock import SystemClock
@@ -15,6 +16,7 @@ from scheduler.storage.sessions import Held, SessionRecord
 from scheduler.storage.store import TaskStore
 from scheduler.storage.submissions import NewTask
 from scheduler.telemetry import Runner
+from tests.conformance.outcomes import completion
 from tests.conformance.task_stores import Yard
 
 
@@ -49,10 +51,15 @@ async def connected(store: TaskStore) -> Session:
     )
 
 
+def resending(store: TaskStore) -> Resending:
+    """As a dispatcher has it."""
+    return Resending(store.sessions, Handover(completion(store)), SystemClock())
+
+
 async def test_a_task_that_was_never_sent_is_sent_and_takes_its_slot(yard: Yard) -> None:
     session = await connected(yard.store)
     task = await claimed(yard.store, session.id)
-    await Resending(yard.store.sessions, SystemClock()).run_once(session)
+    await resending(yard.store).run_once(session)
     (frame,) = await session.frames()
     assert [(sent.task_id, sent.attempt, sent.resent) for sent in frame.assignments] == [(task, 1, True)]
     assert (session.free, list(session.running)) == (1, [task])
@@ -72,7 +79,7 @@ async def test_a_task_that_ends_while_the_rows_are_read_does_not_take_a_slot_for
     sessions = yard.store.sessions
     read = sessions.held
     monkeypatch.setattr(sessions, "held", held)
-    await Resending(sessions, SystemClock()).run_once(session)
+    await resending(yard.store).run_once(session)
     assert (session.free, session.running) == (2, {})
 
 
@@ -80,7 +87,7 @@ async def test_a_claim_that_comes_late_finds_its_generation_over(yard: Yard) -> 
     """Its dispatcher has given up waiting for it, and learns what the session runs."""
     session = await connected(yard.store)
     taken, late = await claimed(yard.store, session.id), await queued(yard.store)
-    await Resending(yard.store.sessions, SystemClock()).settle(session)
+    await resending(yard.store).settle(session)
     assert (session.generation, session.connected, list(session.running)) == (2, True, [taken])
     assert await yard.store.claims.claim([Bid(late, 0, session.id)], {session.id: 1}) == []
     assert len(await yard.store.claims.claim([Bid(late, 0, session.id)], {session.id: 2})) == 1
@@ -90,7 +97,7 @@ async def test_a_session_that_is_elsewhere_by_now_is_left_to_its_dispatcher(yard
     session = await connected(yard.store)
     await claimed(yard.store, session.id)
     session.generation = 0
-    await Resending(yard.store.sessions, SystemClock()).settle(session)
+    await resending(yard.store).settle(session)
     assert (session.connected, session.running) == (False, {})
     assert await yard.store.sessions.generations([session.id]) == {session.id: 1}
 
@@ -100,5 +107,5 @@ async def test_a_newer_attempt_of_a_task_that_was_never_sent_is_sent(yard: Yard)
     task = await claimed(yard.store, session.id)
     (held,) = await yard.store.sessions.held(session.id)
     session.assign([Running(held.task._replace(attempt=0), 0.0)], [])
-    await Resending(yard.store.sessions, SystemClock()).run_once(session)
+    await resending(yard.store).run_once(session)
     assert session.runs(task, 1)

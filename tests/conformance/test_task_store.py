@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 import uuid_utils
 
+from scheduler.domain.session_names import public_name, secret_hash
 from scheduler.domain.submission import build
 from scheduler.domain.task import Outcome, Task, TaskError, TaskState
 from scheduler.domain.transitions import (
@@ -26,7 +27,7 @@ from scheduler.domain.transitions import (
 )
 from scheduler.storage.changes import Applied
 from scheduler.storage.claims import Bid, Claimed, Head
-from scheduler.storage.sessions import Host, NamespaceMismatch, SessionRecord
+from scheduler.storage.sessions import Host, NamespaceMismatch, SecretMismatch, SessionRecord
 from scheduler.storage.submissions import Conflict, NewTask, Receipt, Submitted
 from scheduler.storage.tasks import Decidable, TaskFilter
 from scheduler.storage.term import TermOver
@@ -348,6 +349,34 @@ async def test_a_session_id_cannot_be_taken_over_from_another_namespace(life: Li
     session = await life.session()
     with pytest.raises(NamespaceMismatch):
         await life.session(id=session, namespace="other")
+
+
+async def test_a_session_that_has_a_secret_is_kept_from_those_who_do_not_know_it(life: Life) -> None:
+    secret, other = secret_hash(b"one"), secret_hash(b"two")
+    session = await life.session()
+    assert await life.session(id=session) == session
+    await life.session(id=session, secret_hash=secret)
+    for wrong in (None, other):
+        with pytest.raises(SecretMismatch):
+            await life.session(id=session, secret_hash=wrong, worker="thief")
+    with pytest.raises(NamespaceMismatch):
+        await life.session(id=session, secret_hash=secret, namespace="other")
+    assert await life.sessions.generations([session]) == {session: 3}
+    async with life.store.transaction() as transaction:
+        assert await transaction.end_session(session, 3, "gone") == Host("w", "p")
+    with pytest.raises(SecretMismatch):
+        await life.session(id=session)
+    await life.session(id=session, secret_hash=secret)
+    assert await life.sessions.generations([session]) == {session: 4}
+
+
+async def test_those_who_ask_see_a_name_of_the_session_and_not_its_id(life: Life) -> None:
+    (task,), session = await life.submitted(), await life.session()
+    await life.claimed(task, session)
+    assert [worker.session_id for worker in await life.store.workers.all()] == [public_name(session)]
+    assert [run.session_id for run in (await life.store.tasks.attempts(task, 9))[0]] == [public_name(session)]
+    await life.end(task, session, Succeeded(b"1"))
+    assert [run.session_id for run in (await life.store.tasks.attempts(task, 9))[0]] == [public_name(session)]
 
 
 async def test_a_claim_and_a_hello_elsewhere_cannot_both_win(life: Life) -> None:

@@ -50,7 +50,13 @@ class RawSession:
 
 @asynccontextmanager
 async def raw_session(
-    address: str, session_id: str, *, types: Sequence[str], running: Sequence[tuple[str, int]] = (), slots: int = 0
+    address: str,
+    session_id: str,
+    *,
+    types: Sequence[str],
+    running: Sequence[tuple[str, int]] = (),
+    slots: int = 0,
+    secret: bytes = b"",
 ) -> AsyncIterator[RawSession]:
     """Says hello at a dispatcher; without slots as a draining worker, which brings results and takes no tasks.
 
@@ -58,7 +64,13 @@ async def raw_session(
     """
     held = [wire.AttemptRef(task_id=task, attempt=attempt) for task, attempt in running]
     hello = wire.Hello(
-        session_id=session_id, worker="by-hand", types=types, slots=slots or 1, running=held, draining=not slots
+        session_id=session_id,
+        worker="by-hand",
+        types=types,
+        slots=slots or 1,
+        running=held,
+        draining=not slots,
+        secret=secret,
     )
     outgoing: asyncio.Queue[wire.WorkerFrame] = asyncio.Queue()
     outgoing.put_nowait(wire.WorkerFrame(hello=hello))

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from math import inf
 from random import Random
 from typing import Any, Protocol, TypeVar
 
@@ -261,7 +263,7 @@ def _spec(job: Job, *, other: bool = False) -> TaskSpec:
     expires = None
     if job.expires_in is not None:
         expires = datetime.fromtimestamp(EPOCH + job.at + job.expires_in, UTC)
-    return submission.build(
+    spec = submission.build(
         type=job.type,
         payload=payload,
         queue=job.queue,
@@ -273,3 +275,4 @@ def _spec(job: Job, *, other: bool = False) -> TaskSpec:
         timeout=job.timeout,
         retry=RetryPolicy(max_attempts=job.max_attempts, initial_backoff=0.2, max_backoff=1.0, jitter=0.5),
     )
+    return replace(spec, timeout=inf) if job.poisoned else spec

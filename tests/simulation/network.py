@@ -144,7 +144,7 @@ class Connection:
             self._network.loop.call_soon(self._cancel_again, times - 1)
 
     async def _answer(self) -> None:
-        context = _Context(self.down)
+        context = _Context(self.down, self.pair[0])
         try:
             await self._serve(self._incoming, context)
         except grpc.aio.AbortError:
@@ -211,8 +211,9 @@ class _Incoming(AsyncIterator[Any]):
 class _Context:
     """What a handler uses of grpc.aio.ServicerContext."""
 
-    def __init__(self, down: Line) -> None:
+    def __init__(self, down: Line, host: str) -> None:
         self._down = down
+        self._host = host
         self.over = False
 
     async def write(self, frame: Any) -> None:
@@ -221,7 +222,11 @@ class _Context:
             raise grpc.aio.UsageError("the call is over")
         self._down.send(frame)
 
-    async def abort(self, code: grpc.StatusCode, details: str) -> None:
+    def peer(self) -> str:
+        """Where the call comes from."""
+        return f"ipv4:{self._host}:50000"
+
+    async def abort(self, code: grpc.StatusCode, details: str, trailers: Any = ()) -> None:
         """End the call."""
         raise grpc.aio.AbortError(f"{code.name}: {details}")
 

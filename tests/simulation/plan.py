@@ -41,6 +41,12 @@ class Job:
     redriven: bool = False
     """Given another chance if it fails."""
 
+    @property
+    def poisoned(self) -> bool:
+        """Whether somebody wrote into its row what no API would have taken, so that no worker can be sent it."""
+        # By number, and not drawn: seeds keep their meaning for all others.
+        return self.number == 5
+
     def deed(self, attempt: int) -> Deed:
         """What happens in an attempt, counted from 1."""
         return self.deeds[min(attempt, len(self.deeds)) - 1]

@@ -10,6 +10,7 @@ import uuid_utils
 from dispatcher.announcements import Announcements
 from dispatcher.completion import Completion
 from dispatcher.endings import Endings
+from dispatcher.handover import Handover
 from dispatcher.queues import QueueDefaults
 from dispatcher.resending import Resending
 from dispatcher.sessions import Roster, Running, Session
@@ -50,7 +51,7 @@ class Stage:
         self.upkeep = Upkeep(
             roster=roster,
             sessions=self.store.sessions,
-            resending=Resending(self.store.sessions, clock),
+            resending=Resending(self.store.sessions, Handover(completion), clock),
             completion=completion,
             queues=queues,
             clock=clock,

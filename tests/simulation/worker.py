@@ -48,6 +48,7 @@ class Worker:
         self._state = SessionState(
             wire.Hello(
                 session_id=self.session,
+                secret=self.session.encode(),
                 worker=machine.name,
                 types=machine.types,
                 queues=machine.queues,

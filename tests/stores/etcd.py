@@ -47,7 +47,10 @@ class ClusterMember(EtcdServer):
         super().__init__(directory / name)
         self._name = name
         self._peers = peers
-        self.peer_port = int(peers[name].rpartition(":")[2])
+
+    @property
+    def peer_url(self) -> str:
+        return self._peers[self._name]
 
     def _spec(self) -> ProcessSpec:
         spec = super()._spec()

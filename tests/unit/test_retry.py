@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,7 +58,7 @@ def test_jitter_spreads_around_the_middle(policy: RetryPolicy, failures: int, lo
     first, second = (retry.backoff(policy, failures, lambda draw=draw: draw) for draw in (low, high))  # type: ignore[misc]
     assert first <= second
     share = retry.effective(policy).jitter
-    assert abs(first - middle) <= middle * share * (1 + 1e-9)  # type: ignore[operator]
+    assert abs(first - middle) <= middle * share * (1 + 1e-9) + middle * 1e-12  # type: ignore[operator]
 
 
 @given(POLICIES, FAILURES)
@@ -68,3 +69,19 @@ def test_the_budget_is_the_number_of_attempts(policy: RetryPolicy, failures: int
 def test_the_default_doubles_from_a_second() -> None:
     waits = [retry.backoff(RetryPolicy(jitter=0.0), n, lambda: 0.9) for n in range(1, 12)]
     assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+
+
+@given(POLICIES, st.integers(1, 100_000))
+def test_backoffs_grow_until_the_longest(policy: RetryPolicy, failures: int) -> None:
+    whole = retry.effective(policy)
+    wait = retry.backoff(policy, failures, lambda: 0.5)
+    if 0 < wait < whole.max_backoff * (1 - 1e-9):  # type: ignore[operator]
+        expected = whole.initial_backoff * whole.multiplier ** (failures - 1)  # type: ignore[operator]
+        assert math.isclose(wait, expected)
+
+
+@pytest.mark.parametrize(("multiplier", "failures"), [(1.02, 638), (1.001, 12_620), (100.0, 1000), (1e9, 2**31)])
+def test_a_slow_backoff_reaches_the_longest_too(multiplier: float, failures: int) -> None:
+    policy = RetryPolicy(initial_backoff=1.0, multiplier=multiplier, max_backoff=300_000.0, jitter=0.0)
+    assert retry.backoff(policy, failures, lambda: 0.5) == 300_000.0
+    assert retry.backoff(RetryPolicy(initial_backoff=0.0, multiplier=multiplier), failures, lambda: 0.5) == 0

@@ -26,6 +26,7 @@ from scheduler.telemetry import (
     OutboxReading,
     QueueReading,
     Runner,
+    SizeReading,
     SlotsReading,
     Telemetry,
 )
@@ -159,6 +160,7 @@ def test_gauges_read_their_callbacks() -> None:
     gauges.slots = lambda: SlotsReading(40, 9)
     gauges.leader = lambda: LeaderReading(True, 12)
     gauges.outbox = lambda: OutboxReading(3, 0.25)
+    gauges.etcd_size = lambda: SizeReading(20_000, 80_000)
     gauges.stores = lambda: {"postgres": True, "redis": False}
     samples = scrape(telemetry.metrics)
     assert value(samples, "taskyard_queue_depth", namespace="default", queue="mail", state="QUEUED") == 7
@@ -169,6 +171,8 @@ def test_gauges_read_their_callbacks() -> None:
     assert value(samples, "taskyard_leader") == 1
     assert value(samples, "taskyard_leader_term") == 12
     assert value(samples, "taskyard_outbox_rows") == 3
+    assert value(samples, "taskyard_etcd_size_bytes") == 20_000
+    assert value(samples, "taskyard_etcd_quota_bytes") == 80_000
     assert value(samples, "taskyard_outbox_oldest_age_seconds") == 0.25
     assert value(samples, "taskyard_store_up", store="postgres") == 1
     assert value(samples, "taskyard_store_up", store="redis") == 0

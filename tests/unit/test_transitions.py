@@ -48,7 +48,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
 LEGAL = {
     Succeeded: {TaskState.RUNNING: {TaskState.SUCCEEDED}},
     Failed: {TaskState.RUNNING: {TaskState.SCHEDULED, TaskState.FAILED, TaskState.CANCELLED}},
-    Stopped: {TaskState.RUNNING: {TaskState.CANCELLED, TaskState.QUEUED}},
+    Stopped: {TaskState.RUNNING: {TaskState.CANCELLED, TaskState.SCHEDULED, TaskState.FAILED}},
     Released: {TaskState.RUNNING: {TaskState.QUEUED, TaskState.CANCELLED}},
     Lost: {TaskState.RUNNING: {TaskState.QUEUED, TaskState.FAILED, TaskState.CANCELLED}},
     Due: {TaskState.SCHEDULED: {TaskState.QUEUED}},

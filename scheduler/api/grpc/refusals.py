@@ -10,7 +10,8 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 
 from scheduler.api import failures
-from scheduler.api.grpc import status, undecodable
+from scheduler.api.grpc import status
+from scheduler.wire import undecodable
 
 _OURS = "/taskyard.v1."
 

@@ -35,7 +35,7 @@ def task(value: Task) -> Json:
         "namespace": value.namespace,
         "queue": value.queue,
         "type": value.type,
-        "payload": orjson.Fragment(value.payload),
+        "payload": _document(value.payload),
         "priority": value.priority,
         "selector": value.selector,
         "state": value.state,
@@ -48,7 +48,7 @@ def task(value: Task) -> Json:
         "timeout": duration(value.timeout),
         "retry": retry(value.retry),
         "depends_on": [],
-        "result": None if value.result is None else orjson.Fragment(value.result),
+        "result": None if value.result is None else _document(value.result),
         "error": value.error,
         "created_at": rfc3339(value.created_at),
         "started_at": rfc3339(value.started_at),
@@ -58,6 +58,15 @@ def task(value: Task) -> Json:
         "cancel_requested": value.cancel_requested,
         "progress": value.progress,
     }
+
+
+def _document(document: bytes) -> orjson.Fragment | None:
+    """A payload or result as it came; null for one that is not JSON, which would spoil the whole answer."""
+    try:
+        orjson.loads(document)
+    except ValueError:
+        return None
+    return orjson.Fragment(document)
 
 
 def retry(value: RetryPolicy) -> Json:

@@ -117,7 +117,7 @@ class Attempt(BaseModel):
 
     task_id: str
     attempt: int
-    session_id: str
+    session_id: str = Field(description="A public name of the worker's session.", examples=["5f1e7cc08d5a"])
     worker: str
     pod: str
     dispatcher: str
@@ -174,7 +174,7 @@ class QueueList(BaseModel):
 class Worker(BaseModel):
     """A connected worker."""
 
-    session_id: str
+    session_id: str = Field(description="A public name of the worker's session.", examples=["5f1e7cc08d5a"])
     name: str
     namespace: str
     labels: dict[str, str]

@@ -1,7 +1,7 @@
 """etcd: who is alive and who leads. Nothing outside this package knows the client library."""
 
 from scheduler.storage.backoff import Backoff
-from scheduler.storage.etcd.access import Access, KeySpace, KeyValue, Listing, PutOutcome
+from scheduler.storage.etcd.access import Access, KeySpace, KeyValue, Listing, PutOutcome, Size
 from scheduler.storage.etcd.change import Change, Changes, Delete, Put
 from scheduler.storage.etcd.client import Etcd
 from scheduler.storage.etcd.errors import (
@@ -37,5 +37,6 @@ __all__ = [
     "PrefixWatch",
     "Put",
     "PutOutcome",
+    "Size",
     "WatchTiming",
 ]

@@ -48,6 +48,13 @@ class Granted(NamedTuple):
     ttl: float
 
 
+class Size(NamedTuple):
+    """Bytes of a member's database file, and beyond how many it takes no more writes."""
+
+    used: int
+    quota: int
+
+
 class KeySpace(Protocol):
     """Reading and writing keys. Every method raises EtcdUnavailable or EtcdRejected."""
 
@@ -134,6 +141,9 @@ class Access(Protocol):
 
     async def watch(self, prefix: str, *, start: int) -> ChangeStream:
         """Open a stream of the changes under `prefix` from revision `start` on."""
+
+    async def size(self) -> Size:
+        """How large the database of the member is that calls go to."""
 
     def suspect(self, place: str) -> None:
         """Go to another member if calls still go to the one at `place`."""

@@ -8,12 +8,13 @@ from etcd3aio._protobuf import (
     LeaseGrantRequest,
     LeaseKeepAliveRequest,
     LeaseRevokeRequest,
+    StatusRequest,
     WatchCreateRequest,
     WatchRequest,
 )
 from etcd3aio.kv import prefix_range_end
 
-from scheduler.storage.etcd.access import Event, Granted
+from scheduler.storage.etcd.access import Event, Granted, Size
 from scheduler.storage.etcd.connection import EtcdConnection
 from scheduler.storage.etcd.errors import EtcdCompacted
 from scheduler.storage.etcd.kv import KeyValues, key_value
@@ -21,6 +22,7 @@ from scheduler.storage.etcd.settings import EtcdSettings
 from scheduler.storage.etcd.stream import Stream
 
 _DELETE_EVENT = 1
+_DEFAULT_QUOTA = 2 * 1024**3
 
 
 class GrpcAccess:
@@ -56,6 +58,14 @@ class GrpcAccess:
             await stream.close()
             raise
         return GrpcChangeStream(stream, self.connection)
+
+    async def size(self) -> Size:
+        """How large the member's database is."""
+        response = await self.connection.call(
+            lambda member: member.maintenance.Status, StatusRequest(), repeatable=True
+        )
+        # Members before 3.6 do not tell their quota.
+        return Size(int(response.dbSize), int(response.dbSizeQuota) or _DEFAULT_QUOTA)
 
     def suspect(self, place: str) -> None:
         """Go to another member if calls still go to the one at `place`."""

@@ -39,6 +39,15 @@ class EtcdKeys:
         return self.sessions + _segment(session_id)
 
     @property
+    def profiles(self) -> str:
+        """Prefix of what the workers of the sessions are."""
+        return f"{self.prefix}/workers/"
+
+    def profile(self, session_id: str) -> str:
+        """Key of what the worker of one session is. Raises ValueError if the id can't be part of a key."""
+        return self.profiles + _segment(session_id)
+
+    @property
     def config(self) -> str:
         """Prefix of the cluster's configuration."""
         return f"{self.prefix}/config/"

@@ -78,6 +78,16 @@ class LeaseRenewal:
         self._expiry.ring(lease.confirmed_until)
         return lease
 
+    def adopt(self, lease_id: int, ttl: int, *, on_lost: Callable[[Lease], None] | None = None) -> Lease:
+        """Renew somebody else's lease from now on; the first answer tells whether it still exists."""
+        now = self._clock()
+        lease = Lease(lease_id, ttl, granted_at=now, on_lost=on_lost)
+        lease.renew_at_once()
+        self._leases[lease.id] = lease
+        self._attention.ring()
+        self._expiry.ring(lease.confirmed_until)
+        return lease
+
     def abandon(self, lease: Lease) -> None:
         """Stop renewing: the lease expires by itself within its TTL."""
         self._leases.pop(lease.id, None)

@@ -35,7 +35,8 @@ class Outbox:
         """Rows that wait, and the age of the oldest in seconds."""
         row = (
             await self._database.fetch(
-                "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM taskyard.outbox"
+                "SELECT count(*), coalesce(extract(epoch FROM"
+                " now() - min(least(greatest(created_at, 'epoch'), now()))), 0)::float8 FROM taskyard.outbox"
             )
         )[0]
         return row[0], row[1]

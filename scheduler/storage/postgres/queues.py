@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 
 import asyncpg
-import orjson
 
 from scheduler.domain.demand import LaneLoad
 from scheduler.domain.task import RetryPolicy
@@ -34,7 +33,7 @@ class StoredQueues:
     async def loads(self, most: int) -> Sequence[LaneLoad]:
         """What waits in the fullest lanes, at most so many, and what workers that take tasks run; of one moment."""
         return [
-            LaneLoad(lane, tasks, None if labels is None else orjson.loads(labels))
+            LaneLoad(lane, tasks, None if labels is None else codec.load_labels(labels))
             for lane, tasks, labels in await self._database.fetch(load("lane_backlogs"), most)
         ]
 

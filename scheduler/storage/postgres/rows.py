@@ -1,11 +1,9 @@
 """From rows to the domain's values."""
 
-from functools import lru_cache
-
 import asyncpg
-import orjson
 
-from scheduler.domain.task import Attempt, Outcome, Progress, RetryPolicy, Task, TaskState
+from scheduler.domain.session_names import public_name
+from scheduler.domain.task import Attempt, Outcome, RetryPolicy, Task, TaskState
 from scheduler.domain.transitions import Snapshot
 from scheduler.storage import codec
 from scheduler.storage.tasks import Decidable
@@ -29,7 +27,7 @@ def task(row: asyncpg.Record) -> Task:
         idempotency_key=row["idempotency_key"],
         run_at=row["run_at"],
         expires_at=row["expires_at"],
-        timeout=row["timeout_seconds"],
+        timeout=codec.shown_seconds(row["timeout_seconds"]),
         retry=_retry(row["retry"]),
         result=row["result"],
         error=codec.load_error(row["error"]),
@@ -38,7 +36,7 @@ def task(row: asyncpg.Record) -> Task:
         finished_at=row["finished_at"],
         worker=row["worker"],
         traceparent=row["traceparent"],
-        progress=_progress(row["progress"]),
+        progress=codec.load_progress(row["progress"]),
     )
 
 
@@ -66,7 +64,7 @@ def attempt(row: asyncpg.Record) -> Attempt:
     return Attempt(
         task_id=str(row["task_id"]),
         attempt=row["attempt"],
-        session_id=str(row["session"]),
+        session_id=public_name(str(row["session"])),
         worker=row["worker"],
         pod=row["pod"],
         dispatcher=row["dispatcher"],
@@ -77,10 +75,8 @@ def attempt(row: asyncpg.Record) -> Attempt:
     )
 
 
-@lru_cache(maxsize=1024)
 def _retry(text: str | None) -> RetryPolicy:
-    return codec.load_retry(text) or RetryPolicy()
+    return codec.load_retry(text) or _NO_RETRY
 
 
-def _progress(text: str | None) -> Progress | None:
-    return Progress(**orjson.loads(text)) if text else None
+_NO_RETRY = RetryPolicy()

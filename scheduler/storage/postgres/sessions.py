@@ -8,7 +8,16 @@ import orjson
 from scheduler.storage.claims import Claimed
 from scheduler.storage.postgres.database import Connection, Database
 from scheduler.storage.postgres.queries import load
-from scheduler.storage.sessions import Held, Host, LiveSession, NamespaceMismatch, RunningRef, SessionRecord
+from scheduler.storage.retrying import retried
+from scheduler.storage.sessions import (
+    Held,
+    Host,
+    LiveSession,
+    NamespaceMismatch,
+    RunningRef,
+    SecretMismatch,
+    SessionRecord,
+)
 
 
 class Sessions:
@@ -18,27 +27,25 @@ class Sessions:
         self._database = database
 
     async def hello(self, record: SessionRecord) -> int:
-        """Store the session, alive; returns its new generation. Raises NamespaceMismatch, StoreUnavailable."""
-        found = await self._database.fetch(
-            load("session_hello"),
-            record.id,
-            record.namespace,
-            record.worker,
-            record.pod,
-            record.node,
-            record.dispatcher,
-            orjson.dumps(dict(record.labels)).decode(),
-            list(record.types),
-            list(record.queues),
-            record.slots,
-            record.sdk,
-            record.version,
-            record.pid,
-            record.draining,
-        )
-        if not found:
-            raise NamespaceMismatch(record.id)
-        return int(found[0][0])
+        """Store the session, alive; returns its new generation.
+
+        Raises NamespaceMismatch, SecretMismatch, StoreUnavailable.
+        """
+
+        async def once() -> int:
+            async with self._database.connection() as connection:
+                return await _hello(connection, record)
+
+        return await retried(once)
+
+    async def adopt(self, record: SessionRecord) -> tuple[int, list[Held]]:
+        """`hello` and `held` as one: both or neither. Raises what `hello` does."""
+
+        async def once() -> tuple[int, list[Held]]:
+            async with self._database.transaction() as connection:
+                return await _hello(connection, record), await held_within(connection, record.id)
+
+        return await retried(once)
 
     async def renew(self, session: str, generation: int) -> int | None:
         """Begin the session's next generation; None if this one was over."""
@@ -71,10 +78,41 @@ class Sessions:
     async def live(self) -> list[LiveSession]:
         """All sessions that are alive as far as Postgres knows."""
         found = await self._database.fetch(
-            "SELECT id, generation, dispatcher, extract(epoch FROM now() - connected_at)::float8"
+            "SELECT id, generation, dispatcher,"
+            " extract(epoch FROM now() - least(greatest(connected_at, 'epoch'), now()))::float8"
             " FROM taskyard.session WHERE live ORDER BY id"
         )
         return [LiveSession(str(row[0]), row[1], row[2], row[3]) for row in found]
+
+
+async def _hello(connection: Connection, record: SessionRecord) -> int:
+    found = await connection.fetch(
+        load("session_hello"),
+        record.id,
+        record.namespace,
+        record.worker,
+        record.pod,
+        record.node,
+        record.dispatcher,
+        orjson.dumps(dict(record.labels)).decode(),
+        list(record.types),
+        list(record.queues),
+        record.slots,
+        record.sdk,
+        record.version,
+        record.pid,
+        record.draining,
+        record.secret_hash,
+    )
+    if not found:
+        raise await _refusal(connection, record)
+    return int(found[0][0])
+
+
+async def _refusal(connection: Connection, record: SessionRecord) -> NamespaceMismatch | SecretMismatch:
+    query = "SELECT FROM taskyard.session WHERE id = $1 AND namespace = $2"
+    found = await connection.fetch(query, record.id, record.namespace)
+    return SecretMismatch(record.id) if found else NamespaceMismatch(record.id)
 
 
 async def end_within(connection: Connection, session: str, generation: int, reason: str) -> Host | None:

@@ -1,8 +1,9 @@
 """Workers that have a session now."""
 
 import asyncpg
-import orjson
 
+from scheduler.domain.session_names import public_name
+from scheduler.storage import codec
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.queries import load
 from scheduler.storage.workers import Worker
@@ -21,12 +22,12 @@ class LiveWorkers:
 
 def _worker(row: asyncpg.Record) -> Worker:
     return Worker(
-        session_id=str(row["id"]),
+        session_id=public_name(str(row["id"])),
         name=row["worker"],
         namespace=row["namespace"],
-        labels=orjson.loads(row["labels"]),
-        queues=row["queues"],
-        types=row["types"],
+        labels=codec.load_labels(row["labels"]),
+        queues=codec.strings(row["queues"]),
+        types=codec.strings(row["types"]),
         slots=row["slots"],
         running=row["running"],
         pod=row["pod"],

@@ -16,6 +16,7 @@ from chaos.staging import SHARES, cluster_for, load_for
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.usefixtures("tools")
 async def test_nothing_is_lost_or_accepted_twice_whatever_is_broken(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(2**31)
     print(f"replay with: make chaos MINUTES=3 SEED={seed}")

@@ -18,7 +18,6 @@ import pytest_asyncio
 from chaos.backends.cluster import PREVIOUS, Capability, Direction, Link, Role, Toxic, Unsupported
 from chaos.backends.local import LocalCluster, Options
 from chaos.backends.local.layout import CLIENT
-from chaos.backends.local.program import MissingProgram, tool
 from tests.e2e.eventually import eventually
 
 WHOLE = 60.0
@@ -26,14 +25,6 @@ SECONDS = 20.0
 DEMO_WORKER = (sys.executable, "-m", "taskyard.cli", "worker", "run", "taskyard.demo:worker")
 
 with_tools = pytest.mark.usefixtures("tools")
-
-
-@pytest.fixture(scope="module")
-def tools() -> None:
-    try:
-        tool("toxiproxy-server"), tool("etcd")
-    except MissingProgram as error:
-        pytest.skip(str(error))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -21,6 +21,16 @@ async def running_attempt(handle: TaskHandle, attempt: int, within: float) -> Ta
     return await eventually(runs, within=within)
 
 
+async def with_a_known_secret(cluster: DevCluster, handle: TaskHandle, attempt: int) -> tuple[str, bytes]:
+    """The session of an attempt, whose own secret died with its worker, and another secret in its place."""
+    secret = b"as if we were the lost worker"
+    query = (
+        "UPDATE taskyard.session s SET secret_hash = sha256($3) FROM taskyard.attempt a"
+        " WHERE s.id = a.session AND a.task_id = $1 AND a.attempt = $2 AND s.secret_hash IS NOT NULL RETURNING s.id"
+    )
+    return str((await cluster.records.fetch(query, handle.id, attempt, secret))[0][0]), secret
+
+
 async def test_a_killed_workers_task_runs_again_and_its_late_result_is_stale(
     cluster: DevCluster, figure: Figure
 ) -> None:
@@ -36,8 +46,9 @@ async def test_a_killed_workers_task_runs_again_and_its_late_result_is_stale(
     assert (second.crashes, second.failures) == (1, 0)
 
     late = wire.TaskResult(task_id=handle.id, attempt=1, result=b'"too late"')
+    lost, secret = await with_a_known_secret(cluster, handle, attempt=1)
     address = cluster.addresses("dispatcher-1")["session"]
-    async with raw_session(address, session, types=["demo.sleep"], running=[(handle.id, 1)]) as ghost:
+    async with raw_session(address, lost, types=["demo.sleep"], running=[(handle.id, 1)], secret=secret) as ghost:
         assert await ghost.verdict(late) == wire.VERDICT_STALE
 
     assert await handle.result(timeout=20) == 8

@@ -4,7 +4,12 @@ import asyncio
 import time
 import uuid
 
+import grpc
+import pytest
+
+from scheduler.domain.session_names import public_name
 from scheduler.wire.gen import worker_service_pb2 as wire
+from scheduler.wire.gen.task_pb2 import TaskError
 from taskyard import AttemptOutcome, TaskHandle, TaskState
 from tests.e2e.conftest import Figure
 from tests.e2e.dev_cluster import DevCluster
@@ -58,6 +63,45 @@ async def test_a_worker_that_comes_back_keeps_what_it_runs(cluster: DevCluster) 
         session.send(wire.WorkerFrame(goodbye=True))
     assert await handle.result(timeout=5) == 1
     assert await cluster.records.not_once([handle.id]) == []
+
+
+async def test_nobody_else_takes_a_session_over(cluster: DevCluster) -> None:
+    """Neither with what readers see, nor with the very id; and its worker notices nothing."""
+    handle, type_ = await submit(cluster)
+    worker, secret = str(uuid.uuid4()), b"0123456789abcdef"
+    async with raw_session(address(cluster), worker, types=[type_], slots=1, secret=secret) as session:
+        assignment = await session.assignment()
+        shown = (await cluster.client.attempts(handle.id))[0].session_id
+        assert shown == public_name(worker)
+        assert shown in {known["session_id"] for known in (await cluster.workers()).values()}
+        for number, wrong in ((1, b""), (2, b"0123456789abcdeF"), (3, b"")):
+            with pytest.raises(grpc.aio.AioRpcError, match=r"hello.secret") as refusal:
+                async with raw_session(address(cluster, number), worker, types=[type_], slots=1, secret=wrong):
+                    raise AssertionError
+            assert refusal.value.code() is grpc.StatusCode.PERMISSION_DENIED
+        async with raw_session(address(cluster, 2), str(uuid.uuid4()), types=[type_]) as other:
+            assert await other.verdict(success(assignment)) == wire.VERDICT_STALE
+            other.send(wire.WorkerFrame(released=[wire.AttemptRef(task_id=assignment.task_id, attempt=1)]))
+            other.send(wire.WorkerFrame(progress=[wire.TaskProgress(task_id=assignment.task_id, attempt=1)]))
+            failed = wire.TaskResult(task_id=assignment.task_id, attempt=1, error=TaskError(type="No"))
+            assert await other.verdict(failed) == wire.VERDICT_STALE
+        assert session.welcome.generation == 1
+        assert (await handle.get()).progress is None
+        assert await session.verdict(success(assignment)) == wire.VERDICT_ACCEPTED
+        session.send(wire.WorkerFrame(goodbye=True))
+    assert await handle.result(timeout=5) == 1
+
+
+async def test_a_session_gets_its_secret_when_its_worker_first_shows_one(cluster: DevCluster) -> None:
+    """A dispatcher of an older version may have taken its first hello."""
+    _, type_ = await submit(cluster)
+    worker, secret = str(uuid.uuid4()), b"0123456789abcdef"
+    for number, shown in enumerate((b"", b"", secret, secret), start=1):
+        async with raw_session(address(cluster), worker, types=[type_], secret=shown) as session:
+            assert session.welcome.generation == number
+    with pytest.raises(grpc.aio.AioRpcError, match=r"hello.secret"):
+        async with raw_session(address(cluster), worker, types=[type_]):
+            raise AssertionError
 
 
 async def test_an_assignment_that_never_arrived_is_sent_again(cluster: DevCluster) -> None:

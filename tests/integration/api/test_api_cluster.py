@@ -2,6 +2,7 @@
 
 import json
 
+from scheduler.domain.session_names import public_name
 from scheduler.storage.etcd import Etcd, EtcdSettings
 from scheduler.wire.gen import cluster_service_pb2
 from taskyard_server.dev.etcd import Etcd as EtcdServer
@@ -13,7 +14,12 @@ async def test_workers_are_listed_with_what_they_run(api: Api, namespace: str, s
     await stage.run(await api.submit_many(namespace, 2))
     answer = await api.cluster.ListWorkers(cluster_service_pb2.ListWorkersRequest(namespace=namespace))
     (worker,) = answer.workers
-    assert (worker.session_id, worker.name, worker.slots, worker.running) == (stage.session, "worker-1", 4, 2)
+    assert (worker.session_id, worker.name, worker.slots, worker.running) == (
+        public_name(stage.session),
+        "worker-1",
+        4,
+        2,
+    )
     assert dict(worker.labels) == {"io": "ssd"}
     (over_rest,) = (await api.http.get("/v1/workers", params={"namespace": namespace})).json()["workers"]
     assert (over_rest["name"], over_rest["running"], over_rest["labels"]) == ("worker-1", 2, {"io": "ssd"})

@@ -21,6 +21,7 @@ from dispatcher.duties.suspicion import Patience
 from dispatcher.endings import Endings
 from dispatcher.leadership import Term
 from dispatcher.loss import Loss
+from scheduler.domain.session_names import public_name
 from scheduler.storage.etcd import Etcd, EtcdSettings
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.sessions import Sessions
@@ -155,12 +156,13 @@ async def test_what_is_told_of_a_loss_names_the_worker_and_its_pod(
             await reaper.look(LEASE)
     (record,) = caplog.records
     told = vars(record)
-    assert (told["session"], told["worker"], told["worker_pod"], told["tasks"]) == (gone, "w", "p", 1)
+    assert (told["session"], told["worker"], told["worker_pod"], told["tasks"]) == (public_name(gone), "w", "p", 1)
     line = json.loads(written.getvalue())
-    assert (line["outcome"], line["session"], line["worker"], line["worker_pod"]) == ("CRASHED", gone, "w", "p")
+    assert (line["outcome"], line["session"]) == ("CRASHED", public_name(gone))
+    assert (line["worker"], line["worker_pod"]) == ("w", "p")
     (span,) = spans.get_finished_spans()
     assert span.attributes is not None
-    assert (span.attributes["taskyard.session"], span.attributes["taskyard.worker"]) == (gone, "w")
+    assert (span.attributes["taskyard.session"], span.attributes["taskyard.worker"]) == (public_name(gone), "w")
 
 
 async def test_a_leader_whose_term_is_over_gives_nobody_up(reaper: Reaper) -> None:

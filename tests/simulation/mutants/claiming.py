@@ -4,8 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dispatcher.claiming import Claiming, Offer
-from dispatcher.sessions import Session
+from dispatcher.handover import Handover
+from dispatcher.sessions import Running, Session
 from scheduler.domain.matching import Capabilities
+from scheduler.domain.task import TaskError
+from scheduler.domain.transitions import Failed
+from scheduler.domain.violations import Violation
 from scheduler.storage.claims import Bid, Claimed
 from scheduler.storage.memory.postgres import claims
 from scheduler.storage.memory.postgres.tables import TaskRow
@@ -77,6 +81,17 @@ def _serves_all(self: Capabilities, lane: Any) -> bool:
     return True
 
 
+@instead(Handover, "_refuse")
+def _held_unsent(self: Handover, session: Session, held: Running, violation: Violation) -> None:
+    session.assign([held], [])
+
+
+@instead(Handover, "_refuse")
+def _ended_beside_slots(self: Handover, session: Session, held: Running, violation: Violation) -> None:
+    error = TaskError("INVALID_TASK", str(violation), retryable=False)
+    self._background.start(self._completion.end(session, held, Failed(error)))
+
+
 MUTANTS = (
     Mutant("no-generation-check", "a dispatcher claims for sessions that were adopted elsewhere", [_any_generation]),
     Mutant("no-session-check-at-claim", "tasks are claimed for sessions that were given up", [_dead_or_alive]),
@@ -91,5 +106,11 @@ MUTANTS = (
         [(Session, "free", property(_free))],
     ),
     Mutant("unknown-claims-forgotten", "a claim without an answer is taken for none", [_unknown_claims_forgotten]),
+    Mutant("unsendable-held", "a task that cannot be sent keeps its slot for ever", [_held_unsent]),
+    Mutant(
+        "unsendable-beside-slots",
+        "a task that cannot be sent takes no slot while its end is being stored",
+        [_ended_beside_slots],
+    ),
     Mutant("labels-ignored", "a task goes to whoever has a free slot", [_serves_all]),
 )

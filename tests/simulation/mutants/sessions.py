@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from dispatcher import adoption
+from dispatcher.handover import Handover
 from dispatcher.sessions import Running, Session
 from dispatcher.stream import SessionStreams
 from dispatcher.upkeep import Upkeep
 from scheduler.storage.memory.postgres import sessions
 from scheduler.storage.memory.postgres.tables import SessionRow
 from scheduler.storage.memory.postgres.work import Work
-from scheduler.storage.sessions import Held, SessionRecord
+from scheduler.storage.sessions import SessionRecord
 from tests.simulation.mutants.mutant import Mutant, instead
 
 
@@ -25,12 +26,12 @@ def _same_generation(work: Work, record: SessionRecord) -> int:
 
 
 @instead(adoption, "reconcile")
-def _nothing_resent(session: Session, held: Iterable[Held], known: set[tuple[str, int]], now: float) -> None:
-    session.assign([Running(row.task, now, row.cancel_requested) for row in held], [])
+def _nothing_resent(session: Session, held: Iterable[Running], known: set[tuple[str, int]], handover: Handover) -> None:
+    session.assign(held, [])
 
 
 @instead(adoption, "reconcile")
-def _nothing_held(session: Session, held: Iterable[Held], known: set[tuple[str, int]], now: float) -> None:
+def _nothing_held(session: Session, held: Iterable[Running], known: set[tuple[str, int]], handover: Handover) -> None:
     return
 
 

@@ -113,7 +113,7 @@ async def test_the_current_trace_goes_along(client: Client, stub: StubScheduler)
         (float, "type"),
         ("\ud800", "surrogates"),
         ([2**64, {1}], "set"),
-        ([2**64, float("nan")], "Out of range float"),
+        ([2**64, 10**400], "more than 308 digits"),
     ],
 )
 async def test_what_is_not_json_is_refused(client: Client, payload: Any, complaint: str) -> None:

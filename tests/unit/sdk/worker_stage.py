@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,9 +15,22 @@ from tests.unit.sdk.stub_dispatcher import PATIENCE, Stream, StubDispatcher
 
 @contextmanager
 def serving(worker: Worker, *dispatchers: StubDispatcher) -> Iterator[None]:
-    """The worker in a thread of its own; stopped gracefully at the end."""
+    """The worker on the event loop of a program's thread; stopped gracefully at the end."""
+    with _at_work(worker, lambda: asyncio.run(worker.serve()), dispatchers):
+        yield
+
+
+@contextmanager
+def running(worker: Worker, *dispatchers: StubDispatcher) -> Iterator[None]:
+    """The worker as `Worker.run` runs it, on an event loop of its own; stopped gracefully at the end."""
+    with _at_work(worker, worker.run, dispatchers):
+        yield
+
+
+@contextmanager
+def _at_work(worker: Worker, work: Callable[[], None], dispatchers: Sequence[StubDispatcher]) -> Iterator[None]:
     worker._dispatchers = [stub.address for stub in dispatchers]
-    thread = threading.Thread(target=lambda: asyncio.run(worker.serve()))
+    thread = threading.Thread(target=work)
     thread.start()
     try:
         yield

@@ -129,7 +129,7 @@ class Etcd:
             "heartbeat-interval": str(HEARTBEAT_MILLISECONDS),
             "election-timeout": str(ELECTION_MILLISECONDS),
             "auto-compaction-mode": "periodic",
-            "auto-compaction-retention": "1h",
+            "auto-compaction-retention": "5m",
             "quota-backend-bytes": str(QUOTA_BYTES),
             "log-level": "warn",
         }

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from scheduler.storage.etcd.access import Granted, KeyValue, Listing, PutOutcome
+from scheduler.storage.etcd.access import Granted, KeyValue, Listing, PutOutcome, Size
 from scheduler.storage.memory.etcd.client import EtcdClient
 from scheduler.storage.memory.etcd.server import EtcdServer
 from scheduler.storage.memory.etcd.streams import MemoryChangeStream, MemoryKeepAlive
@@ -35,6 +35,10 @@ class MemoryAccess:
     async def watch(self, prefix: str, *, start: int) -> MemoryChangeStream:
         """Open a stream of the changes under `prefix` from revision `start` on."""
         return await MemoryChangeStream.open(self._client, prefix, start)
+
+    async def size(self) -> Size:
+        """How large the database is."""
+        return await self._client.call(self._client.server.size)
 
     def suspect(self, place: str) -> None:
         """There is no other member to go to."""

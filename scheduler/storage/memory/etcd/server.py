@@ -2,11 +2,12 @@
 
 import asyncio
 import contextvars
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from scheduler.storage.etcd.access import Event, Granted, KeyValue, Listing, PutOutcome
+from scheduler.storage.etcd.access import Event, Granted, KeyValue, Listing, PutOutcome, Size
 from scheduler.storage.etcd.errors import EtcdCompacted, EtcdUnavailable, LeaseNotFound
 from scheduler.storage.memory.pipe import Pipe
 
@@ -55,6 +56,11 @@ class EtcdServer:
         """Read one key."""
         self._require_up()
         return self._items.get(key)
+
+    def size(self) -> Size:
+        """Bytes of all values, without a bound."""
+        self._require_up()
+        return Size(sum(len(item.value) for item in self._items.values()), sys.maxsize)
 
     def listing(self, prefix: str) -> Listing:
         """Read all keys under a prefix."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from scheduler.domain import limits
 from scheduler.domain.task import TaskState
 from scheduler.storage.claims import CLAIM_BYTES, Bid, Claimed, Head
 from scheduler.storage.memory.postgres.client import Client
@@ -54,13 +55,13 @@ def claimed(row: TaskRow, now: float) -> Claimed:
         row.attempt,
         row.session,
         row.lane,
-        row.payload,
+        row.payload if len(row.payload) <= limits.PAYLOAD_BYTES else None,
         row.timeout,
         row.failures,
         row.crashes,
         row.retry,
-        row.traceparent,
-        now - row.run_at,
+        row.traceparent if len(row.traceparent or "") <= limits.TRACEPARENT_LENGTH else None,
+        now - row.run_at if 0 < row.run_at < now else 0.0,
     )
 
 
@@ -77,7 +78,7 @@ def _claim(work: Work, bids: Sequence[Bid], generations: Mapping[str, int]) -> l
     for bid, row in ready.values():
         if carried >= CLAIM_BYTES:
             break
-        carried += len(row.payload)
+        carried += len(row.payload) if len(row.payload) <= limits.PAYLOAD_BYTES else 0
         running = row._replace(
             state=TaskState.RUNNING,
             attempt=row.attempt + 1,
@@ -107,8 +108,12 @@ def _ready(work: Work, task_id: str, attempt: int) -> TaskRow | None:
     return row if _may_run(row, work.time) else None
 
 
+_LAST = 2**31 - 1
+"""Attempts are integers of the table's kind."""
+
+
 def _may_run(row: TaskRow, now: float) -> bool:
-    return not row.cancel_requested and (row.expires_at is None or row.expires_at > now)
+    return row.attempt < _LAST and not row.cancel_requested and (row.expires_at is None or row.expires_at > now)
 
 
 def _lock_heads(work: Work, quotas: Mapping[str, int]) -> list[Head]:

@@ -1,5 +1,6 @@
 """Worker sessions: session_hello.sql, session_end.sql, session_running.sql and the like in memory."""
 
+import hmac
 from collections.abc import Sequence
 
 from scheduler.domain.task import TaskState
@@ -7,7 +8,15 @@ from scheduler.storage.memory.postgres.claims import claimed
 from scheduler.storage.memory.postgres.client import Client
 from scheduler.storage.memory.postgres.tables import SessionRow
 from scheduler.storage.memory.postgres.work import Work
-from scheduler.storage.sessions import Held, Host, LiveSession, NamespaceMismatch, RunningRef, SessionRecord
+from scheduler.storage.sessions import (
+    Held,
+    Host,
+    LiveSession,
+    NamespaceMismatch,
+    RunningRef,
+    SecretMismatch,
+    SessionRecord,
+)
 
 
 class Sessions:
@@ -17,8 +26,12 @@ class Sessions:
         self._client = client
 
     async def hello(self, record: SessionRecord) -> int:
-        """Store the session, alive; returns its new generation. Raises NamespaceMismatch."""
+        """Store the session, alive; returns its new generation. Raises NamespaceMismatch, SecretMismatch."""
         return await self._client.run(lambda work: _hello(work, record))
+
+    async def adopt(self, record: SessionRecord) -> tuple[int, list[Held]]:
+        """`hello` and `held` as one: both or neither. Raises NamespaceMismatch."""
+        return await self._client.run(lambda work: (_hello(work, record), held_within(work, record.id)))
 
     async def renew(self, session: str, generation: int) -> int | None:
         """Begin the session's next generation; None if this one was over."""
@@ -68,6 +81,9 @@ def _hello(work: Work, record: SessionRecord) -> int:
     former = work.get(work.tables.sessions, record.id)
     if former is not None and former.record.namespace != record.namespace:
         raise NamespaceMismatch(record.id)
+    expected = former.record.secret_hash if former else None
+    if expected is not None and not hmac.compare_digest(expected, record.secret_hash or b""):
+        raise SecretMismatch(record.id)
     generation = former.generation + 1 if former else 1
     row = SessionRow(record.id, generation, True, record, record.draining, work.time)
     work.put(work.tables.sessions, record.id, row)

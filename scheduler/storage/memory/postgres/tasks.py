@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import orjson
-
-from scheduler.domain.task import Attempt, Progress, RetryPolicy, Task, TaskState
+from scheduler.domain import limits
+from scheduler.domain.session_names import public_name
+from scheduler.domain.task import Attempt, RetryPolicy, Task, TaskState
 from scheduler.domain.transitions import Snapshot
 from scheduler.storage import codec
 from scheduler.storage.memory.postgres.client import Client
@@ -148,7 +148,7 @@ def _ended(row: AttemptRow) -> Attempt:
     return Attempt(
         task_id=row.task_id,
         attempt=row.attempt,
-        session_id=row.session,
+        session_id=public_name(row.session),
         worker=row.worker,
         pod=row.pod,
         dispatcher=row.dispatcher,
@@ -167,7 +167,7 @@ def _under_way(work: Work, row: TaskRow) -> list[Attempt]:
         Attempt(
             task_id=row.id,
             attempt=row.attempt,
-            session_id=row.session,
+            session_id=public_name(row.session),
             worker=session.record.worker if session else "",
             pod=session.record.pod if session else "",
             dispatcher=session.record.dispatcher if session else "",
@@ -182,7 +182,7 @@ def _task(work: Work, row: TaskRow) -> Task:
         namespace=row.namespace,
         queue=row.queue,
         type=row.type,
-        payload=row.payload,
+        payload=row.payload if len(row.payload) <= limits.PAYLOAD_BYTES else b"null",
         priority=row.priority,
         selector=row.selector,
         state=row.state,
@@ -193,16 +193,16 @@ def _task(work: Work, row: TaskRow) -> Task:
         idempotency_key=row.idempotency_key,
         run_at=_moment(row.run_at),
         expires_at=None if row.expires_at is None else _moment(row.expires_at),
-        timeout=row.timeout,
+        timeout=codec.shown_seconds(row.timeout),
         retry=codec.load_retry(row.retry) or RetryPolicy(),
-        result=row.result,
+        result=row.result if len(row.result or b"") <= limits.RESULT_BYTES else None,
         error=codec.load_error(row.error),
         created_at=_moment(row.created_at),
         started_at=None if row.started_at is None else _moment(row.started_at),
         finished_at=None if row.finished_at is None else _moment(row.finished_at),
         worker=_worker(work, row),
         traceparent=row.traceparent,
-        progress=Progress(**orjson.loads(row.progress)) if row.progress else None,
+        progress=codec.load_progress(row.progress),
     )
 
 
@@ -214,5 +214,10 @@ def _worker(work: Work, row: TaskRow) -> str | None:
     return ended[-1].worker if ended else None
 
 
+_FIRST = datetime(1, 1, 1, tzinfo=UTC).timestamp()
+_LAST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+"""What the calendar has room for."""
+
+
 def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    return datetime.fromtimestamp(min(max(seconds, _FIRST), _LAST), UTC)

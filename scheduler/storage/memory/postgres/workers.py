@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import UTC, datetime
 
+from scheduler.domain.session_names import public_name
 from scheduler.domain.task import TaskState
 from scheduler.storage.memory.postgres.client import Client
 from scheduler.storage.memory.postgres.tables import SessionRow
@@ -33,7 +34,7 @@ def _all(work: Work, namespace: str | None) -> list[Worker]:
 def _worker(row: SessionRow, running: int) -> Worker:
     record = row.record
     return Worker(
-        session_id=row.id,
+        session_id=public_name(row.id),
         name=record.worker,
         namespace=record.namespace,
         labels=dict(record.labels),

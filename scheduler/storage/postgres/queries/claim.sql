@@ -10,11 +10,12 @@ WITH live AS MATERIALIZED (
     ORDER BY s.id
     FOR SHARE OF s
 ), ready AS MATERIALIZED (
-    SELECT t.id, entry.session, octet_length(t.payload) AS bytes
+    SELECT t.id, entry.session,
+        CASE WHEN octet_length(t.payload) <= 262144 THEN octet_length(t.payload) ELSE 0 END AS bytes
     FROM unnest($1::uuid[], $2::int[], $3::uuid[]) AS entry (id, attempt, session)
     JOIN live ON live.id = entry.session
     JOIN taskyard.task t ON t.id = entry.id
-    WHERE t.state || '' = 'QUEUED' AND t.attempt = entry.attempt AND NOT t.cancel_requested
+    WHERE t.state || '' = 'QUEUED' AND t.attempt = entry.attempt AND t.attempt < 2147483647 AND NOT t.cancel_requested
         AND (t.expires_at IS NULL OR t.expires_at > now())
     -- In id order, so that two dispatchers with the same entries cannot deadlock.
     ORDER BY t.id
@@ -26,5 +27,8 @@ UPDATE taskyard.task t
 SET state = 'RUNNING', attempt = t.attempt + 1, session = carried.session, started_at = now(), progress = NULL
 FROM carried
 WHERE t.id = carried.id AND carried.before < $6
-RETURNING t.id, t.attempt, t.session, t.lane, t.payload, t.timeout_seconds, t.failures, t.crashes, t.retry,
-    t.traceparent, extract(epoch FROM now() - t.run_at)::float8 AS waited;
+RETURNING t.id, t.attempt, t.session, t.lane,
+    -- None of what is longer than it may be (limits.PAYLOAD_BYTES, limits.TRACEPARENT_LENGTH).
+    CASE WHEN octet_length(t.payload) <= 262144 THEN t.payload END, t.timeout_seconds, t.failures, t.crashes, t.retry,
+    CASE WHEN length(t.traceparent) <= 128 THEN t.traceparent END,
+    CASE WHEN t.run_at > 'epoch' AND t.run_at < now() THEN extract(epoch FROM now() - t.run_at)::float8 ELSE 0 END AS waited;

@@ -5,7 +5,7 @@ FROM unnest($1::text[], $2::int[]) AS wanted (lane, quota)
 CROSS JOIN LATERAL (
     SELECT t.id, t.attempt, t.lane
     FROM taskyard.task t
-    WHERE t.state = 'QUEUED' AND t.lane = wanted.lane AND NOT t.cancel_requested
+    WHERE t.state = 'QUEUED' AND t.lane = wanted.lane AND t.attempt < 2147483647 AND NOT t.cancel_requested
         AND (t.expires_at IS NULL OR t.expires_at > now())
     ORDER BY t.lane, t.id
     LIMIT wanted.quota

@@ -7,7 +7,7 @@ WITH lane_counts AS MATERIALIZED (
     FROM lane_counts c
     -- A lane is served by id, but a retried task's run_at is newer than its id: the oldest is sought among the first.
     CROSS JOIN LATERAL (
-        SELECT min(first.run_at) AS oldest
+        SELECT min(least(greatest(first.run_at, 'epoch'), now())) AS oldest
         FROM (SELECT t.run_at FROM taskyard.task t
               WHERE t.state = 'QUEUED' AND t.lane = c.lane ORDER BY t.id LIMIT 100) AS first
     ) AS head

@@ -1,12 +1,13 @@
 -- Ids of a page and what they weigh (sizes are read without the values), newest first. $1..$5: namespace, queue, type, state, error type, each null where anything goes. $6: the
 -- last id of the page before. Planned for its values each time, so that partial indexes on state can serve.
+-- An error is matched as codec.dump_error writes it: what somebody else wrote there need not be JSON at all.
 SELECT t.id, octet_length(t.payload) + coalesce(octet_length(t.result), 0) AS bytes
 FROM taskyard.task t
 WHERE ($1::text IS NULL OR t.namespace = $1)
     AND ($2::text IS NULL OR t.queue = $2)
     AND ($3::text IS NULL OR t.type = $3)
     AND ($4::text IS NULL OR t.state = $4)
-    AND ($5::text IS NULL OR t.error::json ->> 'type' = $5)
+    AND ($5::text IS NULL OR starts_with(t.error, '{"type":' || to_json($5::text)::text || ','))
     AND ($6::uuid IS NULL OR t.id < $6)
 ORDER BY t.id DESC
 LIMIT $7;

@@ -3,5 +3,5 @@
 SELECT t.id
 FROM taskyard.task t
 JOIN unnest($1::uuid[], $2::int[]) AS entry (id, attempt) ON t.id = entry.id
-WHERE t.state || '' = 'QUEUED' AND t.attempt = entry.attempt AND NOT t.cancel_requested
+WHERE t.state || '' = 'QUEUED' AND t.attempt = entry.attempt AND t.attempt < 2147483647 AND NOT t.cancel_requested
     AND (t.expires_at IS NULL OR t.expires_at > now());

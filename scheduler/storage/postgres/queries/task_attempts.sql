@@ -1,6 +1,7 @@
 -- A page of a task's runs, oldest first; the running one has no outcome yet. $1 task id, $2 the last attempt of the page
 -- before, $3 how many, and $4 how many bytes of errors, of which the first run may be more. `found` is one more than are
 -- shown at least where the page is not the last. Sizes are read without the values.
+-- Times are within the calendar, whatever somebody wrote there.
 WITH run AS (
     (SELECT task_id, attempt, session, worker, pod, dispatcher, started_at, finished_at, outcome, error
      FROM taskyard.attempt
@@ -19,7 +20,9 @@ WITH run AS (
     FROM run
     WINDOW so_far AS (ORDER BY run.attempt)
 )
-SELECT task_id, attempt, session, worker, pod, dispatcher, started_at, finished_at, outcome, error, found
+SELECT task_id, attempt, session, worker, pod, dispatcher,
+       greatest(least(started_at, '9999-12-31Z'), '0001-01-01Z') AS started_at,
+       greatest(least(finished_at, '9999-12-31Z'), '0001-01-01Z') AS finished_at, outcome, error, found
 FROM weighed
 WHERE place <= $3 AND (bytes <= $4 OR place = 1)
 ORDER BY attempt;

@@ -37,6 +37,7 @@ class Calls:
         A call that didn't reach a scheduler is tried again, at another one if there are several. One whose outcome is
         unknown is tried again only if it is `repeatable`: carried out twice, it does what it does once.
         """
+        self.schedulers.home.enter()
         deadline = asyncio.get_running_loop().time() + self._time_limit
         try:
             return await self._once(send, deadline)

@@ -11,7 +11,8 @@ from typing import Self
 import grpc
 
 from taskyard._gen import cluster_service_pb2_grpc, queue_service_pb2_grpc, task_service_pb2_grpc
-from taskyard.errors import FieldViolation, InvalidArgument, TaskyardError
+from taskyard._home import Home, connected, disconnected
+from taskyard.errors import TaskyardError
 
 DEFAULT_ADDRESS = "localhost:7070"
 DEFAULT_PORT = 7070
@@ -71,26 +72,6 @@ def _path(variable: str) -> Path | None:
     return Path(value) if value else None
 
 
-def parse_addresses(text: str) -> tuple[str, ...]:
-    """`host:port` for each of the comma-separated addresses; the port may be left out."""
-    addresses = tuple(_with_port(part.strip()) for part in text.split(",") if part.strip())
-    if not addresses:
-        raise InvalidArgument(violations=[FieldViolation("address", "is empty")])
-    return addresses
-
-
-def _with_port(address: str) -> str:
-    host, colon, port = address.rpartition(":")
-    if not colon or address.endswith("]"):
-        return f"{address}:{DEFAULT_PORT}"
-    bare_ipv6 = ":" in host and not host.startswith("[")
-    if not host or bare_ipv6 or not (port.isdecimal() and 0 < int(port) < 65536):
-        raise InvalidArgument(
-            violations=[FieldViolation("address", f"{address!r} is not host:port (IPv6 as [host]:port)")]
-        )
-    return address
-
-
 class Scheduler:
     """A channel to one address, with the services it offers."""
 
@@ -118,6 +99,7 @@ class Schedulers:
         self._place = random.randrange(len(addresses))
         self._open: dict[str, Scheduler] = {}
         self._closed = False
+        self.home = Home()
 
     def current(self) -> Scheduler:
         """The one to use now; its channel is opened at the first use. Raises TaskyardError after `close`."""
@@ -125,6 +107,8 @@ class Schedulers:
             raise TaskyardError("the client is closed", reason="CLIENT_CLOSED")
         address = self._addresses[self._place]
         if address not in self._open:
+            self.home.enter()
+            connected(self)
             self._open[address] = Scheduler(address, self._tls)
         return self._open[address]
 
@@ -136,6 +120,11 @@ class Schedulers:
     async def close(self) -> None:
         """End all calls and close all channels."""
         self._closed = True
+        if self.home.elsewhere:
+            return  # all that is open is the other process's
+        if self._open:
+            self.home.enter()
         for scheduler in self._open.values():
             await scheduler.channel.close(None)
         self._open.clear()
+        disconnected(self)

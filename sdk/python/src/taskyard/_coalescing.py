@@ -69,6 +69,7 @@ class Coalescer:
 
         Cancelled before it was sent, it is never sent. Cancelled later, its outcome is unknown.
         """
+        self._calls.schedulers.home.enter()
         loop = asyncio.get_running_loop()
         passenger = _Passenger(spec, _batches.size_of(spec), loop.create_future())
         self._waiting.append(passenger)

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from taskyard import _json, models
 from taskyard._gen import cluster_service_pb2, queue_service_pb2, task_pb2
@@ -164,8 +166,21 @@ def _part(message: Message, field: str, convert: Callable[[Any], T]) -> T | None
 
 
 def _moment(message: Message, field: str) -> datetime | None:
-    return getattr(message, field).ToDatetime(tzinfo=UTC) if message.HasField(field) else None
+    """The time, or the nearest that Python has: one that can't be shown as it is doesn't hide the rest."""
+    if not message.HasField(field):
+        return None
+    moment: Timestamp = getattr(message, field)
+    try:
+        return moment.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return (datetime.max if moment.seconds > 0 else datetime.min).replace(tzinfo=UTC)
 
 
 def _span(message: Message, field: str) -> timedelta | None:
-    return getattr(message, field).ToTimedelta() if message.HasField(field) else None
+    if not message.HasField(field):
+        return None
+    span: Duration = getattr(message, field)
+    try:
+        return span.ToTimedelta()
+    except (ValueError, OverflowError):
+        return timedelta.max if span.seconds > 0 else timedelta.min

@@ -16,7 +16,11 @@ from taskyard.errors import FieldViolation, InvalidArgument
 
 def task_spec(request: models.TaskRequest, namespace: str, traceparent: str) -> task_pb2.TaskSpec:
     """What goes over the wire for one task; raises InvalidArgument naming the field that can't be sent."""
+    if not isinstance(request, models.TaskRequest):
+        raise _violation("task", f"must be a TaskRequest, got {type(request).__name__}")
     payload = _json.encode(request.payload)
+    if isinstance(request.depends_on, str | bytes):
+        raise _violation("depends_on", "must be a sequence of ids, not text")
     try:
         # Most tasks have few of the options, and each keyword costs: the others are set only where they are given.
         spec = task_pb2.TaskSpec(type=request.type, payload=payload, namespace=namespace, queue=request.queue)
@@ -58,7 +62,7 @@ def _unsendable(request: models.TaskRequest, namespace: str, error: Exception) -
         try:
             task_pb2.TaskSpec(**arguments)
         except (TypeError, ValueError) as cause:
-            return InvalidArgument(violations=[FieldViolation(name, str(cause))])
+            return _violation(name, str(cause))
     return InvalidArgument(str(error))
 
 
@@ -68,20 +72,29 @@ def duration(field: str, value: models.Duration) -> DurationMessage:
     try:
         message.FromTimedelta(value if isinstance(value, timedelta) else timedelta(seconds=value))
     except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidArgument(violations=[FieldViolation(field, f"is not a duration: {error}")]) from error
+        raise _violation(field, f"is not a duration: {error}") from error
     return message
 
 
 def timestamp(field: str, value: datetime) -> Timestamp:
     """The message for a moment; raises InvalidArgument naming `field` if it isn't one or has no time zone."""
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise InvalidArgument(violations=[FieldViolation(field, "must be a datetime with a time zone")])
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise _violation(field, "must be a datetime with a time zone")
     message = Timestamp()
-    message.FromDatetime(value)
+    try:
+        message.FromDatetime(value)
+    except (ValueError, OverflowError) as error:
+        raise _violation(field, "must be between the years 1 and 9999 in UTC") from error
     return message
 
 
+def _violation(field: str, description: str) -> InvalidArgument:
+    return InvalidArgument(violations=[FieldViolation(field, description)])
+
+
 def _retry_message(policy: models.RetryPolicy) -> task_pb2.RetryPolicy:
+    if not isinstance(policy, models.RetryPolicy):
+        raise _violation("retry", f"must be a RetryPolicy, got {type(policy).__name__}")
     message = task_pb2.RetryPolicy()
     for name in ("max_attempts", "multiplier", "jitter"):
         value = getattr(policy, name)
@@ -89,7 +102,7 @@ def _retry_message(policy: models.RetryPolicy) -> task_pb2.RetryPolicy:
             if value is not None:
                 setattr(message, name, value)
         except (TypeError, ValueError) as error:
-            raise InvalidArgument(violations=[FieldViolation(f"retry.{name}", str(error))]) from error
+            raise _violation(f"retry.{name}", str(error)) from error
     if policy.initial_backoff is not None:
         message.initial_backoff.CopyFrom(duration("retry.initial_backoff", policy.initial_backoff))
     if policy.max_backoff is not None:
@@ -99,6 +112,8 @@ def _retry_message(policy: models.RetryPolicy) -> task_pb2.RetryPolicy:
 
 def task_filter(wanted: models.TaskFilter, namespace: str) -> task_service_pb2.TaskFilter:
     """The message for a filter within a namespace."""
+    if not isinstance(wanted, models.TaskFilter):
+        raise _violation("filter", f"must be a TaskFilter, got {type(wanted).__name__}")
     message = task_service_pb2.TaskFilter(
         namespace=namespace, queue=wanted.queue, type=wanted.type, error_type=wanted.error_type
     )
@@ -106,12 +121,12 @@ def task_filter(wanted: models.TaskFilter, namespace: str) -> task_service_pb2.T
         try:
             message.state = task_pb2.TaskState.Value(f"TASK_STATE_{wanted.state}")
         except ValueError as error:
-            raise InvalidArgument(violations=[FieldViolation("state", f"{wanted.state} can't be asked for")]) from error
+            raise _violation("state", f"{wanted.state} can't be asked for") from error
     return message
 
 
 def at_least_one(field: str, value: int) -> int:
     """The value; raises InvalidArgument below 1, because the wire takes 0 for "left out"."""
     if value < 1:
-        raise InvalidArgument(violations=[FieldViolation(field, "must be at least 1")])
+        raise _violation(field, "must be at least 1")
     return value

@@ -65,6 +65,7 @@ class Watcher:
 
         An unavailable cluster is waited for without limit.
         """
+        self._calls.schedulers.home.enter()
         loop = asyncio.get_running_loop()
         wait: Ended = loop.create_future()
         if task_id not in self._waits:

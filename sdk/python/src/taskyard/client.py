@@ -10,15 +10,24 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from taskyard import _batches, _messages, _specs, _tracing
+from taskyard._addresses import parse_addresses
 from taskyard._batches import Accepted
 from taskyard._calls import Calls
-from taskyard._channel import DEFAULT_ADDRESS, Schedulers, Tls, parse_addresses
+from taskyard._channel import DEFAULT_ADDRESS, DEFAULT_PORT, Schedulers, Tls
 from taskyard._coalescing import Coalescer
 from taskyard._gen import cluster_service_pb2, queue_service_pb2, task_service_pb2
 from taskyard._gen.task_pb2 import TaskSpec
 from taskyard._status import TOO_LARGE
 from taskyard._watching import Watcher
-from taskyard.errors import DeadlineExceeded, ServerError, TaskCancelled, TaskExpired, TaskFailed, TaskyardError
+from taskyard.errors import (
+    DeadlineExceeded,
+    InvalidArgument,
+    ServerError,
+    TaskCancelled,
+    TaskExpired,
+    TaskFailed,
+    TaskyardError,
+)
 from taskyard.handle import TaskHandle
 from taskyard.models import (
     Affected,
@@ -44,7 +53,9 @@ _UNSUCCESSFUL = {
 
 
 class Client:
-    """Talks to a Taskyard cluster. Use it as `async with Client() as client:`, in one event loop.
+    """Talks to a Taskyard cluster. Use it as `async with Client() as client:`.
+
+    It belongs to the process and the event loop of its first call, and says so when it is used in another one.
 
     Every method raises a `TaskyardError`. Calls that don't reach a scheduler are retried until `time_limit`, and so
     are calls whose answer is lost if doing them twice does no harm. A submit without an idempotency key is not such a
@@ -70,7 +81,9 @@ class Client:
         time_limit: Duration = 30.0,
         generate_keys: bool = False,
     ) -> None:
-        addresses = parse_addresses(address or os.environ.get("TASKYARD_ADDRESS") or DEFAULT_ADDRESS)
+        addresses = parse_addresses(
+            address or os.environ.get("TASKYARD_ADDRESS") or DEFAULT_ADDRESS, port=DEFAULT_PORT, field="address"
+        )
         self.namespace = namespace or os.environ.get("TASKYARD_NAMESPACE") or "default"
         self._schedulers = Schedulers(addresses, tls or Tls.from_environment())
         self._calls = Calls(self._schedulers, _seconds(time_limit))
@@ -88,8 +101,9 @@ class Client:
 
     async def close(self) -> None:
         """End what is still on its way with Unavailable, and close the connections."""
-        self._coalescer.close()
-        self._watcher.close()
+        if not self._schedulers.home.elsewhere:
+            self._coalescer.close()
+            self._watcher.close()
         await self._schedulers.close()
 
     async def submit(self, type: str, payload: Any = None, **options: Unpack[TaskOptions]) -> TaskHandle:
@@ -250,6 +264,8 @@ class Client:
             return self._spec(request, traceparent)
         except TaskyardError as error:
             return error
+        except Exception as error:  # of the value's own code: it is not the other tasks' fault
+            return InvalidArgument(f"the task can't be sent: {type(error).__name__}: {error}")
 
 
 def _seconds(value: Duration) -> float:

@@ -176,7 +176,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run of a task. The one that is running has no outcome yet."""
+    """One run of a task. The one that is running has no outcome yet. `session_id` is a public name of the session."""
 
     task_id: str
     attempt: int
@@ -227,7 +227,10 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """A connected worker. `slots` is how many tasks it runs at once, `running` how many it runs now."""
+    """A connected worker. `slots` is how many tasks it runs at once, `running` how many it runs now.
+
+    `session_id` is a public name of its session, as an attempt of it has it too.
+    """
 
     session_id: str
     name: str

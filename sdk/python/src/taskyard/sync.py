@@ -2,12 +2,14 @@
 
 import asyncio
 import builtins
+import os
 import threading
 from collections.abc import Coroutine, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from taskyard._channel import Tls
+from taskyard._home import forked
 from taskyard.client import Client
 from taskyard.errors import TaskyardError
 from taskyard.handle import TaskHandle
@@ -31,8 +33,8 @@ T = TypeVar("T")
 class SyncClient:
     """A `Client` on an event loop in a thread of its own; see there for arguments and errors.
 
-    Any number of threads may use one at the same time; what they submit meanwhile travels together. Not to be used
-    across a fork.
+    Any number of threads may use one at the same time; what they submit meanwhile travels together. It belongs to the
+    process of its first call, and says so when it is used in one that was forked later.
     """
 
     def __init__(
@@ -45,9 +47,9 @@ class SyncClient:
         generate_keys: bool = False,
     ) -> None:
         self._client = Client(address, namespace=namespace, tls=tls, time_limit=time_limit, generate_keys=generate_keys)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="taskyard-client", daemon=True)
-        self._thread.start()
+        self._starting = threading.Lock()
+        self._engine: _Engine | None = None
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -59,12 +61,13 @@ class SyncClient:
 
     def close(self) -> None:
         """Close the client and end its thread; a second time does nothing."""
-        if self._loop.is_closed():
+        if self._closed:
             return
-        self._run(self._client.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._closed = True
+        # Without a call there is nothing to close, and what the process was forked with is the other one's.
+        if self._engine is not None and self._engine.here:
+            self._engine.run(self._client.close())
+            self._engine.stop()
 
     def submit(self, type: str, payload: Any = None, **options: Unpack[TaskOptions]) -> "SyncTaskHandle":
         """Hand over one task; see `Client.submit`."""
@@ -134,9 +137,41 @@ class SyncClient:
         return self._run(self._client.cluster())
 
     def _run(self, call: Coroutine[Any, Any, T]) -> T:
-        if self._loop.is_closed():
+        try:
+            engine = self._started()
+        except BaseException:
             call.close()
+            raise
+        return engine.run(call)
+
+    def _started(self) -> "_Engine":
+        """The client's own thread, started by its first call."""
+        if self._closed:
             raise RuntimeError("the client is closed")
+        if self._engine is None:
+            with self._starting:
+                self._engine = self._engine or _Engine()
+        if not self._engine.here:
+            raise forked("this client was used before this process was forked")
+        return self._engine
+
+
+class _Engine:
+    """An event loop in a thread."""
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="taskyard-client", daemon=True)
+        self._thread.start()
+
+    @property
+    def here(self) -> bool:
+        """Whether its thread is one of this process."""
+        return self._process == os.getpid()
+
+    def run(self, call: Coroutine[Any, Any, T]) -> T:
+        """Run a call in the thread and wait for it."""
         future = asyncio.run_coroutine_threadsafe(call, self._loop)
         try:
             return future.result()
@@ -144,6 +179,12 @@ class SyncClient:
             # Ctrl-C reaches the waiting thread only; the call must not go on without it.
             future.cancel()
             raise
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
 
 class SyncTaskHandle:

@@ -215,6 +215,7 @@ class Worker(_message.Message):
     CONNECTED_AT_FIELD_NUMBER: _builtins.int
     DRAINING_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
+    """A public name of its session: the same wherever a session is shown, and no way back to its id."""
     name: _builtins.str
     namespace: _builtins.str
     slots: _builtins.int

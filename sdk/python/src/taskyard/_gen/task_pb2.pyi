@@ -425,6 +425,7 @@ class Attempt(_message.Message):
     task_id: _builtins.str
     attempt: _builtins.int
     session_id: _builtins.str
+    """A public name of the worker's session: the same wherever a session is shown, and no way back to its id."""
     worker: _builtins.str
     pod: _builtins.str
     dispatcher: _builtins.str

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from taskyard._gen import task_pb2 as taskyard_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n taskyard/v1/worker_service.proto\x12\x0btaskyard.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16taskyard/v1/task.proto\"\xfd\x01\n\x0bWorkerFrame\x12!\n\x05hello\x18\x01 \x01(\x0b\x32\x12.taskyard.v1.Hello\x12(\n\x07results\x18\x02 \x03(\x0b\x32\x17.taskyard.v1.TaskResult\x12)\n\x08released\x18\x03 \x03(\x0b\x32\x17.taskyard.v1.AttemptRef\x12+\n\x08progress\x18\x04 \x03(\x0b\x32\x19.taskyard.v1.TaskProgress\x12)\n\theartbeat\x18\x05 \x01(\x0b\x32\x16.taskyard.v1.Heartbeat\x12\r\n\x05\x64rain\x18\x06 \x01(\x08\x12\x0f\n\x07goodbye\x18\x07 \x01(\x08\"\xea\x01\n\x0f\x44ispatcherFrame\x12%\n\x07welcome\x18\x01 \x01(\x0b\x32\x14.taskyard.v1.Welcome\x12,\n\x0b\x61ssignments\x18\x02 \x03(\x0b\x32\x17.taskyard.v1.Assignment\x12$\n\x04\x61\x63ks\x18\x03 \x03(\x0b\x32\x16.taskyard.v1.ResultAck\x12 \n\x05stops\x18\x04 \x03(\x0b\x32\x11.taskyard.v1.Stop\x12)\n\theartbeat\x18\x05 \x01(\x0b\x32\x16.taskyard.v1.Heartbeat\x12\x0f\n\x07go_away\x18\x06 \x01(\x08\"\xcd\x02\n\x05Hello\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0e\n\x06worker\x18\x03 \x01(\t\x12\r\n\x05types\x18\x04 \x03(\t\x12\x0e\n\x06queues\x18\x05 \x03(\t\x12.\n\x06labels\x18\x06 \x03(\x0b\x32\x1e.taskyard.v1.Hello.LabelsEntry\x12\r\n\x05slots\x18\x07 \x01(\x05\x12(\n\x07running\x18\x08 \x03(\x0b\x32\x17.taskyard.v1.AttemptRef\x12\x0b\n\x03pod\x18\t \x01(\t\x12\x0c\n\x04node\x18\n \x01(\t\x12\x0b\n\x03sdk\x18\x0b \x01(\t\x12\x0b\n\x03pid\x18\x0c \x01(\x03\x12\x0f\n\x07version\x18\r \x01(\t\x12\x10\n\x08\x64raining\x18\x0e \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9c\x01\n\x07Welcome\x12\x12\n\ndispatcher\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x05\x12\x35\n\x12heartbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0fsession_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\".\n\nAttemptRef\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"\x80\x02\n\nAssignment\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12\r\n\x05queue\x18\x05 \x01(\t\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x66\x61ilures\x18\x07 \x01(\x05\x12\x0f\n\x07\x63rashes\x18\x08 \x01(\x05\x12\x13\n\x0btraceparent\x18\t \x01(\t\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06resent\x18\x0b \x01(\x08\"\xb6\x01\n\nTaskResult\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x10\n\x06result\x18\x03 \x01(\x0cH\x00\x12\'\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x16.taskyard.v1.TaskErrorH\x00\x12\x13\n\tcancelled\x18\x05 \x01(\x08H\x00\x12+\n\x08run_time\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\t\n\x07outcome\"T\n\tResultAck\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12%\n\x07verdict\x18\x03 \x01(\x0e\x32\x14.taskyard.v1.Verdict\"Y\n\x0cTaskProgress\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\'\n\x08progress\x18\x03 \x01(\x0b\x32\x15.taskyard.v1.Progress\"Q\n\x04Stop\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\'\n\x06reason\x18\x03 \x01(\x0e\x32\x17.taskyard.v1.StopReason\";\n\tHeartbeat\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x12\n\x05heard\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_heard*w\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x14\n\x10VERDICT_ACCEPTED\x10\x01\x12\x15\n\x11VERDICT_DUPLICATE\x10\x02\x12\x11\n\rVERDICT_STALE\x10\x03\x12\x13\n\x0fVERDICT_INVALID\x10\x04*s\n\nStopReason\x12\x1b\n\x17STOP_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15STOP_REASON_CANCELLED\x10\x01\x12\x14\n\x10STOP_REASON_LOST\x10\x02\x12\x17\n\x13STOP_REASON_TIMEOUT\x10\x03\x32V\n\rWorkerService\x12\x45\n\x07Session\x12\x18.taskyard.v1.WorkerFrame\x1a\x1c.taskyard.v1.DispatcherFrame(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n taskyard/v1/worker_service.proto\x12\x0btaskyard.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16taskyard/v1/task.proto\"\xfd\x01\n\x0bWorkerFrame\x12!\n\x05hello\x18\x01 \x01(\x0b\x32\x12.taskyard.v1.Hello\x12(\n\x07results\x18\x02 \x03(\x0b\x32\x17.taskyard.v1.TaskResult\x12)\n\x08released\x18\x03 \x03(\x0b\x32\x17.taskyard.v1.AttemptRef\x12+\n\x08progress\x18\x04 \x03(\x0b\x32\x19.taskyard.v1.TaskProgress\x12)\n\theartbeat\x18\x05 \x01(\x0b\x32\x16.taskyard.v1.Heartbeat\x12\r\n\x05\x64rain\x18\x06 \x01(\x08\x12\x0f\n\x07goodbye\x18\x07 \x01(\x08\"\xea\x01\n\x0f\x44ispatcherFrame\x12%\n\x07welcome\x18\x01 \x01(\x0b\x32\x14.taskyard.v1.Welcome\x12,\n\x0b\x61ssignments\x18\x02 \x03(\x0b\x32\x17.taskyard.v1.Assignment\x12$\n\x04\x61\x63ks\x18\x03 \x03(\x0b\x32\x16.taskyard.v1.ResultAck\x12 \n\x05stops\x18\x04 \x03(\x0b\x32\x11.taskyard.v1.Stop\x12)\n\theartbeat\x18\x05 \x01(\x0b\x32\x16.taskyard.v1.Heartbeat\x12\x0f\n\x07go_away\x18\x06 \x01(\x08\"\xdd\x02\n\x05Hello\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0e\n\x06worker\x18\x03 \x01(\t\x12\r\n\x05types\x18\x04 \x03(\t\x12\x0e\n\x06queues\x18\x05 \x03(\t\x12.\n\x06labels\x18\x06 \x03(\x0b\x32\x1e.taskyard.v1.Hello.LabelsEntry\x12\r\n\x05slots\x18\x07 \x01(\x05\x12(\n\x07running\x18\x08 \x03(\x0b\x32\x17.taskyard.v1.AttemptRef\x12\x0b\n\x03pod\x18\t \x01(\t\x12\x0c\n\x04node\x18\n \x01(\t\x12\x0b\n\x03sdk\x18\x0b \x01(\t\x12\x0b\n\x03pid\x18\x0c \x01(\x03\x12\x0f\n\x07version\x18\r \x01(\t\x12\x10\n\x08\x64raining\x18\x0e \x01(\x08\x12\x0e\n\x06secret\x18\x0f \x01(\x0c\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9c\x01\n\x07Welcome\x12\x12\n\ndispatcher\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x05\x12\x35\n\x12heartbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0fsession_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\".\n\nAttemptRef\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"\x80\x02\n\nAssignment\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12\r\n\x05queue\x18\x05 \x01(\t\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x66\x61ilures\x18\x07 \x01(\x05\x12\x0f\n\x07\x63rashes\x18\x08 \x01(\x05\x12\x13\n\x0btraceparent\x18\t \x01(\t\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06resent\x18\x0b \x01(\x08\"\xb6\x01\n\nTaskResult\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x10\n\x06result\x18\x03 \x01(\x0cH\x00\x12\'\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x16.taskyard.v1.TaskErrorH\x00\x12\x13\n\tcancelled\x18\x05 \x01(\x08H\x00\x12+\n\x08run_time\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\t\n\x07outcome\"T\n\tResultAck\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12%\n\x07verdict\x18\x03 \x01(\x0e\x32\x14.taskyard.v1.Verdict\"Y\n\x0cTaskProgress\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\'\n\x08progress\x18\x03 \x01(\x0b\x32\x15.taskyard.v1.Progress\"Q\n\x04Stop\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\'\n\x06reason\x18\x03 \x01(\x0e\x32\x17.taskyard.v1.StopReason\";\n\tHeartbeat\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x12\n\x05heard\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_heard*w\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x14\n\x10VERDICT_ACCEPTED\x10\x01\x12\x15\n\x11VERDICT_DUPLICATE\x10\x02\x12\x11\n\rVERDICT_STALE\x10\x03\x12\x13\n\x0fVERDICT_INVALID\x10\x04*s\n\nStopReason\x12\x1b\n\x17STOP_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15STOP_REASON_CANCELLED\x10\x01\x12\x14\n\x10STOP_REASON_LOST\x10\x02\x12\x17\n\x13STOP_REASON_TIMEOUT\x10\x03\x32V\n\rWorkerService\x12\x45\n\x07Session\x12\x18.taskyard.v1.WorkerFrame\x1a\x1c.taskyard.v1.DispatcherFrame(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,34 +36,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HELLO_LABELSENTRY']._loaded_options = None
   _globals['_HELLO_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_VERDICT']._serialized_start=1939
-  _globals['_VERDICT']._serialized_end=2058
-  _globals['_STOPREASON']._serialized_start=2060
-  _globals['_STOPREASON']._serialized_end=2175
+  _globals['_VERDICT']._serialized_start=1955
+  _globals['_VERDICT']._serialized_end=2074
+  _globals['_STOPREASON']._serialized_start=2076
+  _globals['_STOPREASON']._serialized_end=2191
   _globals['_WORKERFRAME']._serialized_start=139
   _globals['_WORKERFRAME']._serialized_end=392
   _globals['_DISPATCHERFRAME']._serialized_start=395
   _globals['_DISPATCHERFRAME']._serialized_end=629
   _globals['_HELLO']._serialized_start=632
-  _globals['_HELLO']._serialized_end=965
-  _globals['_HELLO_LABELSENTRY']._serialized_start=920
-  _globals['_HELLO_LABELSENTRY']._serialized_end=965
-  _globals['_WELCOME']._serialized_start=968
-  _globals['_WELCOME']._serialized_end=1124
-  _globals['_ATTEMPTREF']._serialized_start=1126
-  _globals['_ATTEMPTREF']._serialized_end=1172
-  _globals['_ASSIGNMENT']._serialized_start=1175
-  _globals['_ASSIGNMENT']._serialized_end=1431
-  _globals['_TASKRESULT']._serialized_start=1434
-  _globals['_TASKRESULT']._serialized_end=1616
-  _globals['_RESULTACK']._serialized_start=1618
-  _globals['_RESULTACK']._serialized_end=1702
-  _globals['_TASKPROGRESS']._serialized_start=1704
-  _globals['_TASKPROGRESS']._serialized_end=1793
-  _globals['_STOP']._serialized_start=1795
-  _globals['_STOP']._serialized_end=1876
-  _globals['_HEARTBEAT']._serialized_start=1878
-  _globals['_HEARTBEAT']._serialized_end=1937
-  _globals['_WORKERSERVICE']._serialized_start=2177
-  _globals['_WORKERSERVICE']._serialized_end=2263
+  _globals['_HELLO']._serialized_end=981
+  _globals['_HELLO_LABELSENTRY']._serialized_start=936
+  _globals['_HELLO_LABELSENTRY']._serialized_end=981
+  _globals['_WELCOME']._serialized_start=984
+  _globals['_WELCOME']._serialized_end=1140
+  _globals['_ATTEMPTREF']._serialized_start=1142
+  _globals['_ATTEMPTREF']._serialized_end=1188
+  _globals['_ASSIGNMENT']._serialized_start=1191
+  _globals['_ASSIGNMENT']._serialized_end=1447
+  _globals['_TASKRESULT']._serialized_start=1450
+  _globals['_TASKRESULT']._serialized_end=1632
+  _globals['_RESULTACK']._serialized_start=1634
+  _globals['_RESULTACK']._serialized_end=1718
+  _globals['_TASKPROGRESS']._serialized_start=1720
+  _globals['_TASKPROGRESS']._serialized_end=1809
+  _globals['_STOP']._serialized_start=1811
+  _globals['_STOP']._serialized_end=1892
+  _globals['_HEARTBEAT']._serialized_start=1894
+  _globals['_HEARTBEAT']._serialized_end=1953
+  _globals['_WORKERSERVICE']._serialized_start=2193
+  _globals['_WORKERSERVICE']._serialized_end=2279
 # @@protoc_insertion_point(module_scope)

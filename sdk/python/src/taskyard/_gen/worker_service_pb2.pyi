@@ -202,8 +202,9 @@ class Hello(_message.Message):
     PID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     DRAINING_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
-    """UUID that the worker draws once at start and keeps for its life, across reconnects."""
+    """UUID that the worker draws once at start and keeps for its life, across reconnects. Readers see a name made of it."""
     namespace: _builtins.str
     """Default "default"."""
     worker: _builtins.str
@@ -219,6 +220,10 @@ class Hello(_message.Message):
     """The application's own version."""
     draining: _builtins.bool
     """No assignments: it only brings results home."""
+    secret: _builtins.bytes
+    """16 to 64 random bytes that the worker draws together with the session id and tells nobody else. Once a hello had one,
+    every later hello of the session needs it.
+    """
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Task types it has handlers for, at least one, at most 1000."""
@@ -252,10 +257,11 @@ class Hello(_message.Message):
         pid: _builtins.int = ...,
         version: _builtins.str = ...,
         draining: _builtins.bool = ...,
+        secret: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["draining", b"draining", "labels", b"labels", "namespace", b"namespace", "node", b"node", "pid", b"pid", "pod", b"pod", "queues", b"queues", "running", b"running", "sdk", b"sdk", "session_id", b"session_id", "slots", b"slots", "types", b"types", "version", b"version", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["draining", b"draining", "labels", b"labels", "namespace", b"namespace", "node", b"node", "pid", b"pid", "pod", b"pod", "queues", b"queues", "running", b"running", "sdk", b"sdk", "secret", b"secret", "session_id", b"session_id", "slots", b"slots", "types", b"types", "version", b"version", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from taskyard.cli.exit_code import ExitCode, exit_code
+from taskyard.cli.streams import let_go_of_output
 from taskyard.cli.terminal import OutputFormat, Terminal
 from taskyard.errors import TaskyardError
 from taskyard.sync import SyncClient
@@ -61,12 +62,20 @@ def reported() -> Iterator[None]:
         yield
     except TaskyardError as error:
         raise refusal(f"{error}{_advice(error)}", exit_code(error)) from error
+    except BrokenPipeError as error:
+        let_go_of_output()
+        raise typer.Exit(ExitCode.BROKEN_PIPE) from error
     except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
         raise refusal(str(error), ExitCode.INVALID) from error
     except KeyboardInterrupt as error:
         raise typer.Exit(ExitCode.INTERRUPTED) from error
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        from taskyard.worker.outcome import describe
+
+        told = describe(error)
+        raise refusal(f"{told.stack}unexpected {told.type}: {told.message}", ExitCode.SERVER_ERROR) from error
 
 
 def _advice(error: TaskyardError) -> str:

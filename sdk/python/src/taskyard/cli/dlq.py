@@ -1,6 +1,5 @@
 """`taskyard dlq …`: the dead letters, which are the tasks that FAILED."""
 
-import sys
 from itertools import islice
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from taskyard.cli.command import command, refusal
 from taskyard.cli.exit_code import ExitCode
+from taskyard.cli.streams import can_ask
 from taskyard.cli.task import document, error_line
 from taskyard.cli.terminal import Terminal
 from taskyard.models import Affected, TaskFilter, TaskState
@@ -78,7 +78,7 @@ def _failed(queue: str, type: str, error_type: str) -> TaskFilter:
 
 
 def _confirm(affected: Affected) -> None:
-    if not sys.stdin.isatty():
+    if not can_ask():
         raise refusal("purging needs --yes where nobody can be asked", ExitCode.INVALID)
     if not typer.confirm(f"Delete {affected.count} tasks for good?", err=True):
         raise refusal("nothing was purged", ExitCode.REFUSED)

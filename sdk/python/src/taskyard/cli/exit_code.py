@@ -28,6 +28,7 @@ class ExitCode(IntEnum):
     TIMEOUT = 5
     SERVER_ERROR = 6
     INTERRUPTED = 130
+    BROKEN_PIPE = 141
 
 
 MEANINGS = {
@@ -37,8 +38,9 @@ MEANINGS = {
     ExitCode.NOT_FOUND: "no such task",
     ExitCode.UNAVAILABLE: "the cluster is unavailable or its backlog is full; try again later",
     ExitCode.TIMEOUT: "the time limit passed",
-    ExitCode.SERVER_ERROR: "the server failed in an unexpected way",
+    ExitCode.SERVER_ERROR: "the server or this command failed in an unexpected way",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
+    ExitCode.BROKEN_PIPE: "whoever read the output went away",
 }
 
 _OF_ERROR: dict[type[TaskyardError], ExitCode] = {

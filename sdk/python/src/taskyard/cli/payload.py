@@ -1,10 +1,11 @@
 """A payload from the command line, a file or standard input."""
 
-import sys
 from pathlib import Path
 
 import orjson
 
+from taskyard import _json
+from taskyard.cli.streams import read_input
 from taskyard.errors import FieldViolation, InvalidArgument
 
 
@@ -18,15 +19,15 @@ def read_payload(source: str | None) -> orjson.Fragment | None:
         return None
     document = _read(source)
     try:
-        orjson.loads(document)
-    except orjson.JSONDecodeError as error:
+        _json.loads(document)
+    except ValueError as error:
         raise InvalidArgument(violations=[FieldViolation("payload", f"is not UTF-8 JSON: {error}")]) from error
     return orjson.Fragment(document)
 
 
 def _read(source: str) -> bytes:
     if source == "-":
-        return sys.stdin.buffer.read()
+        return read_input()
     if source.startswith("@"):
         return Path(source[1:]).read_bytes()
     # Bytes that aren't UTF-8 arrive in arguments as surrogates; they must be seen as what they were.

@@ -1,6 +1,5 @@
 """What commands show: tables for people, JSON for programs."""
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -34,8 +33,7 @@ class Terminal:
     def document(self, value: Any, *, one_line: bool = False) -> None:
         """Print a JSON document; in a stream of several, each on one line."""
         option = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE | (0 if one_line else orjson.OPT_INDENT_2)
-        sys.stdout.buffer.write(orjson.dumps(value, default=_json_value, option=option))
-        sys.stdout.flush()
+        typer.echo(orjson.dumps(value, default=_json_value, option=option), nl=False)
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print rows below headings, each column as wide as it needs."""
@@ -62,7 +60,7 @@ def text(value: Any) -> str:
         case None:
             line = "-"
         case datetime():
-            line = value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+            line = f"{value.astimezone(UTC).replace(tzinfo=None, microsecond=0)}Z"
         case timedelta():
             line = duration(value)
         case str() | int() | float():

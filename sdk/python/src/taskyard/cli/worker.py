@@ -67,6 +67,8 @@ def run(
     """
     with reported():
         labels = dict(map(_label, label or []))
+        # First: modules of that directory may have the names of those that the SDK itself uses.
+        importlib.import_module("taskyard.worker")
         sys.path.insert(0, str(Path.cwd()))
         worker = _load(target)
         worker.override(dispatchers=dispatchers, name=name, labels=labels, slots=slots, grace=grace)
@@ -101,20 +103,42 @@ def _load(target: str) -> "Worker":
     module_name, colon, attribute = target.partition(":")
     if not module_name or not colon or not attribute:
         raise _invalid("target", f"{target!r} is not MODULE:ATTRIBUTE")
+    found = _find(module_name, attribute)
+    if not isinstance(found, Worker):
+        raise _invalid("target", f"{target!r} is not a Worker but {found!r}")
+    return found
+
+
+def _find(module_name: str, attribute: str) -> object:
     try:
         found: object = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        # What the module itself fails to import is its author's to see, with the traceback.
-        if error.name and f"{module_name}.".startswith(f"{error.name}."):
-            raise _invalid("target", f"there is no module {error.name!r}") from error
+    except KeyboardInterrupt:
         raise
+    except BaseException as error:
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{module_name}.".startswith(f"{error.name}."):
+            raise _invalid("target", f"there is no module {error.name!r}") from error
+        raise _broken(module_name, error) from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise _invalid("target", f"{module_name!r} has no {attribute!r}")
         found = getattr(found, part)
-    if not isinstance(found, Worker):
-        raise _invalid("target", f"{target!r} is not a Worker but {found!r}")
     return found
+
+
+def _broken(module_name: str, error: BaseException) -> InvalidArgument:
+    """Show where a module's own code failed: it may have raised anything, and its author has to find it."""
+    trace = error.__traceback__
+    while trace is not None and _is_machinery(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    from taskyard.worker.outcome import describe
+
+    told = describe(error.with_traceback(trace or error.__traceback__))
+    typer.echo(told.stack, err=True, nl=False)
+    return _invalid("target", f"importing {module_name!r} ended with {told.type}: {told.message}")
+
+
+def _is_machinery(path: str) -> bool:
+    return path in (__file__, importlib.__file__) or path.startswith("<frozen importlib")
 
 
 def _invalid(field: str, description: str) -> InvalidArgument:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from taskyard.worker.attempt import Attempt
+from taskyard.worker.attempt import CURRENT, Attempt
 from taskyard.worker.outcome import decode, encode, returned
 from taskyard.worker.runner import Ledger
 from taskyard.worker.span import attempt_span
@@ -21,7 +21,12 @@ class LoopRunner:
 
     def start(self, attempt: Attempt) -> None:
         """Run it in a new task."""
-        attempt.run = self._loop.create_task(self._perform(attempt))
+        performance = self._perform(attempt)
+        try:
+            attempt.run = self._loop.create_task(performance)
+        except BaseException:
+            performance.close()
+            raise
 
     def stop(self, attempt: Attempt) -> None:
         """Cancel its task."""
@@ -40,6 +45,7 @@ class LoopRunner:
             task.cancel()
 
     async def _perform(self, attempt: Attempt) -> None:
+        CURRENT.set(attempt)
         attempt.begin()
         try:
             payload = decode(attempt.payload)

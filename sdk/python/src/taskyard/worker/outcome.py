@@ -1,12 +1,14 @@
 """From what a handler returned or raised to the result that goes home."""
 
 import asyncio
+import inspect
 import traceback
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import orjson
 from google.protobuf.duration_pb2 import Duration
 
+from taskyard import _json
 from taskyard._gen import worker_service_pb2 as wire
 from taskyard._gen.task_pb2 import TaskError
 from taskyard.worker.session_state import Key
@@ -14,10 +16,12 @@ from taskyard.worker.session_state import Key
 MAX_RESULT_BYTES = 1024 * 1024
 MAX_STACK_BYTES = 16 * 1024
 MAX_MESSAGE_BYTES = 4 * 1024
+MAX_TYPE_BYTES = 256
 TIMEOUT = "TIMEOUT"
 """Error type of an attempt that ran longer than its task allows; retryable."""
 RESULT_NOT_JSON = "RESULT_NOT_JSON"
 RESULT_TOO_LARGE = "RESULT_TOO_LARGE"
+RESULT_TOO_DEEP = "RESULT_TOO_DEEP"
 PROCESS_CRASHED = "PROCESS_CRASHED"
 """Error type of an attempt whose own process died; retryable."""
 NO_HANDLER = "NO_HANDLER"
@@ -32,45 +36,107 @@ class NonRetryable(Exception):
 def encode(value: object) -> bytes | TaskError:
     """A handler's return value as JSON, or the error it fails with: another attempt would return the same."""
     try:
-        encoded = orjson.dumps(value)
-    except TypeError as error:
-        return TaskError(type=RESULT_NOT_JSON, message=_text(error, MAX_MESSAGE_BYTES))
+        encoded = _json.dumps(value)
+    except BaseException as error:  # code of the value's own may run, and raise anything
+        return TaskError(type=RESULT_NOT_JSON, message=_why_not_json(value) or _message(error))
     if len(encoded) > MAX_RESULT_BYTES:
         message = f"the result is {len(encoded)} bytes of JSON; at most {MAX_RESULT_BYTES} are kept"
         return TaskError(type=RESULT_TOO_LARGE, message=message)
+    if _json.too_deep(encoded):
+        message = f"the result is nested deeper than {_json.MAX_DEPTH} levels"
+        return TaskError(type=RESULT_TOO_DEEP, message=message)
     return encoded
+
+
+def _why_not_json(value: object) -> str:
+    if not inspect.iscoroutine(value):
+        return ""
+    value.close()
+    return "the handler returned a coroutine: await it, or register the async function itself"
 
 
 def decode(payload: bytes) -> Any:
     """A payload's value; an empty payload is null. Raises `NonRetryable` if it isn't JSON."""
     try:
-        return orjson.loads(payload) if payload else None
-    except orjson.JSONDecodeError as error:
+        return _json.loads(payload) if payload else None
+    except ValueError as error:
         raise NonRetryable(f"the payload is not JSON: {error}") from error
 
 
 def describe(error: BaseException, non_retryable: tuple[type[BaseException], ...] = ()) -> TaskError:
-    """An exception as the scheduler keeps it. Its stack keeps the end, where the cause is."""
-    stack = "".join(traceback.format_exception(error)).encode(errors="replace")
+    """An exception as the scheduler keeps it. Its stack keeps the end, where the cause is.
+
+    Never raises: of an exception whose own code fails, what can be told is told.
+    """
+    name = _attempted(lambda: type(error).__name__, lambda _: "Exception")
     return TaskError(
-        type=type(error).__name__,
-        message=_text(error, MAX_MESSAGE_BYTES),
-        stack=stack[-MAX_STACK_BYTES:].decode(errors="ignore"),
-        retryable=not isinstance(error, (NonRetryable, *non_retryable)),
+        type=_text(name, MAX_TYPE_BYTES) or "Exception",
+        message=_message(error),
+        stack=_stack(error),
+        retryable=not _is_one_of(error, (NonRetryable, *non_retryable)),
     )
 
 
-def _text(error: BaseException, limit: int) -> str:
+def _is_one_of(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:
     try:
-        text = str(error)
-    except Exception as broken:  # an exception whose own __str__ fails still has to be reported
-        text = f"<{type(broken).__name__} in {type(error).__name__}.__str__>"
-    return text.encode(errors="replace")[:limit].decode(errors="ignore")
+        # Not isinstance: it asks the exception itself for its class.
+        return issubclass(type(error), kinds)
+    except BaseException:
+        return False
+
+
+def _message(error: BaseException) -> str:
+    return _text(
+        _attempted(
+            lambda: str(error),
+            lambda broken: f"<{type(broken).__name__} in {type(error).__name__}.__str__>",
+        ),
+        MAX_MESSAGE_BYTES,
+    )
+
+
+def _stack(error: BaseException) -> str:
+    def untold(broken: BaseException) -> str:
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        return f"{frames}<{type(broken).__name__} while formatting {type(error).__name__}>\n"
+
+    whole = _attempted(lambda: _end_of(traceback.TracebackException.from_exception(error).format()), untold)
+    kept = whole.encode(errors="replace")[-MAX_STACK_BYTES:]
+    return kept.decode(errors="ignore")
+
+
+def _end_of(lines: Iterable[str]) -> str:
+    """The last characters of a text that may be far larger, as a message of hundreds of MiB makes it."""
+    end = ""
+    for line in lines:
+        end = (end + line[-MAX_STACK_BYTES:])[-MAX_STACK_BYTES:]
+    return end
+
+
+def _attempted(tell: Callable[[], str], otherwise: Callable[[BaseException], str]) -> str:
+    """What one of the two says, or nothing: an application's exceptions run code of their own, which may raise too."""
+    try:
+        # Joining makes it a str proper: one of a class of its own may behave in any way.
+        return "".join([tell()])
+    except BaseException as broken:
+        try:
+            return "".join([otherwise(broken)])
+        except BaseException:
+            return ""
+
+
+def _text(whole: str, limit: int) -> str:
+    return whole[:limit].encode(errors="replace")[:limit].decode(errors="ignore")
 
 
 def is_cancellation(error: BaseException) -> bool:
     """Whether the handler stopped as it does when it is told to."""
-    return isinstance(error, asyncio.CancelledError)
+    return issubclass(type(error), asyncio.CancelledError)
+
+
+def is_final(error: BaseException) -> bool:
+    """Whether the handler itself said that another attempt cannot help."""
+    return issubclass(type(error), NonRetryable)
 
 
 def returned(key: Key, value: bytes | TaskError, run_nanos: int) -> wire.TaskResult:

@@ -1,23 +1,28 @@
 """The process that runs `process=True` handlers, one attempt at a time.
 
 Over the pipe, parent to child: `(RUN, function, takes_context, non_retryable, assignment)` and `(STOP, cause)`;
-child to parent: `(PROGRESS, fraction, message)` and at the end of each attempt one of `(RETURNED, json)`,
-`(FAILED, error)` and `(STOPPED,)`. Assignment and error are serialized messages.
+child to parent: `(PROGRESS, fraction, message)` and at the end of each attempt one of `(RETURNED, json, alone)`,
+`(FAILED, error, alone)` and `(STOPPED, alone)`. Assignment and error are serialized messages; `alone` says that no
+program which the handler started still runs.
 """
 
+import contextlib
+import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NoReturn
 
 from taskyard._gen import worker_service_pb2 as wire
 from taskyard._gen.task_pb2 import TaskError
 from taskyard.worker.context import Context, StopCause
 from taskyard.worker.outcome import decode, describe, encode, is_cancellation
+from taskyard.worker.process_tree import has_living_children, kill_tree, lead
 from taskyard.worker.session_state import Key
+from taskyard.worker.signals import take_over
 
 RUN, STOP = "run", "stop"
 PROGRESS, RETURNED, FAILED, STOPPED = "progress", "returned", "failed", "stopped"
@@ -25,19 +30,26 @@ PROGRESS, RETURNED, FAILED, STOPPED = "progress", "returned", "failed", "stopped
 Message = tuple[Any, ...]
 
 
-def serve(connection: Connection) -> None:
-    """Run what comes over the pipe until it closes."""
-    # The parent decides when this process ends; a terminal's Ctrl-C goes to the whole group.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    Child(connection).run()
+def serve(connection: Connection, worker: int) -> None:
+    """Run what comes over the pipe until it closes, or the process `worker` ends."""
+    lead()
+    # multiprocessing takes this process for one that has none of its own.
+    multiprocessing.current_process().daemon = False
+    # The worker decides when this process ends. Handled rather than ignored: what is ignored would be so in every
+    # program that a handler starts, too.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        take_over(number, lambda *_: None)
+    Child(connection, worker).run()
 
 
 class Child:
     """Runs handlers in the main thread while another one listens for stops."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, worker: int) -> None:
         self._connection = connection
+        self._worker = worker
+        self._pid = os.getpid()
+        self._sending = threading.Lock()
         self._jobs: SimpleQueue[Message] = SimpleQueue()
         self._context: Context | None = None
 
@@ -50,15 +62,23 @@ class Child:
                 _, function, takes_context, non_retryable, assignment = job
                 call = function if takes_context else _without_context(function)
                 job = self._perform(call, non_retryable, assignment)
-            self._send(job)
+                if os.getpid() != self._pid:
+                    os._exit(0)  # forked by the handler: the attempt is its parent's to report
+            self._send((*job, not has_living_children()))
 
     def _listen(self) -> None:
+        # The pipe alone does not tell: who was forked from the worker meanwhile holds its other end, too.
+        gone = _gone(self._worker)
+        if os.getppid() != self._worker:
+            _die()
         while True:
+            ready = wait([self._connection, *gone])
+            if self._connection not in ready:
+                _die()
             try:
                 message: Message = self._connection.recv()
             except (EOFError, OSError):
-                # The worker is gone and its task will run elsewhere: go on with nothing.
-                os._exit(0)
+                _die()
             except Exception as error:  # the function's module can't be imported here
                 message = (FAILED, describe(error).SerializeToString())
             if message[0] != STOP:
@@ -92,10 +112,25 @@ class Child:
 
     def _send(self, message: Message) -> None:
         try:
-            self._connection.send(message)
+            # A handler's threads may report progress at the same time.
+            with self._sending:
+                self._connection.send(message)
         except OSError:
-            os._exit(0)
+            _die()
 
 
 def _without_context(function: Callable[[Any], Any]) -> Callable[[Context, Any], Any]:
     return lambda _, payload: function(payload)
+
+
+def _gone(worker: int) -> list[int]:
+    """What is ready to be read once the worker's process has ended, where the system has it."""
+    with contextlib.suppress(OSError, AttributeError):
+        return [os.pidfd_open(worker)]
+    return []
+
+
+def _die() -> NoReturn:
+    """End with all that was started here: the worker is gone and its task will run elsewhere."""
+    kill_tree(os.getpid())
+    os._exit(0)

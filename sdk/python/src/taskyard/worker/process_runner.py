@@ -2,16 +2,17 @@
 
 import asyncio
 import contextlib
-import multiprocessing
 import os
 import threading
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from queue import SimpleQueue
 
 from taskyard._gen.task_pb2 import TaskError
 from taskyard.worker import process_child
 from taskyard.worker.attempt import Attempt
+from taskyard.worker.child_process import ChildProcess
 from taskyard.worker.context import ProgressSink, StopCause
+from taskyard.worker.journal import logger
 from taskyard.worker.outcome import PROCESS_CRASHED, failed, returned
 from taskyard.worker.runner import Ledger
 from taskyard.worker.span import attempt_span
@@ -23,12 +24,14 @@ class ProcessRunner:
     """`processes` warm children, each with a thread that minds it.
 
     A child that dies fails only the attempt it was running, retryably, and is replaced. An attempt that times out or is
-    lost has its child killed; a cancelled one sees its flag. Attempts beyond the number of children wait their turn.
+    lost has its child killed; a cancelled one sees its flag. Programs that a handler has started end with its attempt.
+    Attempts beyond the number of children wait their turn.
     """
 
-    unwinds = False
+    unwinds = True
 
     def __init__(self, processes: int, ledger: Ledger, progress: ProgressSink) -> None:
+        self._ledger = ledger
         self._queue: SimpleQueue[Attempt | None] = SimpleQueue()
         self._minders = [Minder(self._queue, ledger, progress) for _ in range(processes)]
 
@@ -46,6 +49,8 @@ class ProcessRunner:
         minder = attempt.run
         if isinstance(minder, Minder):
             minder.wake()
+        else:
+            self._ledger.fail(attempt, asyncio.CancelledError())
 
     def close(self) -> None:
         """Kill the children."""
@@ -69,8 +74,7 @@ class Minder(threading.Thread):
         self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_reader, False)
         os.set_blocking(self._wake_writer, False)
-        self._child: multiprocessing.process.BaseProcess
-        self._connection: Connection
+        self._child: ChildProcess | None = None
 
     def wake(self) -> None:
         """Make it look at its attempt's stop cause, or at `closing`."""
@@ -79,13 +83,13 @@ class Minder(threading.Thread):
 
     def run(self) -> None:
         """Spawn the child and mind it until the runner closes."""
-        self._spawn()
+        self._warm()
         while (attempt := self._queue.get()) is not None and not self.closing:
             if not attempt.done:
                 attempt.run = self
                 self._perform(attempt)
                 attempt.run = None
-        self._kill()
+        self._end()
 
     def end(self) -> None:
         """Wait for it to end, which `closing` and a wake bring about."""
@@ -93,17 +97,16 @@ class Minder(threading.Thread):
         os.close(self._wake_reader)
         os.close(self._wake_writer)
 
-    def _spawn(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._child = context.Process(target=process_child.serve, args=(theirs,), name="taskyard-process", daemon=True)
-        self._child.start()
-        theirs.close()
+    def _warm(self) -> None:
+        """Have a child ready for the next attempt. One that can't be had now is tried for again then."""
+        try:
+            self._child = ChildProcess()
+        except OSError as error:
+            logger.warning("can't start a process for handlers: %s", error)
 
-    def _kill(self) -> None:
-        self._connection.close()
-        self._child.kill()
-        self._child.join()
+    def _end(self) -> int | None:
+        child, self._child = self._child, None
+        return None if child is None else child.end()
 
     def _perform(self, attempt: Attempt) -> None:
         try:
@@ -111,84 +114,61 @@ class Minder(threading.Thread):
             attempt.begin()
             with attempt_span(attempt.context):
                 outcome = self._run_in_child(attempt)
-        except (Exception, asyncio.CancelledError) as error:  # e.g. a function that can't be pickled
-            self._ledger.fail(attempt, error)
-        else:
             if outcome is not None:
                 self._report(attempt, outcome)
+        except BaseException as error:  # e.g. a process that can't be started; this thread has more attempts to mind
+            self._ledger.fail(attempt, error)
 
     def _run_in_child(self, attempt: Attempt) -> process_child.Message | None:
-        if not self._send_job(attempt):
+        if self._child is None or not self._child.send(_job(attempt)):
             # It died while idle; that is not the task's fault.
-            self._respawn()
-            self._send_job(attempt)
-        return self._listen(attempt)
+            self._end()
+            self._child = ChildProcess()
+            self._child.send(_job(attempt))
+        return self._listen(attempt, self._child)
 
-    def _send_job(self, attempt: Attempt) -> bool:
-        handler = attempt.handler
-        job = (
-            process_child.RUN,
-            handler.function,
-            handler.takes_context,
-            handler.non_retryable,
-            attempt.sealed,
-        )
-        try:
-            self._connection.send(job)
-        except OSError:
-            return False
-        return True
-
-    def _respawn(self) -> None:
-        self._kill()
-        self._spawn()
-
-    def _listen(self, attempt: Attempt) -> process_child.Message | None:
-        """The attempt's last message; None if it was killed on our wish."""
+    def _listen(self, attempt: Attempt, child: ChildProcess) -> process_child.Message | None:
+        """The attempt's last message; None if the runner closes."""
         told = False
         while True:
-            ready = wait([self._connection, self._child.sentinel, self._wake_reader])
-            if self._connection in ready:
-                message = self._receive()
+            ready = wait([child.connection, child.sentinel, self._wake_reader])
+            if child.connection in ready:
+                message = child.receive()
                 if message is None:
                     return self._crashed()
                 if message[0] != process_child.PROGRESS:
-                    return message
+                    return self._last(message)
                 self._progress(attempt.key, message[1], message[2])
-            elif self._child.sentinel in ready:
+            elif child.sentinel in ready:
                 return self._crashed()
             else:
                 os.read(self._wake_reader, 64)
                 cause = attempt.context.stop_cause
-                if self.closing or cause in _FATAL:
-                    self._kill()
-                    if not self.closing:
-                        self._spawn()
+                if self.closing:
+                    self._end()
                     return None
+                if cause in _FATAL:
+                    self._replace()
+                    return (process_child.STOPPED,)
                 if cause is not None and not told:
                     told = True
-                    self._tell(cause)
+                    child.send((process_child.STOP, int(cause)))
 
-    def _receive(self) -> process_child.Message | None:
-        try:
-            message: process_child.Message = self._connection.recv()
-        except (EOFError, OSError):
-            return None
-        return message
+    def _last(self, message: process_child.Message) -> process_child.Message:
+        kind, *told, alone = message
+        if not alone:
+            # Programs that the handler left must not run beside the next attempt, and its module may count on them.
+            self._replace()
+        return kind, *told
 
-    def _tell(self, cause: StopCause) -> None:
-        with contextlib.suppress(OSError):  # dead: its sentinel says so next
-            self._connection.send((process_child.STOP, int(cause)))
+    def _replace(self) -> int | None:
+        code = self._end()
+        self._warm()
+        return code
 
     def _crashed(self) -> process_child.Message:
-        self._child.join()
-        code = self._child.exitcode
-        self._respawn()
-        error = TaskError(
-            type=PROCESS_CRASHED,
-            message=f"the process running the handler died with exit code {code}",
-            retryable=True,
-        )
+        message = f"the process running the handler died with exit code {self._replace()}"
+        error = TaskError(type=PROCESS_CRASHED, message=message, retryable=True)
         return process_child.FAILED, error.SerializeToString()
 
     def _report(self, attempt: Attempt, outcome: process_child.Message) -> None:
@@ -200,3 +180,14 @@ class Minder(threading.Thread):
             self._ledger.settle(attempt, failed(attempt.key, error, nanos))
         else:
             self._ledger.fail(attempt, asyncio.CancelledError())
+
+
+def _job(attempt: Attempt) -> process_child.Message:
+    handler = attempt.handler
+    return (
+        process_child.RUN,
+        handler.function,
+        handler.takes_context,
+        handler.non_retryable,
+        attempt.sealed,
+    )

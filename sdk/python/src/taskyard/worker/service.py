@@ -1,12 +1,15 @@
 """One run of a worker: wires session and attempts together, and shuts them down in order."""
 
 import asyncio
-import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 from taskyard._gen import worker_service_pb2 as wire
 from taskyard.worker.attempts import Attempts
 from taskyard.worker.handler import Handler, Mode
+from taskyard.worker.journal import logger
 from taskyard.worker.loop_runner import LoopRunner
 from taskyard.worker.process_runner import ProcessRunner
 from taskyard.worker.rotation import Rotation
@@ -15,8 +18,6 @@ from taskyard.worker.session_state import Key, SessionState
 from taskyard.worker.settings import Settings
 from taskyard.worker.status_page import Status, StatusPage
 from taskyard.worker.thread_runner import ThreadRunner
-
-logger = logging.getLogger("taskyard.worker")
 
 STOP_TIME = 1.0
 """Seconds that cancelled handlers get to end once the grace is over."""
@@ -44,9 +45,11 @@ class Service:
         self._stop = asyncio.Event()
         self._refusal: HelloRefused | None = None
 
-    async def serve(self, *, processes: int) -> None:
+    async def serve(self) -> None:
         """Work until `stop`, then shut down. Raises `HelloRefused` if no session can be opened."""
-        self._make_runners(processes)
+        task = asyncio.current_task()
+        self.attempts.ending = lambda: task is not None and task.cancelling() > 0
+        self._make_runners()
         if self._page is not None:
             self._page.start()
         self.session.start()
@@ -56,6 +59,7 @@ class Service:
             await self._stop.wait()
         except asyncio.CancelledError:
             grace = 0.0
+            self._loop.call_soon(self.attempts.blame)
             raise
         finally:
             await self._shut_down(grace)
@@ -66,17 +70,20 @@ class Service:
         """Begin to shut down. Callable from any thread and from signal handlers."""
         self._loop.call_soon_threadsafe(self._stop.set)
 
-    def _make_runners(self, processes: int) -> None:
+    def _make_runners(self) -> None:
         runners = self.attempts.runners
         runners[Mode.LOOP] = LoopRunner(self._loop, self.attempts)
         runners[Mode.THREAD] = ThreadRunner(self._settings.slots, self.attempts)
         if Mode.PROCESS in self._modes:
-            pool = ProcessRunner(processes, self.attempts, self.session.report_progress)
+            pool = ProcessRunner(self._settings.processes, self.attempts, self.session.report_progress)
             pool.warm()
             runners[Mode.PROCESS] = pool
 
     def _make_page(self, address: str) -> StatusPage | None:
-        return StatusPage(address, self._loop, self._status) if address else None
+        try:
+            return StatusPage(address, self._loop, self._status) if address else None
+        except OSError as error:
+            raise ValueError(f"http_address: can't listen at {address}: {error}") from error
 
     @property
     def status_port(self) -> int | None:
@@ -113,20 +120,28 @@ class Service:
     # The end
 
     async def _shut_down(self, grace: float) -> None:
+        # Not the loop's own threads: handlers may have filled them.
+        threads = ThreadPoolExecutor(1, "taskyard-shutdown")
+        try:
+            await self._end(grace, partial(self._loop.run_in_executor, threads))
+        finally:
+            threads.shutdown(wait=False)
+
+    async def _end(self, grace: float, aside: Callable[..., Awaitable[Any]]) -> None:
         logger.info("worker stops: %d attempts are running", len(self.attempts))
         session = self.session
         session.drain()
-        if self._refusal is None and not await asyncio.to_thread(session.wait_idle, grace):
+        if self._refusal is None and not await aside(session.wait_idle, grace):
             self.attempts.shut_down()
-            await asyncio.to_thread(session.wait_idle, STOP_TIME)
+            await aside(session.wait_idle, STOP_TIME)
         if released := len(self.attempts):
             logger.warning("handing back %d attempts that did not finish in time", released)
         # Children are killed before their attempts are handed back: the next attempt must not overlap with this one.
-        await asyncio.to_thread(self.attempts.close)
+        await aside(self.attempts.close)
         self.attempts.release()
-        if self._refusal is None and not await asyncio.to_thread(session.wait_settled, FLUSH_TIME):
+        if self._refusal is None and not await aside(session.wait_settled, FLUSH_TIME):
             logger.warning("ending with %d results unacknowledged", len(self.state.unacked))
-        await asyncio.to_thread(session.close)
+        await aside(session.close)
         if self._page is not None:
-            await asyncio.to_thread(self._page.close)
+            await aside(self._page.close)
         logger.info("worker stopped")

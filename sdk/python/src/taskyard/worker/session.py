@@ -17,10 +17,10 @@ import grpc
 
 from taskyard._gen import worker_service_pb2 as wire
 from taskyard._gen.worker_service_pb2_grpc import WorkerServiceStub
+from taskyard._home import connected, disconnected
+from taskyard.worker.journal import logger
 from taskyard.worker.rotation import Rotation
 from taskyard.worker.session_state import Key, ProtocolError, Received, SessionState
-
-logger = logging.getLogger("taskyard.worker")
 
 STABLE_AFTER = 1.0
 """Seconds after which a stream counts as one that worked."""
@@ -114,6 +114,7 @@ class Session:
 
     def start(self) -> None:
         """Begin to connect."""
+        connected(self)
         for thread in self._threads:
             thread.start()
 
@@ -170,6 +171,7 @@ class Session:
                 stream.cancel()
             connector.join(0.1)
         watchdog.join()
+        disconnected(self)
 
     def _wait(self, condition: Callable[[], bool], timeout: float) -> bool:
         with self._changed:
@@ -208,6 +210,8 @@ class Session:
             return self._judge(stream, error)
         except ProtocolError as error:
             logger.error("stream to %s given up: %s", address, error)
+        except Exception as error:  # this thread is the session: it goes on with another stream, whatever it was
+            logger.error("stream to %s given up: %s", address, error, exc_info=error)
         finally:
             welcomed = self._end(stream)
             if welcomed:

@@ -7,7 +7,6 @@ keeps are those of docs/worker-protocol.md.
 Times are seconds of any monotonic clock, passed in by the caller.
 """
 
-import logging
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,8 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from taskyard._gen import worker_service_pb2 as wire
 from taskyard._gen.task_pb2 import Progress
-
-logger = logging.getLogger("taskyard.worker")
+from taskyard.worker.journal import logger
 
 Key = tuple[str, int]
 """(task id, attempt): the fencing token."""

@@ -3,11 +3,15 @@
 import math
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
 
-DEFAULT_DISPATCHER = "localhost:7071"
+from taskyard._addresses import parse_addresses
+
+DEFAULT_PORT = 7071
+DEFAULT_DISPATCHER = f"localhost:{DEFAULT_PORT}"
 DEFAULT_SLOTS = 100
 DEFAULT_GRACE = 25.0
 MAX_SLOTS = 10_000
@@ -24,6 +28,10 @@ class Settings:
     name: str
     labels: Mapping[str, str]
     slots: int
+    processes: int
+    """Processes for handlers with `process=True`."""
+    queues: tuple[str, ...]
+    version: str
     grace: float
     """Seconds that running attempts get to finish after SIGTERM."""
     pod: str
@@ -37,8 +45,11 @@ def resolve(
     *,
     dispatchers: str | Sequence[str] | None = None,
     name: str | None = None,
-    labels: Mapping[str, str] | None = None,
+    labels: Mapping[str, str | int] | None = None,
     slots: int | None = None,
+    processes: int | None = None,
+    queues: str | Sequence[str] = (),
+    version: str = "",
     grace: float | None = None,
     namespace: str | None = None,
     http_address: str | None = None,
@@ -58,19 +69,20 @@ def resolve(
         grace = _grace(environment.get("TASKYARD_WORKER_GRACE") or str(DEFAULT_GRACE))
     if http_address is None:
         http_address = environment.get("TASKYARD_WORKER_HTTP_ADDRESS", "")
-    settings = Settings(
-        dispatchers=_addresses(dispatchers),
-        name=name,
-        labels={**parse_labels(environment.get("TASKYARD_WORKER_LABELS", "")), **(labels or {})},
-        slots=slots,
-        grace=grace,
-        pod=environment.get("TASKYARD_POD_NAME", ""),
-        node=environment.get("TASKYARD_NODE_NAME", ""),
-        namespace=namespace or environment.get("TASKYARD_NAMESPACE") or "default",
-        http_address=http_address,
+    return Settings(
+        dispatchers=parse_addresses(dispatchers, port=DEFAULT_PORT, field="dispatchers"),
+        name=_text("name", name),
+        labels=_labels({**parse_labels(environment.get("TASKYARD_WORKER_LABELS", "")), **_mapping(labels)}),
+        slots=_whole("slots", slots, MAX_SLOTS),
+        processes=_whole("processes", (os.cpu_count() or 1) if processes is None else processes, MAX_SLOTS),
+        queues=_queues(queues),
+        version=_text("version", version),
+        grace=_finite("grace", grace),
+        pod=_text("TASKYARD_POD_NAME", environment.get("TASKYARD_POD_NAME", "")),
+        node=_text("TASKYARD_NODE_NAME", environment.get("TASKYARD_NODE_NAME", "")),
+        namespace=_text("namespace", namespace or environment.get("TASKYARD_NAMESPACE") or "default"),
+        http_address=_http_address(http_address),
     )
-    _check(settings)
-    return settings
 
 
 def parse_labels(text: str) -> dict[str, str]:
@@ -87,14 +99,9 @@ def parse_labels(text: str) -> dict[str, str]:
 def sdk_version() -> str:
     """How this SDK calls itself in the hello."""
     try:
-        return f"python/{version('taskyard')}"
+        return f"python/{version_of('taskyard')}"
     except PackageNotFoundError:  # run from a source tree that isn't installed
         return "python/unknown"
-
-
-def _addresses(dispatchers: str | Sequence[str]) -> tuple[str, ...]:
-    parts = dispatchers.split(",") if isinstance(dispatchers, str) else dispatchers
-    return tuple(part.strip() for part in parts if part.strip())
 
 
 def _slots(text: str) -> int:
@@ -111,17 +118,68 @@ def _grace(text: str) -> float:
         raise ValueError(f"TASKYARD_WORKER_GRACE must be a number of seconds, got {text!r}") from None
 
 
-def _check(settings: Settings) -> None:
-    if not settings.dispatchers:
-        raise ValueError("dispatchers: at least one host:port is needed")
-    if not 1 <= settings.slots <= MAX_SLOTS:
-        raise ValueError(f"slots must be 1 to {MAX_SLOTS}, got {settings.slots}")
-    if not 0 <= settings.grace < math.inf:
-        raise ValueError(f"grace must be a number of seconds from 0 on, got {settings.grace}")
-    if len(settings.labels) > MAX_LABELS:
-        raise ValueError(f"labels: at most {MAX_LABELS}, got {len(settings.labels)}")
-    for key, value in settings.labels.items():
-        if not 1 <= len(key) <= MAX_LABEL_KEY:
-            raise ValueError(f"labels: a key has 1 to {MAX_LABEL_KEY} characters, got {key!r}")
-        if len(value) > MAX_LABEL_VALUE:
-            raise ValueError(f"labels: {key}'s value is longer than {MAX_LABEL_VALUE} characters")
+def _text(field: str, value: object) -> str:
+    """The value if it is text that can be sent."""
+    if not isinstance(value, str):
+        raise ValueError(f"{field} must be text, got {value!r}")
+    if not value.isprintable():
+        raise ValueError(f"{field} must be printable text, got {value!r}")
+    return value
+
+
+def _whole(field: str, value: object, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise ValueError(f"{field} must be 1 to {most}, got {value!r}")
+    return value
+
+
+def _finite(field: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError(f"{field} must be a number of seconds from 0 on, got {value!r}")
+    return float(value)
+
+
+def _queues(queues: str | Iterable[str]) -> tuple[str, ...]:
+    try:
+        # Text is a list as everywhere else in the settings, not a sequence of letters.
+        parts = [part.strip() for part in queues.split(",")] if isinstance(queues, str) else list(queues)
+    except TypeError:
+        raise ValueError(f"queues must be a list of names, got {queues!r}") from None
+    return tuple(_text("queues: a name", part) for part in parts if part != "")
+
+
+def _mapping(labels: object) -> Mapping[str, str | int]:
+    if labels is None:
+        return {}
+    if not isinstance(labels, Mapping):
+        raise ValueError(f"labels must be a mapping of text to text, got {labels!r}")
+    return labels
+
+
+def _labels(labels: Mapping[str, str | int]) -> dict[str, str]:
+    if len(labels) > MAX_LABELS:
+        raise ValueError(f"labels: at most {MAX_LABELS}, got {len(labels)}")
+    return {_label_key(key): _label_value(key, value) for key, value in labels.items()}
+
+
+def _label_key(key: object) -> str:
+    if not 1 <= len(_text("labels: a key", key)) <= MAX_LABEL_KEY:
+        raise ValueError(f"labels: a key has 1 to {MAX_LABEL_KEY} characters, got {key!r}")
+    return str(key)
+
+
+def _label_value(key: str, value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)  # as selectors compare it: memory_gb>=16
+    if not isinstance(value, str):
+        raise ValueError(f"labels: {key}'s value must be text or a whole number, got {value!r}")
+    if len(_text(f"labels: {key}'s value", value)) > MAX_LABEL_VALUE:
+        raise ValueError(f"labels: {key}'s value is longer than {MAX_LABEL_VALUE} characters")
+    return value
+
+
+def _http_address(address: str) -> str:
+    _, colon, port = _text("http_address", address).rpartition(":")
+    if address and not (colon and port.isascii() and port.isdecimal() and int(port) < 65536):
+        raise ValueError(f"http_address must be host:port, got {address!r}")
+    return address

@@ -1,13 +1,34 @@
-"""SIGTERM and SIGINT: once to stop gracefully, twice to stop at once."""
+"""Signals: once to stop gracefully, twice to stop at once; and what processes forked from a worker inherit of it."""
 
 import os
 import signal
 import threading
+from asyncio import unix_events
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_DEFAULTS = {signal.SIGINT: signal.default_int_handler}
+
+Handler = Callable[[int, FrameType | None], Any]
+
+_before: dict[signal.Signals, Any] = {}
+"""What handled the signals that this process has taken over."""
+_serving = 0
+"""Workers at work in this process."""
+
+
+def take_over(number: signal.Signals, handler: Handler) -> None:
+    """Handle a signal in this process, but not in those forked from it."""
+    previous = signal.signal(number, handler)
+    _before.setdefault(number, signal.SIG_DFL if previous is None else previous)
+
+
+def _give_back() -> None:
+    while _before:
+        signal.signal(*_before.popitem())
 
 
 @contextmanager
@@ -23,14 +44,45 @@ def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         nonlocal asked
-        if asked:
+        # A terminal that is closed may say so twice: its kernel and its shell.
+        if asked and number != signal.SIGHUP:
             os._exit(128 + number)
         asked = True
         stop()
 
-    previous = {number: signal.signal(number, on_signal) for number in _SIGNALS}
+    for number in _SIGNALS:
+        # Under nohup, hanging up is to be ignored.
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            take_over(number, on_signal)
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        _give_back()
+
+
+@contextmanager
+def serving() -> Iterator[None]:
+    """Meanwhile the process is a worker, and what is forked from it is not."""
+    global _serving
+    _serving += 1
+    try:
+        yield
+    finally:
+        _serving -= 1
+
+
+def _in_forked_child() -> None:
+    """Let the child be terminated, and what ends it not reach the worker's event loop."""
+    global _serving
+    if _serving:
+        for number in _SIGNALS:
+            # Of a program that serves a worker on an event loop of its own.
+            if signal.getsignal(number) is getattr(unix_events, "_sighandler_noop", _DEFAULTS):
+                _before.setdefault(number, _DEFAULTS.get(number, signal.SIG_DFL))
+    if _before:
+        signal.set_wakeup_fd(-1)
+        _give_back()
+    _serving = 0
+
+
+os.register_at_fork(after_in_child=_in_forked_child)

@@ -4,7 +4,7 @@ import contextvars
 import threading
 from queue import SimpleQueue
 
-from taskyard.worker.attempt import Attempt
+from taskyard.worker.attempt import CURRENT, Attempt
 from taskyard.worker.context import StopCause
 from taskyard.worker.outcome import decode, encode, returned
 from taskyard.worker.runner import Ledger
@@ -81,6 +81,7 @@ class ThreadRunner:
         return attempt
 
     def _perform(self, attempt: Attempt) -> None:
+        CURRENT.set(attempt)
         try:
             attempt.context.raise_if_cancelled()
             attempt.begin()

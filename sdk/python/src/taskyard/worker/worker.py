@@ -10,16 +10,20 @@ worker.run()
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from secrets import token_bytes
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from taskyard._gen import worker_service_pb2 as wire
 from taskyard.worker import settings as worker_settings
-from taskyard.worker.handler import Handler, make_handler
+from taskyard.worker.attempt import Attempt
+from taskyard.worker.event_loop import run_through
+from taskyard.worker.handler import Handler, check_type, make_handler
+from taskyard.worker.journal import logger
 from taskyard.worker.service import Service
 from taskyard.worker.settings import Settings
-from taskyard.worker.signals import stop_on_signals
+from taskyard.worker.signals import serving, stop_on_signals
 
 MAX_TYPES = 1000
 
@@ -34,10 +38,10 @@ class Worker:
     TASKYARD_WORKER_HTTP_ADDRESS). Flags of `taskyard worker run` win over both.
 
     - `dispatchers`: "host:port,host:port" or a sequence of addresses; default localhost:7071.
-    - `labels`: what tasks select workers by, e.g. {"io": "ssd", "memory_gb": "16"}.
+    - `labels`: what tasks select workers by, e.g. {"io": "ssd", "memory_gb": 16}.
     - `slots`: attempts run at once, 1 to 10000; default 100.
     - `processes`: processes for `process=True` handlers; default the machine's cores.
-    - `queues`: the queues served; empty means all.
+    - `queues`: the queues served, "mail,reports" or a sequence of names; empty means all.
     - `grace`: seconds that running attempts get to finish after SIGTERM, default 25; then they are handed back.
     - `version`: the application's own version, shown to operators.
     - `http_address`: host:port for /livez, /readyz and /metrics; default none.
@@ -47,10 +51,10 @@ class Worker:
         self,
         dispatchers: str | Sequence[str] | None = None,
         *,
-        labels: dict[str, str] | None = None,
+        labels: Mapping[str, str | int] | None = None,
         slots: int | None = None,
         processes: int | None = None,
-        queues: Sequence[str] = (),
+        queues: str | Sequence[str] = (),
         namespace: str | None = None,
         name: str | None = None,
         version: str = "",
@@ -60,8 +64,8 @@ class Worker:
         self._dispatchers = dispatchers
         self._labels = labels
         self._slots = slots
-        self._processes = processes or os.cpu_count() or 1
-        self._queues = tuple(queues)
+        self._processes = processes
+        self._queues = queues
         self._namespace = namespace
         self._name = name
         self._version = version
@@ -76,14 +80,15 @@ class Worker:
         *,
         dispatchers: str | None = None,
         name: str | None = None,
-        labels: dict[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
         slots: int | None = None,
         grace: float | None = None,
     ) -> None:
         """Replace what the code gave by what the command line says; labels are merged. None leaves a setting."""
         self._dispatchers = self._dispatchers if dispatchers is None else dispatchers
         self._name = self._name if name is None else name
-        self._labels = {**(self._labels or {}), **(labels or {})}
+        if labels:
+            self._labels = {**(self._labels or {}), **labels}
         self._slots = self._slots if slots is None else slots
         self._grace = self._grace if grace is None else grace
 
@@ -112,7 +117,7 @@ class Worker:
         task_type: str,
         *,
         process: bool = False,
-        non_retryable: tuple[type[BaseException], ...] = (),
+        non_retryable: type[BaseException] | tuple[type[BaseException], ...] = (),
     ) -> Callable[[Function], Function]:
         """Register the decorated function as the handler of a task type.
 
@@ -121,6 +126,8 @@ class Worker:
         must be able to import it by name. Exceptions are retried as the task's policy says, except `NonRetryable` and
         those listed in `non_retryable`. Raises ValueError for a type that has a handler already.
         """
+
+        check_type(task_type)
 
         def register(function: Function) -> Function:
             if task_type in self._handlers:
@@ -131,11 +138,21 @@ class Worker:
         return register
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT, then shut down gracefully; a second signal ends the process at once.
+        """Serve until SIGTERM, SIGINT or SIGHUP, then shut down gracefully; a second signal ends the process at once.
 
         Raises `HelloRefused` if dispatchers refuse this worker for good, ValueError for wrong settings.
         """
-        asyncio.run(self._run())
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError("run was called where an event loop runs already: await serve there")
+        run_through(self._run(), self._escaped)
+
+    def _escaped(self, error: BaseException, attempt: Attempt | None) -> None:
+        service = self._service
+        if service is not None and attempt is not None:
+            service.attempts.break_off(attempt, error)
+        else:
+            logger.error("the worker stops: something that is no handler's ended with %s", type(error).__name__)
+            self.stop()
 
     async def _run(self) -> None:
         with stop_on_signals(self.stop):
@@ -150,7 +167,8 @@ class Worker:
         if self._stop_asked:
             self._service.stop()
         try:
-            await self._service.serve(processes=self._processes)
+            with serving():
+                await self._service.serve()
         finally:
             self._service = None
             self._stop_asked = False
@@ -164,11 +182,16 @@ class Worker:
     def _settle(self) -> Settings:
         if not 1 <= len(self._handlers) <= MAX_TYPES:
             raise ValueError(f"a worker has 1 to {MAX_TYPES} handlers, got {len(self._handlers)}")
+        for handler in self._handlers.values():
+            handler.check_sendable()
         return worker_settings.resolve(
             dispatchers=self._dispatchers,
             name=self._name,
             labels=self._labels,
             slots=self._slots,
+            processes=self._processes,
+            queues=self._queues,
+            version=self._version,
             grace=self._grace,
             namespace=self._namespace,
             http_address=self._http_address,
@@ -177,15 +200,16 @@ class Worker:
     def _identity(self, settings: Settings) -> wire.Hello:
         return wire.Hello(
             session_id=str(uuid4()),
+            secret=token_bytes(32),
             namespace=settings.namespace,
             worker=settings.name,
             types=self._handlers,
-            queues=self._queues,
+            queues=settings.queues,
             labels=settings.labels,
             slots=settings.slots,
             pod=settings.pod,
             node=settings.node,
             sdk=worker_settings.sdk_version(),
             pid=os.getpid(),
-            version=self._version,
+            version=settings.version,
         )

@@ -1,0 +1,83 @@
+"""The door of the session stream: frames that cannot be taken are refused by name, what nobody foresaw stays inside."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from scheduler import unforeseen
+from scheduler.domain import limits
+from scheduler.domain.violations import Violation
+from scheduler.wire import undecodable
+from scheduler.wire.gen.worker_service_pb2 import WorkerFrame
+
+_OURS = "/taskyard.v1.WorkerService/"
+
+_Handler = Any
+"""gRPC's description of a method, whose types are not public."""
+
+
+class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
+    """Around every session."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _Handler:
+        """The method's description, with our reading of frames and our end of the stream."""
+        handler = await continuation(handler_call_details)
+        if handler is None or not handler_call_details.method.startswith(_OURS):
+            return handler
+        return handler._replace(stream_stream=_guarded(handler.stream_stream), request_deserializer=read)
+
+
+def read(raw: bytes) -> WorkerFrame | Violation:
+    """The frame, or what is wrong with it.
+
+    Text of a result that is not UTF-8 is taken with replacement characters: other results share the frame.
+    """
+    if len(raw) > limits.FRAME_BYTES:
+        return Violation("frame", f"{len(raw)} bytes, at most {limits.FRAME_BYTES} are allowed")
+    try:
+        return WorkerFrame.FromString(raw)
+    except DecodeError:
+        violation = undecodable.violation(raw, WorkerFrame.DESCRIPTOR, whole="frame")
+        if not violation.field.startswith(("results[", "released[", "progress[")):
+            return violation
+    try:
+        return WorkerFrame.FromString(undecodable.repaired(raw, WorkerFrame.DESCRIPTOR))
+    except DecodeError:
+        return violation
+
+
+class _Readable:
+    """The frames of a stream, up to the first that is none."""
+
+    def __init__(self, incoming: AsyncIterator[WorkerFrame | Violation]) -> None:
+        self._incoming = aiter(incoming)
+
+    def __aiter__(self) -> "_Readable":
+        return self
+
+    async def __anext__(self) -> WorkerFrame:
+        frame = await anext(self._incoming)
+        if isinstance(frame, Violation):
+            raise frame
+        return frame
+
+
+def _guarded(behaviour: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def call(incoming: AsyncIterator[WorkerFrame | Violation], context: Any) -> None:
+        try:
+            await behaviour(_Readable(incoming), context)
+        except Violation as violation:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(violation))
+        except (grpc.aio.BaseError, grpc.RpcError):
+            # The stream has ended already.
+            raise
+        except Exception as error:
+            await context.abort(grpc.StatusCode.INTERNAL, unforeseen.told(error))
+
+    return call
