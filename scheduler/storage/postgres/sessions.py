@@ -43,7 +43,7 @@ class Sessions:
 
         async def once() -> tuple[int, list[Held]]:
             async with self._database.transaction() as connection:
-                return await _hello(connection, record), await held_within(connection, record.id)
+                return await _hello(connection, record), await held_within(connection, record.id, payloads=True)
 
         return await retried(once)
 
@@ -121,9 +121,9 @@ async def end_within(connection: Connection, session: str, generation: int, reas
     return Host(*found[0]) if found else None
 
 
-async def held_within(connection: Connection, session: str) -> list[Held]:
-    """The tasks a session runs, without payloads, locked for the connection's transaction."""
-    return _held(await connection.fetch(load("session_running"), session, False))
+async def held_within(connection: Connection, session: str, *, payloads: bool) -> list[Held]:
+    """The tasks a session runs, locked for the connection's transaction."""
+    return _held(await connection.fetch(load("session_running"), session, payloads))
 
 
 def _held(rows: list[asyncpg.Record]) -> list[Held]:
