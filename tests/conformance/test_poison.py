@@ -301,7 +301,7 @@ async def test_a_session_whose_tasks_cannot_be_read_is_not_raised(
     record = SessionRecord(id=session.id, namespace="default", worker="w", dispatcher="d2", types=["t"], slots=1)
     module = __import__(type(bench.store.sessions).__module__, fromlist=["held_within"])
 
-    def unreadable(*_: object) -> None:
+    def unreadable(*_: object, **__: object) -> None:
         raise StoreUnavailable("postgres", "too much")
 
     with monkeypatch.context() as patched:
