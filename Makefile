@@ -43,6 +43,10 @@ demo: $(READY) ## Count words on a cluster while a worker and the leader are kil
 chaos: $(READY) tools ## Break a cluster on purpose and check what was seen (MINUTES=3 SEED=1; ARGS=...)
 	$(BIN)/python -m chaos run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: abuse
+abuse: $(READY) tools ## Let greedy clients loose on a cluster beside an honest load: 20 minutes (MINUTES=20 SEED=1; ARGS=...)
+	$(BIN)/python -m chaos abuse $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: bench
 bench: $(READY) ## Measure throughput and latency on a cluster of this machine's own (ARGS=...)
 	$(BIN)/python -m bench $(ARGS)
@@ -50,6 +54,12 @@ bench: $(READY) ## Measure throughput and latency on a cluster of this machine's
 .PHONY: test
 test: $(READY) test-tools ## Run the whole test suite on real stores (ARGS=... goes to pytest)
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup --ignore tests/deploy $(ARGS)
+
+.PHONY: test-stores
+test-stores: $(READY) ## Run the suites of the stores on other releases (POSTGRES=directory REDIS=program ETCD=program)
+	STORE_POSTGRES=$(POSTGRES) STORE_REDIS=$(REDIS) STORE_ETCD=$(ETCD) $(BIN)/pytest -p tests.other_stores \
+		tests/conformance tests/integration/api tests/integration/duties tests/integration/etcd \
+		tests/integration/test_redis_connection.py tests/integration/test_redis_hints.py tests/integration/test_redis_lanes.py $(ARGS)
 
 # Programs of others that no Python package has: toxiproxy, an etcd fit for being killed, and where apt is, libfaketime.
 TOOLS := .tools

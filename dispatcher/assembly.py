@@ -4,9 +4,8 @@ import asyncio
 import math
 import os
 import socket
-from collections.abc import Coroutine
-from functools import cached_property
-from typing import Any
+from datetime import UTC, datetime
+from functools import cached_property, partial
 
 from dispatcher.adoption import Adoption
 from dispatcher.announcements import Announcements
@@ -21,7 +20,7 @@ from dispatcher.hello_rates import HelloRates
 from dispatcher.lanes import LaneBoard
 from dispatcher.leadership import Candidate, ElectionTiming, Elector
 from dispatcher.loss import Loss
-from dispatcher.membership import Profiles, SessionRegistry
+from dispatcher.membership import DispatcherRecord, DispatcherRegistration, Profiles, SessionRegistry
 from dispatcher.presence import Presence
 from dispatcher.progress import ProgressReports
 from dispatcher.queues import QueueDefaults
@@ -32,11 +31,15 @@ from dispatcher.settings import DispatcherSettings
 from dispatcher.stores import Stores
 from dispatcher.stream import SessionStreams
 from dispatcher.upkeep import Upkeep
+from dispatcher.vouching import Vouching, VouchingTiming
+from scheduler.address import Address
 from scheduler.clock import Clock
+from scheduler.loops import Loop
 from scheduler.publication import Publication
 from scheduler.storage.hint_stream import HintStream
 from scheduler.storage.hints import CancelRequested, LanesFilled
 from scheduler.telemetry import Telemetry
+from scheduler.version import VERSION
 
 
 class Assembly:
@@ -52,12 +55,13 @@ class Assembly:
         self.clock = clock
         self.roster = Roster()
         self.woken = asyncio.Event()
+        self.http_address = settings.http_address
 
     @property
     def advertised_address(self) -> str:
         """host:port that workers reach; by this host's name where the session address is any of its own."""
-        host, _, port = (self.settings.advertised_address or self.settings.session_address).rpartition(":")
-        return f"{socket.gethostname() if host in ('', '0.0.0.0', '[::]') else host}:{port}"
+        address = Address.parse(self.settings.advertised_address or self.settings.session_address)
+        return str(Address(socket.gethostname(), address.port) if address.everywhere else address)
 
     @cached_property
     def queues(self) -> QueueDefaults:
@@ -89,6 +93,39 @@ class Assembly:
         """Session leases in etcd."""
         ttl = math.ceil(self.settings.session_timeout)
         return SessionRegistry(self.stores.etcd, ttl=ttl, on_superseded=self._superseded)
+
+    @cached_property
+    def registration(self) -> DispatcherRegistration:
+        """This dispatcher's entry in etcd."""
+        record = DispatcherRecord(
+            dispatcher_id=self.id,
+            pid=os.getpid(),
+            pod=self.settings.pod_name,
+            session_address=self.advertised_address,
+            http_address=self.http_address,
+            version=VERSION,
+            started_at=datetime.fromtimestamp(self.clock.time(), UTC).isoformat(),
+        )
+        return DispatcherRegistration(self.stores.etcd, record, ttl=math.ceil(self.settings.session_timeout))
+
+    @cached_property
+    def vouching(self) -> Vouching:
+        """Answers for the sessions here, and spreads them."""
+        return Vouching(
+            dispatcher=self.id,
+            pod=self.settings.pod_name,
+            address=self.advertised_address,
+            # Apart from the hot path, behind which it would be late.
+            dispatchers=self.stores.duties.dispatchers,
+            sessions=self.stores.duties.sessions,
+            roster=self.roster,
+            loss=self.loss,
+            registration=self.registration,
+            leading=lambda: self.elector.leading,
+            clock=self.clock,
+            timing=VouchingTiming.for_sessions(self.settings.session_timeout, self.settings.stream_grace),
+            fresh=self.settings.session_timeout,
+        )
 
     @cached_property
     def presence(self) -> Presence:
@@ -231,21 +268,24 @@ class Assembly:
             patience=Patience.for_leases(self.settings.session_timeout),
         )
 
-    def loops(self) -> tuple[Coroutine[Any, Any, None], ...]:
+    def loops(self) -> tuple[Loop, ...]:
         """What runs for as long as the dispatcher does."""
         return (
-            self.registry.run(),
-            self.profiles.run(),
-            self.dispatching.run(),
-            self.dispatching.listen(self.hints),
-            self.upkeep.run(),
-            self.progress.run(),
-            self.elector.run(self.rota.run),
+            self.registration.run,
+            self.registry.run,
+            self.vouching.run,
+            self.profiles.run,
+            self.dispatching.run,
+            partial(self.dispatching.listen, self.hints),
+            self.upkeep.run,
+            self.progress.run,
+            partial(self.elector.run, self.rota.run),
         )
 
     async def leave(self) -> None:
         """Give up the leadership, send the workers elsewhere, and store what they still brought."""
         self.departure.stop()
+        self.vouching.leave()
         self.streams.stop()
         await self.elector.resign()
         deadline = self.clock.monotonic() + self.settings.drain_timeout
@@ -253,6 +293,7 @@ class Assembly:
             await self.clock.sleep(0.05)
         await self.streams.close()
         await self.handover.close()
+        await self.vouching.withdraw()
         await self.publication.close()
         await self.announcements.close()
 

@@ -77,11 +77,9 @@ class Dispatching:
                 while await self._claiming.from_lanes() and not self._claiming.interrupted:
                     pass
         except StoreUnavailable as error:
-            if error.store == "redis" and not self._redis_away:
-                _log.warning("dispatching from Postgres: %s", error)
-                self._redis_away = True
-                self._woken.set()
-            elif error.store != "redis":
+            if error.store == "redis":
+                self._do_without_redis(error)
+            else:
                 _log.warning("dispatch waits: %s", error)
                 self._claiming.interrupted = True
 
@@ -123,9 +121,15 @@ class Dispatching:
                     _log.info("dispatching from the lanes again")
                 self._redis_away = False
             except StoreUnavailable as error:
-                self._redis_away = self._redis_away or error.store == "redis"
+                self._do_without_redis(error)
             self._woken.set()
             await self._clock.sleep(POLL)
+
+    def _do_without_redis(self, error: StoreUnavailable) -> None:
+        if not self._redis_away:
+            _log.warning("dispatching from Postgres: %s", error)
+            self._redis_away = True
+            self._woken.set()
 
     async def _reclaim(self) -> None:
         while True:

@@ -2,20 +2,17 @@
 
 import asyncio
 import logging
-import os
 import signal
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
-from typing import Any
+from functools import partial
 
 import grpc
 import uvloop
 
 from dispatcher.assembly import Assembly
 from dispatcher.guard import Guard
-from dispatcher.membership import DispatcherRecord, DispatcherRegistration
 from dispatcher.readings import Readings
 from dispatcher.settings import DispatcherSettings
 from dispatcher.stores import Stores
@@ -23,8 +20,10 @@ from scheduler import failpoints, garbage
 from scheduler.background import Background
 from scheduler.clock import SystemClock
 from scheduler.domain import limits
+from scheduler.loops import Loops
+from scheduler.readiness import Readiness
+from scheduler.storage.identity import ForeignStore
 from scheduler.telemetry import GrpcHealth, ProbeServer, Telemetry
-from scheduler.version import VERSION
 from scheduler.wire.gen import worker_service_pb2_grpc
 
 _log = logging.getLogger(__name__)
@@ -46,9 +45,12 @@ _GRPC_OPTIONS = [
 ]
 
 
-def run(settings: DispatcherSettings) -> None:
-    """Run a dispatcher until SIGTERM or SIGINT."""
-    uvloop.run(Dispatcher(settings).run())
+def run(settings: DispatcherSettings, remarks: Sequence[str] = ()) -> None:
+    """Run a dispatcher until SIGTERM or SIGINT; the log begins with the remarks. SystemExit where two clusters meet."""
+    try:
+        uvloop.run(Dispatcher(settings).run(remarks))
+    except ForeignStore as error:
+        raise SystemExit(f"taskyard-server dispatcher does not start: {error.detail}") from error
 
 
 class Dispatcher:
@@ -60,32 +62,43 @@ class Dispatcher:
         self._id = f"{settings.pod_name}-{uuid.uuid4().hex[:8]}"
         self._stop = asyncio.Event()
         self._background = Background()
+        self._loops = Loops(self._background, SystemClock())
         self._health = GrpcHealth([_SERVICE])
 
-    async def run(self) -> None:
+    async def run(self, remarks: Sequence[str] = ()) -> None:
         """Serve until told to stop, then let the workers move elsewhere."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         telemetry = Telemetry.for_role("dispatcher", pod=self._settings.pod_name, id=self._id)
+        for remark in remarks:
+            _log.warning(remark)
         failpoints.arm(self._settings.failpoints)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(telemetry.close)
             stores = await stack.enter_async_context(Stores.open(self._settings, self._id))
+            await stores.identity.first_look()
             stack.push_async_callback(self._background.cancel)
             parts = Assembly(self._id, self._settings, stores, telemetry, SystemClock())
-            probes = await self._serve_probes(parts)
+            # A session is taken by Postgres: while it is of no use, workers should go where it may be.
+            ready = Readiness(stores.tasks.ping)
+            ready.heed(lambda: stores.identity.obstacle)
+            ready.heed(lambda: parts.vouching.obstacle)
+            ready.heed(self._loops.obstacle)
+            probes = await self._serve_probes(parts, ready)
             stack.push_async_callback(probes.stop)
+            parts.http_address = probes.address
             server = await self._serve_sessions(parts)
-            self._start_loops(parts, probes)
+            self._start_loops(parts)
             garbage.relax()
             _log.info("dispatcher ready", extra={"address": self._settings.session_address})
             await self._stop.wait()
+            ready.drain()
             await self._drain(parts, server)
 
-    async def _serve_probes(self, parts: Assembly) -> ProbeServer:
+    async def _serve_probes(self, parts: Assembly, ready: Readiness) -> ProbeServer:
         telemetry = parts.telemetry
-        probes = ProbeServer(self._settings.http_address, telemetry.metrics, telemetry.lag.live, self._not_ready)
+        probes = ProbeServer(self._settings.http_address, telemetry.metrics, telemetry.lag.live, ready.obstacle)
         await probes.start()
         return probes
 
@@ -99,19 +112,17 @@ class Dispatcher:
         await self._health.serving(True)
         return server
 
-    def _start_loops(self, parts: Assembly, probes: ProbeServer) -> None:
+    def _start_loops(self, parts: Assembly) -> None:
         readings = Readings(parts)
         readings.show()
-        registration = DispatcherRegistration(parts.stores.etcd, self._record(parts, probes))
-        for loop in (
-            parts.telemetry.lag.run(),
-            registration.run(),
-            readings.stores.run(),
-            readings.outbox.run(),
-            readings.etcd_size.run(),
+        self._loops.start(
+            parts.telemetry.lag.run,
+            readings.stores.run,
+            readings.outbox.run,
+            readings.etcd_size.run,
+            partial(parts.stores.identity.run, parts.clock),
             *parts.loops(),
-        ):
-            self._background.start(_must_go_on(loop, self._stop))
+        )
 
     async def _drain(self, parts: Assembly, server: grpc.aio.Server) -> None:
         """Leave: first the leadership, then the workers, then what they still brought."""
@@ -120,26 +131,3 @@ class Dispatcher:
         await parts.leave()
         await server.stop(grace=1)
         await parts.departure.close()
-
-    async def _not_ready(self) -> str | None:
-        return "shutting down" if self._stop.is_set() else None
-
-    def _record(self, parts: Assembly, probes: ProbeServer) -> DispatcherRecord:
-        return DispatcherRecord(
-            dispatcher_id=self._id,
-            pid=os.getpid(),
-            pod=self._settings.pod_name,
-            session_address=parts.advertised_address,
-            http_address=probes.address,
-            version=VERSION,
-            started_at=datetime.now(UTC).isoformat(),
-        )
-
-
-async def _must_go_on(loop: Coroutine[Any, Any, Any], stop: asyncio.Event) -> None:
-    """A loop that fails takes the process with it: half a dispatcher is worse than none, and a new one soon starts."""
-    try:
-        await loop
-    except Exception:
-        _log.exception("a loop of the dispatcher failed")
-        stop.set()

@@ -1,11 +1,7 @@
 """What a dispatcher's metrics show at a scrape."""
 
-from functools import partial
-
 from dispatcher.assembly import Assembly
-from scheduler.observation import Observation, Ping, reachable
-from scheduler.storage.etcd import EtcdError
-from scheduler.storage.unavailable import StoreUnavailable
+from scheduler.observation import Observation, Ping, StoreHealth
 from scheduler.telemetry import LeaderReading, OutboxReading, SizeReading, SlotsReading
 
 _NO_ROWS = OutboxReading(0, 0.0)
@@ -18,10 +14,10 @@ class Readings:
         self._parts = parts
         pings: dict[str, Ping] = {
             "postgres": parts.stores.tasks.ping,
-            "redis": parts.stores.delivery.epoch.current,
-            "etcd": partial(parts.stores.etcd.kv.get, parts.stores.etcd.keys.config),
+            "redis": parts.stores.delivery.ping,
+            "etcd": parts.stores.etcd.ping,
         }
-        self.stores: Observation[dict[str, bool]] = Observation(partial(reachable, pings), {}, parts.clock)
+        self.stores = StoreHealth(pings, parts.clock)
         self.etcd_size: Observation[SizeReading | None] = Observation(self._etcd_size, None, parts.clock)
         self.outbox: Observation[OutboxReading] = Observation(self._backlog, _NO_ROWS, parts.clock)
 
@@ -32,7 +28,7 @@ class Readings:
         gauges.slots = self._slots
         gauges.leader = self._leader
         gauges.outbox = lambda: self.outbox.last
-        gauges.stores = lambda: self.stores.last
+        gauges.stores = lambda: self.stores.up
         gauges.etcd_size = lambda: self.etcd_size.last
 
     async def _backlog(self) -> OutboxReading:
@@ -43,10 +39,7 @@ class Readings:
 
     async def _etcd_size(self) -> SizeReading:
         """Every dispatcher tells: when etcd is full there is perhaps no leader."""
-        try:
-            return SizeReading(*await self._parts.stores.etcd.access.size())
-        except EtcdError as error:
-            raise StoreUnavailable("etcd", str(error)) from error
+        return SizeReading(*await self._parts.stores.etcd.access.size())
 
     def _slots(self) -> SlotsReading:
         sessions = list(self._parts.roster)

@@ -1,7 +1,8 @@
 """Settings of the dispatcher role: flag > environment `TASKYARD_*` > YAML file."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from scheduler.address import Address
 from scheduler.settings import StoreSettings
 
 
@@ -18,3 +19,8 @@ class DispatcherSettings(StoreSettings):
     retention: float = Field(7 * 24 * 3600.0, gt=0, description="how long ended tasks and their keys are kept")
     dead_letter_retention: float = Field(30 * 24 * 3600.0, gt=0, description="how long FAILED tasks are kept")
     drain_timeout: float = Field(20.0, ge=0, description="how long a stopping dispatcher waits for workers to move")
+
+    @field_validator("session_address", "http_address", "advertised_address")
+    @classmethod
+    def _is_an_address(cls, text: str) -> str:
+        return str(Address.parse(text)) if text else text

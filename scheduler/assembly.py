@@ -7,14 +7,15 @@ from scheduler.api.backlogs import Backlogs
 from scheduler.api.cluster import Cluster
 from scheduler.api.membership import EtcdMembership
 from scheduler.api.queues import Queues
-from scheduler.api.readiness import Readiness
 from scheduler.api.services import Services
 from scheduler.api.submissions import SubmissionDesk
 from scheduler.api.tasks import Tasks
+from scheduler.api.traffic import Traffic
 from scheduler.api.waits import Waits
 from scheduler.clock import SystemClock
 from scheduler.intake import Intake
 from scheduler.publication import Publication
+from scheduler.readiness import Readiness
 from scheduler.settings import SchedulerSettings
 from scheduler.storage.hint_stream import HintStream
 from scheduler.storage.hints import TasksFinished
@@ -61,9 +62,16 @@ class Assembly:
         return Waits(self.stores.tasks.tasks)
 
     @cached_property
+    def traffic(self) -> Traffic:
+        """Bytes under way through both transports."""
+        return Traffic()
+
+    @cached_property
     def readiness(self) -> Readiness:
         """Whether requests should come here."""
-        return Readiness(self.stores.tasks.ping)
+        readiness = Readiness(self.stores.tasks.ping)
+        readiness.heed(lambda: self.stores.identity.obstacle)
+        return readiness
 
     @cached_property
     def desk(self) -> SubmissionDesk:
@@ -83,6 +91,7 @@ class Assembly:
             waits=self.waits,
             hints=self.stores.delivery.hints,
             telemetry=self.telemetry,
+            leaving=self.traffic.leaving,
         )
 
     @cached_property
@@ -95,6 +104,7 @@ class Assembly:
             backlogs=self.backlogs,
             cluster=Cluster(EtcdMembership(self.stores.etcd), self.stores.tasks.workers),
             readiness=self.readiness,
+            traffic=self.traffic,
         )
 
     async def listen(self) -> None:

@@ -1,5 +1,6 @@
 """Figures that metrics show: read from a store now and then, and kept for the scrapes in between."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
@@ -16,6 +17,8 @@ Ping = Callable[[], Awaitable[object]]
 
 INTERVAL = 5.0
 """Seconds between reads."""
+HEALTH_INTERVAL = 2.0
+"""Seconds between questions whether the stores are of use."""
 
 
 class Observation(Generic[Reading]):
@@ -42,14 +45,37 @@ class Observation(Generic[Reading]):
             self.last = self._unknown
 
 
-async def reachable(pings: Mapping[str, Ping]) -> dict[str, bool]:
-    """Which stores answer."""
-    return {store: await _answers(ping) for store, ping in pings.items()}
+class StoreHealth:
+    """Whether each store is of use: asked now and then, shown by metrics, and told by the log where that changes."""
 
+    def __init__(self, pings: Mapping[str, Ping], clock: Clock) -> None:
+        self._pings = pings
+        self._clock = clock
+        self._said: dict[str, str | None] = {}
 
-async def _answers(ping: Ping) -> bool:
-    try:
-        await ping()
-    except StoreUnavailable:
-        return False
-    return True
+    @property
+    def up(self) -> Mapping[str, bool]:
+        """By store, once it was asked."""
+        return {store: said is None for store, said in self._said.items()}
+
+    async def run(self) -> None:
+        """Ask every HEALTH_INTERVAL."""
+        while True:
+            await self.run_once()
+            await self._clock.sleep(HEALTH_INTERVAL)
+
+    async def run_once(self) -> None:
+        """Ask all of them once; one that hangs does not hold up what the others say."""
+        await asyncio.gather(*(self._ask(store, ping) for store, ping in self._pings.items()))
+
+    async def _ask(self, store: str, ping: Ping) -> None:
+        said: str | None = None
+        try:
+            await ping()
+        except StoreUnavailable as error:
+            said = str(error)
+        before, self._said[store] = self._said.get(store), said
+        if said is not None and said != before:
+            _log.warning("waiting for %s: %s", store, said)
+        elif said is None and before is not None:
+            _log.info("%s is of use again", store)

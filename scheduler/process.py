@@ -4,23 +4,24 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any
 
 import uvloop
 
 from scheduler import failpoints, garbage
 from scheduler.api.grpc.server import GrpcServer
-from scheduler.api.listening import listen
 from scheduler.api.rest.server import RestServer
 from scheduler.assembly import Assembly
 from scheduler.background import Background
 from scheduler.clock import SystemClock
 from scheduler.domain.task import TaskState
-from scheduler.observation import Observation, Ping, reachable
+from scheduler.listening import listen
+from scheduler.loops import Loops
+from scheduler.observation import Observation, Ping, StoreHealth
 from scheduler.settings import SchedulerSettings
+from scheduler.storage.identity import ForeignStore
 from scheduler.storage.queues import Queue
 from scheduler.stores import Stores
 from scheduler.telemetry import BacklogReading, BacklogSeries, QueueReading, Telemetry, probe_routes
@@ -28,53 +29,47 @@ from scheduler.telemetry import BacklogReading, BacklogSeries, QueueReading, Tel
 _log = logging.getLogger(__name__)
 
 
-def run(settings: SchedulerSettings) -> None:
-    """Run a scheduler until SIGTERM or SIGINT; raises SystemExit where it had to end by itself."""
-    if not uvloop.run(_run(settings)):
-        raise SystemExit(1)
+def run(settings: SchedulerSettings, remarks: Sequence[str] = ()) -> None:
+    """Run a scheduler until SIGTERM or SIGINT; the log begins with the remarks. SystemExit where two clusters meet."""
+    try:
+        uvloop.run(_run(settings, remarks))
+    except ForeignStore as error:
+        raise SystemExit(f"taskyard-server scheduler does not start: {error.detail}") from error
 
 
-async def _run(settings: SchedulerSettings) -> bool:
-    """Whether it ended because it was told to."""
-    stop, failed = asyncio.Event(), asyncio.Event()
+async def _run(settings: SchedulerSettings, remarks: Sequence[str]) -> None:
+    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-
-    def fail() -> None:
-        failed.set()
-        stop.set()
-
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     telemetry = Telemetry.for_role("scheduler", pod=settings.pod_name, id=f"{settings.pod_name}-{os.getpid()}")
+    for remark in remarks:
+        _log.warning(remark)
     failpoints.arm(settings.failpoints)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(telemetry.close)
-        scheduler = Scheduler(settings, telemetry, fail)
+        scheduler = Scheduler(settings, telemetry)
         await scheduler.start()
         stack.push_async_callback(scheduler.close)
         garbage.relax()
         _log.info("scheduler ready", extra={"rest": scheduler.rest_address, "grpc": scheduler.grpc_address})
         await stop.wait()
-    return not failed.is_set()
 
 
 class Scheduler:
-    """One scheduler. It starts whatever stores are away, and works as soon as they are there.
+    """One scheduler. It starts whatever stores are away, and works as soon as they are there."""
 
-    `failed` is called when a part of it has failed for good, so that half a scheduler does not go on.
-    """
-
-    def __init__(self, settings: SchedulerSettings, telemetry: Telemetry, failed: Callable[[], None]) -> None:
+    def __init__(self, settings: SchedulerSettings, telemetry: Telemetry) -> None:
         self._settings = settings
         self._telemetry = telemetry
-        self._failed = failed
         self._background = Background()
+        self.loops = Loops(self._background, SystemClock())
         self._stores = AsyncExitStack()
         self.rest_address = ""
         self.grpc_address = ""
 
     async def start(self) -> None:
-        """Serve both APIs; raises OSError for an address that cannot be had."""
+        """Serve both APIs; raises OSError for an address that cannot be had, ForeignStore where two clusters meet."""
         try:
             await self._open()
             await self._serve()
@@ -82,15 +77,15 @@ class Scheduler:
             await self._background.cancel()
             await self._stores.aclose()
             raise
-        for loop in (
-            self._telemetry.lag.run(),
-            self.parts.admission.run(),
-            self.parts.waits.run(),
-            self.parts.listen(),
-            self._grpc.tell_health(),
-            *(observation.run() for observation in self.observations),
-        ):
-            self._background.start(self._must_go_on(loop))
+        self.loops.start(
+            self._telemetry.lag.run,
+            self.parts.admission.run,
+            self.parts.waits.run,
+            self.parts.listen,
+            partial(self.parts.stores.identity.run, SystemClock()),
+            self._grpc.tell_health,
+            *(observation.run for observation in self.observations),
+        )
 
     async def close(self) -> None:
         """Take no more requests, finish those under way within the drain timeout, and close the stores."""
@@ -106,7 +101,9 @@ class Scheduler:
 
     async def _open(self) -> None:
         stores = await self._stores.enter_async_context(Stores.open(self._settings))
+        await stores.identity.first_look()
         self.parts = Assembly(self._settings, stores, self._telemetry)
+        self.parts.readiness.heed(self.loops.obstacle)
         self._observe()
 
     def _observe(self) -> None:
@@ -122,35 +119,29 @@ class Scheduler:
 
         pings: dict[str, Ping] = {
             "postgres": stores.tasks.ping,
-            "redis": stores.delivery.epoch.current,
-            "etcd": partial(stores.etcd.kv.get, stores.etcd.keys.config),
+            "redis": stores.delivery.ping,
+            "etcd": stores.etcd.ping,
         }
         seen: Observation[list[QueueReading]] = Observation(depths, [], clock)
         backlogs: Observation[list[BacklogReading]] = Observation(waiting, [], clock)
-        reached: Observation[dict[str, bool]] = Observation(partial(reachable, pings), {}, clock)
+        health = StoreHealth(pings, clock)
         gauges = self._telemetry.gauges
         gauges.queues = lambda: seen.last
         gauges.backlogs = lambda: backlogs.last
-        gauges.stores = lambda: reached.last
-        self.observations = (seen, backlogs, reached)
+        gauges.stores = lambda: health.up
+        self.observations = (seen, backlogs, health)
 
     async def _serve(self) -> None:
         settings, services = self._settings, self.parts.services
-        listener, self.rest_address = listen(settings.rest_address)
-        self._stores.callback(listener.close)
+        listeners, self.rest_address = listen(settings.rest_address)
+        for listener in listeners:
+            self._stores.callback(listener.close)
         self._grpc = GrpcServer(services)
         self.grpc_address = await self._grpc.start(settings.grpc_address)
         telemetry = self._telemetry
         probes = probe_routes(telemetry.metrics, telemetry.lag.live, self.parts.readiness.obstacle)
-        self._rest = RestServer(services, probes)
-        await self._rest.start(listener)
-
-    async def _must_go_on(self, loop: Coroutine[Any, Any, Any]) -> None:
-        try:
-            await loop
-        except Exception:
-            _log.exception("a loop of the scheduler failed")
-            self._failed()
+        self._rest = RestServer(services, probes, settings.names)
+        await self._rest.start(listeners)
 
 
 def _depth(queue: Queue) -> QueueReading:

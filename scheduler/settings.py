@@ -1,23 +1,32 @@
-"""Settings: flag > environment `TASKYARD_*` > YAML file named by TASKYARD_CONFIG."""
+"""Settings: flag > environment `TASKYARD_*` > YAML file."""
 
 import os
 import socket
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from scheduler import failpoints
+from scheduler.address import Address
+from scheduler.config_file import ConfigFile
 from scheduler.storage.etcd import EtcdSettings
+from scheduler.storage.postgres.target import Target
+from scheduler.storage.redis.connection import understood
 
 
 class StoreSettings(BaseSettings):
     """What every role can be told. Times are in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="TASKYARD_", extra="ignore")
+    # URLs have passwords in them, and what is wrong about a value can be told without showing it.
+    model_config = SettingsConfigDict(env_prefix="TASKYARD_", extra="ignore", hide_input_in_errors=True)
 
-    postgres_url: str = Field("postgresql://taskyard@127.0.0.1:5432/taskyard", description="where Postgres is")
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="where Redis or Valkey is")
+    config: str = Field("", description="YAML file with settings, by the names of flags with _ for -")
+    postgres_url: str = Field(
+        "postgresql://taskyard@127.0.0.1:5432/taskyard", repr=False, description="where Postgres is"
+    )
+    redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False, description="where Redis or Valkey is")
     etcd_endpoints: str = Field("127.0.0.1:2379", description="host:port of each etcd member, comma separated")
     etcd_prefix: str = Field("/taskyard", description="what all etcd keys begin with")
     etcd_ca_file: str = Field("", description="certificate authority of etcd; turns TLS on")
@@ -36,6 +45,23 @@ class StoreSettings(BaseSettings):
     def _can_be_armed(cls, text: str) -> str:
         failpoints.check(text, os.getpid())
         return text
+
+    @field_validator("postgres_url")
+    @classmethod
+    def _leads_to_postgres(cls, url: str) -> str:
+        Target.parse(url)
+        return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _leads_to_redis(cls, url: str) -> str:
+        understood(url)
+        return url
+
+    @model_validator(mode="after")
+    def _leads_to_etcd(self) -> Self:
+        _ = self.etcd
+        return self
 
     @property
     def etcd(self) -> EtcdSettings:
@@ -60,20 +86,31 @@ class StoreSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags first, then the environment, then the YAML file."""
-        file = os.environ.get("TASKYARD_CONFIG")
-        yaml = (YamlConfigSettingsSource(settings_cls, yaml_file=file),) if file else ()
-        return init_settings, env_settings, *yaml
+        return init_settings, env_settings, ConfigFile(settings_cls)
 
 
 class SchedulerSettings(StoreSettings):
     """What a scheduler can be told. Times are in seconds."""
 
     rest_address: str = Field("0.0.0.0:8080", description="host:port of the REST API, /metrics, /livez and /readyz")
+    rest_hosts: str = Field(
+        "", description="names, besides localhost, that a REST API on a loopback address answers to: a,b or *"
+    )
     grpc_address: str = Field("0.0.0.0:7070", description="host:port of the gRPC API")
     max_backlog: int = Field(
         1_000_000, ge=1, description="submits to a queue are refused while this many tasks wait in it, unless it says"
     )
     drain_timeout: float = Field(10.0, ge=0, description="how long a stopping scheduler finishes calls under way")
+
+    @field_validator("rest_address", "grpc_address")
+    @classmethod
+    def _can_be_listened_on(cls, text: str) -> str:
+        return str(Address.parse(text))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """`rest_hosts`, one by one, and the machine's own name."""
+        return frozenset(filter(None, map(str.strip, self.rest_hosts.split(",")))) | {socket.gethostname()}
 
 
 def _path(text: str) -> Path | None:

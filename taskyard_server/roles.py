@@ -1,17 +1,14 @@
 """Subcommands that run one role of the server, with every setting as a flag."""
 
 import logging
+import os
 import signal
 import threading
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 
-from scheduler.settings import StoreSettings
-
-AnySettings = TypeVar("AnySettings", bound=StoreSettings)
+from taskyard_server.configuration import read_settings, unknown_variables
 
 PASS_ALL = {"allow_extra_args": True, "ignore_unknown_options": True}
 """The role's own settings parse the flags, `--help` among them."""
@@ -22,7 +19,8 @@ def scheduler(context: typer.Context) -> None:
     from scheduler.process import run
     from scheduler.settings import SchedulerSettings
 
-    run(_settings(SchedulerSettings, context))
+    settings = read_settings(SchedulerSettings, context.args, _program(context))
+    run(settings, unknown_variables(os.environ, settings.config))
 
 
 def dispatcher(context: typer.Context) -> None:
@@ -30,7 +28,8 @@ def dispatcher(context: typer.Context) -> None:
     from dispatcher.process import run
     from dispatcher.settings import DispatcherSettings
 
-    run(_settings(DispatcherSettings, context))
+    settings = read_settings(DispatcherSettings, context.args, _program(context))
+    run(settings, unknown_variables(os.environ, settings.config))
 
 
 def migrate(
@@ -39,9 +38,24 @@ def migrate(
     ],
 ) -> None:
     """Create or upgrade the tables. Safe to run at any time, also by several processes at once."""
-    from scheduler.storage.postgres.migration import migrate as apply
+    import psycopg
 
-    applied = apply(postgres_url)
+    from scheduler.storage.postgres.migration import migrate as apply
+    from scheduler.storage.postgres.target import Target
+
+    for remark in unknown_variables(os.environ):
+        typer.echo(remark, err=True)
+    try:
+        Target.parse(postgres_url)
+    except ValueError as error:
+        typer.echo(f"postgres_url {error}", err=True)
+        raise typer.Exit(2) from error
+    try:
+        applied = apply(postgres_url)
+    except psycopg.Error as error:
+        # What the server, or nobody, said: a trace would tell nothing more.
+        typer.echo(f"postgres: {error}", err=True)
+        raise typer.Exit(1) from error
     typer.echo("\n".join(applied) if applied else "up to date")
 
 
@@ -67,13 +81,5 @@ def deletion_cost(
     ).run(interval, stop)
 
 
-def _settings(kind: type[AnySettings], context: typer.Context) -> AnySettings:
-    try:
-        return kind(
-            _cli_parse_args=context.args,  # type: ignore[call-arg]
-            _cli_kebab_case=True,
-            _cli_prog_name=f"taskyard-server {context.info_name}",
-        )
-    except (ValidationError, SettingsError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+def _program(context: typer.Context) -> str:
+    return f"taskyard-server {context.info_name}"

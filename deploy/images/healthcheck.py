@@ -12,11 +12,15 @@ ADDRESSES = {
     "TASKYARD_HTTP_ADDRESS": "0.0.0.0:8081",
     "TASKYARD_WORKER_HTTP_ADDRESS": "0.0.0.0:8082",
 }
+EVERY = ("", "*", "0.0.0.0", "::")
+"""Hosts that mean every address of this machine."""
 
 
-def live(port: int) -> bool:
-    """Whether the process on this port of this machine says it is live."""
-    connection = http.client.HTTPConnection("localhost", port, timeout=3)
+def live(address: str) -> bool:
+    """Whether the process that listens on this address says it is live."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    connection = http.client.HTTPConnection("localhost" if host in EVERY else host, int(port), timeout=3)
     try:
         connection.request("GET", "/livez")
         return connection.getresponse().status == http.client.OK
@@ -27,5 +31,5 @@ def live(port: int) -> bool:
 
 
 if __name__ == "__main__":
-    ports = [(os.environ.get(variable) or default).rpartition(":")[2] for variable, default in ADDRESSES.items()]
-    sys.exit(0 if any(live(int(port)) for port in ports) else 1)
+    addresses = [os.environ.get(variable) or default for variable, default in ADDRESSES.items()]
+    sys.exit(0 if any(map(live, addresses)) else 1)

@@ -1,9 +1,9 @@
-"""Gives up sessions that nobody vouches for any more.
+"""Gives up sessions that nobody answers for any more, neither in etcd nor in the task store.
 
 The fast path is the dispatcher that sees a stream break. This is for those that died together with their dispatcher.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -31,7 +31,7 @@ class LosesSessions(Protocol):
 
 
 class Reaping:
-    """Compares live sessions in Postgres with those registered in etcd, level-triggered."""
+    """Compares live sessions in Postgres with who answers for them, level-triggered."""
 
     name = "reaping"
     interval = 2.0
@@ -64,19 +64,19 @@ class Reaping:
             raise
 
     async def _look(self, term: Term) -> None:
+        if self._steady_since is None:
+            self._steady_since = self._clock.monotonic()
+        if not await self._ripe(self._registrations.sessions):
+            return
+        # The watch may lag behind, and a dispatcher may be back; what is done now cannot be undone.
+        for session, generation in (await self._ripe(await self._registrations.listed()))[:MOST]:
+            await self._give_up(term, session, generation)
+
+    async def _ripe(self, registered: Collection[str]) -> list[tuple[str, int]]:
         live = await self._sessions.live()
         now = self._clock.monotonic()
-        if self._steady_since is None:
-            self._steady_since = now
-        registered = self._registrations.sessions
         self._suspicion = self._suspicion.after(now, live, registered, self._patience)
-        ripe = self._suspicion.ripe(now, self._steady(), self._patience)[:MOST]
-        if ripe:
-            # The watch may lag behind; what is done now cannot be undone.
-            registered = await self._registrations.listed()
-            for session, generation in ripe:
-                if session not in registered:
-                    await self._give_up(term, session, generation)
+        return self._suspicion.ripe(now, self._steady(), self._patience)
 
     def _steady(self) -> float | None:
         if self._steady_since is None or self._registrations.steady_since is None:

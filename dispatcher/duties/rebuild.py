@@ -10,6 +10,7 @@ from scheduler.storage.epoch import LaneEpoch
 from scheduler.storage.lanes import LaneStore
 from scheduler.storage.leader import LeaderFence
 from scheduler.storage.queued import QueuedTasks
+from scheduler.storage.term import TermOver
 
 _log = logging.getLogger(__name__)
 
@@ -59,11 +60,21 @@ class Rebuild:
     async def _begin(self, term: Term) -> Refill:
         await self._fenced.check(term)
         term.require()
-        self._began = await self._epoch.begin(term.number)
+        self._began = await self._begin_epoch(term)
         # Listed after the epoch began: what is queued from now on is published into it by whoever queues it.
         names = await self._queued.lanes()
         _log.warning("the lanes are filled again", extra={"epoch": self._began, "lanes": len(names)})
         return Refill(self._queued, self._lanes, self._clock, names)
+
+    async def _begin_epoch(self, term: Term) -> str:
+        try:
+            return await self._epoch.begin(term.number)
+        except TermOver as error:
+            # Postgres decides: if this term still is the newest there, Redis remembers what Postgres has forgotten, or
+            # never knew. Should a later leader begin right now, it finds the epoch changed, and fills the lanes anew.
+            await self._fenced.check(term)
+            _log.warning("Redis remembers a later term than Postgres has; it is passed over: %s", error)
+            return await self._epoch.begin(term.number, regardless=True)
 
     async def _finish(self, term: Term, published: int) -> None:
         epoch = self._began

@@ -5,7 +5,6 @@ from collections.abc import Collection
 from dispatcher.leadership import Term
 from scheduler.clock import Clock
 from scheduler.storage.etcd import Etcd, EtcdError
-from scheduler.storage.unavailable import StoreUnavailable
 
 
 class Registrations:
@@ -37,12 +36,12 @@ class Registrations:
         term.require()
         try:
             await self._watch.run_once()
-        except EtcdError as error:
+        except EtcdError:
+            # A refusal (permissions, quota) takes the leader's other duties no further than an outage does.
             self.steady_since = None
             self._heard_before = self._watch.heard_at
             await self._watch.aclose()
-            # A refusal (permissions, quota) takes the leader's other duties no further than an outage does.
-            raise StoreUnavailable("etcd", str(error)) from error
+            raise
         # A step may also be a few seconds of silence, which is no sign that etcd is back.
         if self.steady_since is None and self._watch.heard_at != self._heard_before:
             self.steady_since = self._clock.monotonic()

@@ -17,6 +17,8 @@ SPELL = 2.0
 PAUSE = 2.0
 """Seconds between runs of one walk: half of the time is left to others."""
 INTERVAL = 60.0
+GONE = 3600.0
+"""Seconds after which a dispatcher that says nothing is forgotten."""
 
 _BEGINNING = "00000000-0000-0000-0000-000000000000"
 
@@ -45,6 +47,7 @@ class Retention:
         """See Duty."""
         if self._cursor == _BEGINNING:
             await self._forget_sessions(term)
+            await self._fenced.write(term, lambda t: t.delete_dispatchers(GONE))
         pause_at = self._clock.monotonic() + SPELL
         while await self._step(term):
             if self._clock.monotonic() >= pause_at:

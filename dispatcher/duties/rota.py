@@ -21,6 +21,9 @@ BOUND = 30.0
 LONGEST_PAUSE = 3.0
 """Most seconds between tries while a store is away."""
 
+ALIVE = 5.0
+"""Seconds since a leader last wrote that it leads, within which it is taken to do so."""
+
 Enlist = Callable[[], AbstractAsyncContextManager[Sequence[Duty]]]
 """The duties of a new term; leaving the context lets go of what they hold."""
 
@@ -71,12 +74,35 @@ class Rota:
         while True:
             term.require()
             try:
-                await self._fence.begin(term.number, self._dispatcher)
+                number = await self._number(term)
+                await self._fence.begin(number, self._dispatcher)
             except StoreUnavailable as error:
-                _log.warning("term %d cannot begin yet: %s", term.number, error)
+                _log.warning("a term cannot begin yet: %s", error)
                 await self._clock.sleep(backoff.next())
             else:
+                term.begin(number)
                 return
+
+    async def _number(self, term: Term) -> int:
+        """What the term is called: terms rise for ever, revisions of etcd begin anew when it is replaced.
+
+        A revision above every term is from an election after all of theirs. One below is from before, or from an etcd
+        that has gone back; which of the two, etcd tells, if it is asked after the newest term was read: whoever is
+        elected later reads a newer term, or takes the number first.
+        """
+        newest = await self._fence.newest()
+        if term.revision > newest:
+            return term.revision
+        if not await term.confirmed():
+            raise TermOver(f"elected at revision {term.revision}, before term {newest}")
+        rival = await self._fence.led_by(ALIVE)
+        if rival not in (None, self._dispatcher):
+            # As while endpoints are changed in a rolling update: whoever leads goes on while its etcd has candidates.
+            _log.warning("%s leads term %d by another etcd; this one waits", rival, newest)
+            raise TermOver(f"elected at revision {term.revision}, while {rival} leads term {newest}")
+        told = "etcd elects at revision %d, although there was a term %d: it was replaced or restored from a backup;"
+        _log.warning(told + " terms go on from there", term.revision, newest)
+        return newest + 1
 
     async def _serve(self, duty: Duty, term: Term) -> None:
         backoff = self._backoff()

@@ -11,17 +11,19 @@ class Patience:
     """Seconds before a session is given up.
 
     `grace` after its hello, while it may not be registered yet; `missing` that it must be seen without registration;
-    `lease` after stores were away or a term began, since until then anybody may come back.
+    `lease` after stores were away or a term began, since until then anybody may come back; `vouched` after its
+    dispatcher last answered for it.
     """
 
     grace: float = 15.0
     missing: float = 2.0
     lease: float = 10.0
+    vouched: float = 10.0
 
     @classmethod
     def for_leases(cls, seconds: float) -> "Patience":
         """What sessions need whose leases last that long."""
-        return cls(grace=1.5 * seconds, lease=seconds)
+        return cls(grace=1.5 * seconds, lease=seconds, vouched=seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,14 @@ class Suspicion:
     since: Mapping[tuple[str, int], float] = field(default_factory=dict)
 
     def after(
-        self, now: float, live: Iterable[LiveSession], registered: Collection[str], patience: Patience
+        self, now: float, live: Iterable[LiveSession], present: Collection[str], patience: Patience
     ) -> "Suspicion":
-        """What the next look adds: sessions of age that are not registered; all others are cleared."""
-        missing = [s for s in live if s.id not in registered and s.age > patience.grace]
+        """What the next look adds: sessions of age that nobody answers for; all others are cleared.
+
+        One that is not `present` may have lost its registration with etcd itself: its dispatcher's word, which it gives
+        to the task store, is as good.
+        """
+        missing = [s for s in live if s.id not in present and s.age > patience.grace and not _vouched(s, patience)]
         return Suspicion({(s.id, s.generation): self.since.get((s.id, s.generation), now) for s in missing})
 
     def ripe(self, now: float, steady_since: float | None, patience: Patience) -> list[tuple[str, int]]:
@@ -42,3 +48,7 @@ class Suspicion:
         if steady_since is None or now - steady_since < patience.lease:
             return []
         return [session for session, since in self.since.items() if now - since >= patience.missing]
+
+
+def _vouched(session: LiveSession, patience: Patience) -> bool:
+    return session.vouched is not None and session.vouched <= patience.vouched

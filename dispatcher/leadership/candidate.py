@@ -12,12 +12,16 @@ from scheduler.storage.etcd import KeyValue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A dispatcher that can lead; `address` is where other processes reach it, as host:port."""
+    """A dispatcher that can lead; `address` is where other processes reach it, as host:port.
+
+    `term` is the number under which it leads, once that has begun.
+    """
 
     dispatcher_id: str
     pid: int
     pod: str
     address: str
+    term: int | None = None
 
     def to_json(self) -> bytes:
         """Return the value of the candidate's key."""
@@ -33,6 +37,7 @@ class Candidate:
                 pid=int(fields["pid"]),
                 pod=str(fields["pod"]),
                 address=str(fields["address"]),
+                term=None if fields.get("term") is None else int(fields["term"]),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a candidate: {value!r}") from error
@@ -48,7 +53,8 @@ class LeaderRecord:
     @classmethod
     def from_item(cls, item: KeyValue) -> LeaderRecord:
         """Return the record for the leader's key. Raises ValueError if no candidate wrote it."""
-        return cls(Candidate.from_json(item.value), item.create_revision)
+        candidate = Candidate.from_json(item.value)
+        return cls(candidate, candidate.term or item.create_revision)
 
 
 class Standing(Enum):

@@ -6,14 +6,16 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from dispatcher.leadership.candidate import Candidate, LeaderRecord, Standing, first, standing
 from dispatcher.leadership.term import Term
 from scheduler.storage.etcd import Backoff, Etcd, EtcdError, KeyValue, Lease, WatchTiming
 from scheduler.storage.term import TermOver
+from scheduler.storage.unavailable import StoreUnavailable
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +92,11 @@ class Elector:
         return self._term is not None and self._term.is_trusted()
 
     @property
+    def leading(self) -> int:
+        """The number of the term that this dispatcher leads and may trust right now; 0 for none."""
+        return self._term.number if self._term is not None and self.is_leader and self._term.begun.is_set() else 0
+
+    @property
     def leader(self) -> LeaderRecord | None:
         """Who leads, as far as etcd was last heard of; for showing, not for deciding."""
         return self._leader
@@ -128,11 +135,10 @@ class Elector:
         work: asyncio.Task[None] | None = None
         ending: Ending | None = None
         try:
-            number = await self._campaign(lease)
-            self._backoff.reset()
-            if await self._follow(lease, number):
-                term = Term(number, lease, margin=self._timing.margin, clock=self._etcd.clock)
-                work = asyncio.create_task(on_lead(term), name=f"leader-{number}")
+            revision = await self._campaign(lease)
+            if await self._follow(lease, revision):
+                term = self._elected(lease, revision)
+                work = asyncio.create_task(on_lead(term), name=f"leader-{revision}")
                 ending = await self._lead(lease, term, work)
         finally:
             await self._withdraw(lease, work)
@@ -141,27 +147,57 @@ class Elector:
 
     async def _run_turns(self, on_lead: Work) -> None:
         while not self._resigning.is_set():
+            began = self._etcd.clock()
             try:
                 await self.run_once(on_lead)
             except EtcdError as error:
                 _log.warning("cannot stand for election: %s", error)
-                await self._pause(self._backoff.next())
+            if self._etcd.clock() - began >= self._timing.ttl:
+                self._backoff.reset()
+            # However a turn ended: whatever ends each at once would have etcd write as fast as it can.
+            await self._pause(self._backoff.next())
 
     async def _campaign(self, lease: Lease) -> int:
-        """Create the candidate's key and return the revision, which numbers the term."""
+        """Create the candidate's key and return the revision, which says who came first."""
         key, value = self._etcd.keys.candidate(lease.id), self.candidate.to_json()
         outcome = await self._etcd.kv.put_if(key, value, mod_revision=0, lease=lease.id)
         if not outcome.done:
             raise EtcdError(f"{key} exists although its lease is new")
         return outcome.revision
 
-    async def _follow(self, lease: Lease, number: int) -> bool:
+    def _elected(self, lease: Lease, revision: int) -> Term:
+        confirmed = partial(self._holds, lease, revision)
+        return Term(revision, lease, margin=self._timing.margin, clock=self._etcd.clock, confirmed=confirmed)
+
+    async def _holds(self, lease: Lease, revision: int) -> bool:
+        """Whether etcd still has the key that came first; raises StoreUnavailable."""
+        try:
+            item = await self._etcd.kv.get(self._etcd.keys.candidate(lease.id))
+        except EtcdError as error:
+            raise StoreUnavailable("etcd", str(error)) from error
+        return item is not None and item.create_revision == revision
+
+    async def _tell(self, lease: Lease, term: Term) -> None:
+        """Let everybody know the term's number, where it is not what they take it for."""
+        await term.begun.wait()
+        _log.info("leading: term %d, dispatcher %s", term.number, self.candidate.dispatcher_id)
+        key, value = self._etcd.keys.candidate(lease.id), replace(self.candidate, term=term.number).to_json()
+        while term.number != term.revision:
+            try:
+                await self._etcd.kv.put_if(key, value, mod_revision=term.revision, lease=lease.id)
+            except EtcdError as error:
+                _log.warning("term %d is not shown yet: %s", term.number, error)
+                await asyncio.sleep(self._backoff.next())
+            else:
+                return
+
+    async def _follow(self, lease: Lease, revision: int) -> bool:
         """Wait to be elected; False if the candidacy ended first."""
         while True:
             self._changed.clear()
             if self._resigning.is_set() or lease.lost.is_set():
                 return False
-            match self._standing(lease, number):
+            match self._standing(lease, revision):
                 case Standing.LEADING:
                     return True
                 case Standing.GONE:
@@ -170,8 +206,8 @@ class Elector:
 
     async def _lead(self, lease: Lease, term: Term, work: asyncio.Task[None]) -> Ending:
         """Let the work go on until the term ends, and say why it ended."""
-        _log.info("leading: term %d, dispatcher %s", term.number, self.candidate.dispatcher_id)
         self._term = term
+        telling = asyncio.create_task(self._tell(lease, term), name=f"leader-{term.revision}-told")
         work.add_done_callback(lambda _: self._changed.set())
         ending: Ending | None = None
         try:
@@ -183,6 +219,7 @@ class Elector:
             self._term = None
             term.end((ending or Ending.CANCELLED).value)
             work.cancel()
+            telling.cancel()
             _log.info("no longer leading: term %d: %s", term.number, term.ended)
 
     def _ending(self, lease: Lease, term: Term, work: asyncio.Task[None]) -> Ending | None:
@@ -192,14 +229,14 @@ class Elector:
             return Ending.UNCONFIRMED
         if work.done():
             return Ending.WORK_ENDED
-        if self._standing(lease, term.number) is Standing.GONE:
+        if self._standing(lease, term.revision) is Standing.GONE:
             return Ending.KEY_GONE
         return None
 
-    def _standing(self, lease: Lease, number: int) -> Standing:
+    def _standing(self, lease: Lease, revision: int) -> Standing:
         watch = self._candidates
         key = self._etcd.keys.candidate(lease.id)
-        return standing(watch.current, watch.revision, key, number)
+        return standing(watch.current, watch.revision, key, revision)
 
     async def _withdraw(self, lease: Lease, work: asyncio.Task[None] | None) -> None:
         """Give up the key once the work has stopped, or soon in any case; then see the work end."""

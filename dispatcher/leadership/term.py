@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from scheduler.storage.etcd import Lease
 from scheduler.storage.term import TermOver
 
 
+async def _unconfirmed() -> bool:
+    return False
+
+
 class Term:
-    """The right to lead, numbered by the revision at which the leader became a candidate.
+    """The right to lead. `revision` is where in etcd's history the leader became a candidate.
+
+    `number` is what the task store knows it by once it has begun: the revision, as long as etcd keeps its history.
 
     It is trusted until `margin` seconds before the lease could expire, counted from the start of
     the last renewal that etcd confirmed, on the monotonic clock; so a process that was stopped
@@ -18,9 +25,19 @@ class Term:
     """
 
     def __init__(
-        self, number: int, lease: Lease, *, margin: float, clock: Callable[[], float] = time.monotonic
+        self,
+        revision: int,
+        lease: Lease,
+        *,
+        margin: float,
+        clock: Callable[[], float] = time.monotonic,
+        confirmed: Callable[[], Awaitable[bool]] = _unconfirmed,
     ) -> None:
-        self.number = number
+        self.revision = revision
+        self.number = revision
+        self.begun = asyncio.Event()
+        self.confirmed = confirmed
+        """Asks etcd whether it still holds this election; raises StoreUnavailable."""
         self._lease = lease
         self._margin = margin
         self._clock = clock
@@ -38,6 +55,11 @@ class Term:
     def ended(self) -> str | None:
         """Why the term ended, or None."""
         return self._ended
+
+    def begin(self, number: int) -> None:
+        """Note the number under which the task store knows it from now on."""
+        self.number = number
+        self.begun.set()
 
     def is_trusted(self, now: float | None = None) -> bool:
         """Whether this process may still act as the leader at `now` (monotonic seconds)."""

@@ -26,7 +26,7 @@ Guarded(guard) == guard \notin Removed
 VARIABLES
     (* Postgres *)
     task,           \* the row of each task
-    session,        \* the row of each session: generation and live
+    session,        \* the row of each session: generation, live, and the dispatcher that answers for it (None: it is gone)
     outbox,         \* entries (task, attempt) that may not be in the lanes yet
     term,           \* leader.term
     noted,          \* leader.lane_epoch
@@ -35,13 +35,14 @@ VARIABLES
     pending,        \* entries that a dispatcher has read and not acknowledged
     epoch,          \* 0 after a wipe
     (* etcd *)
-    elected,        \* the newest term
+    elected,        \* the newest election
+    replaced,       \* the election in which etcd was replaced (0: it was not): revisions of later ones lie below all terms
     (* dispatchers' memory; lost when they crash *)
     roster,         \* sessions held: generation (0: none) and the attempts they run as far as is known
     hand,           \* the lane entry that is being dealt with
     reports,        \* what workers reported and is not committed yet
     publishing,     \* committed entries that are to be published, or whose outbox row is to be forgotten
-    leading,        \* the term a dispatcher believes in (0: none), and whether Postgres has heard of it
+    leading,        \* the election a dispatcher believes in (0: none), its term (0: not numbered), whether that has begun
     refill,         \* the epoch that a leader has begun, and whether all is published in it
     (* workers *)
     alive,
@@ -57,7 +58,8 @@ postgres == <<task, session, outbox, term, noted>>
 redis == <<fresh, pending, epoch>>
 memory == <<roster, hand, reports, publishing, leading, refill>>
 worker == <<alive, link, running, unacked, settled>>
-vars == <<postgres, redis, elected, memory, worker, faults, asks, wrong>>
+etcd == <<elected, replaced>>
+vars == <<postgres, redis, etcd, memory, worker, faults, asks, wrong>>
 
 -----------------------------------------------------------------------------
 (* Events: what each makes of a row, as decide() in scheduler/domain/transitions.py and apply.sql say. *)
@@ -103,7 +105,7 @@ Event(outcome, row) ==
 Entry(t) == <<t, task[t].attempt>>
 NoHand == [entry |-> <<>>, worker |-> None, generation |-> 0, phase |-> None]
 NoSession == [generation |-> 0, runs |-> {}]
-NoTerm == [number |-> 0, begun |-> FALSE]
+NoTerm == [election |-> 0, number |-> 0, begun |-> FALSE]
 NoRefill == [epoch |-> 0, full |-> FALSE]
 NoLink == [dispatcher |-> None, generation |-> 0]
 
@@ -128,10 +130,12 @@ Commit(rows, who) ==
     /\ publishing' = publishing \cup {<<entry, who>> : entry \in queued}
 
 \* A duty's transaction: it locks the leader's row under its own term, or stops.
-Duty(d) ==
+DutyDoing(d, harm) ==
     /\ leading[d].begun
     /\ Guarded("term fence") => leading[d].number = term
-    /\ wrong' = IF leading[d].number < term THEN wrong \cup {"old term"} ELSE wrong
+    /\ wrong' = wrong \cup harm \cup (IF leading[d].number < term THEN {"old term"} ELSE {})
+
+Duty(d) == DutyDoing(d, {})
 
 \* A completed attempt gives way: the session object, if it is still the same, has a slot free.
 Forgotten(d, w, generation, attempt) ==
@@ -150,7 +154,7 @@ PublicationPublish ==
         /\ fresh' = fresh \cup {p[1]}
         /\ outbox' = outbox \ {p[1]}
         /\ publishing' = publishing \ {p}
-        /\ UNCHANGED <<task, session, term, noted, pending, epoch, elected, roster, hand, reports, leading, refill,
+        /\ UNCHANGED <<task, session, term, noted, pending, epoch, etcd, roster, hand, reports, leading, refill,
                        worker, faults, asks, wrong>>
 
 \* What is QUEUED is published with its attempt of now; the row of what is not is just forgotten.
@@ -161,7 +165,7 @@ OutboxDuty(d) ==
         /\ Duty(d)
         /\ outbox' = outbox \ {row}
         /\ fresh' = IF task[row[1]].state = "QUEUED" THEN fresh \cup {Entry(row[1])} ELSE fresh
-    /\ UNCHANGED <<task, session, term, noted, pending, epoch, elected, memory, worker, faults, asks>>
+    /\ UNCHANGED <<task, session, term, noted, pending, epoch, etcd, memory, worker, faults, asks>>
 
 -----------------------------------------------------------------------------
 (* Dispatch: take, claim, send, acknowledge or give back. *)
@@ -178,7 +182,7 @@ LaneTake(d) ==
         /\ Hold(d, entry, w)
         /\ fresh' = fresh \ {entry}
         /\ pending' = pending \cup {<<entry, d>>}
-        /\ UNCHANGED <<postgres, epoch, elected, roster, reports, publishing, leading, refill, worker, faults, asks,
+        /\ UNCHANGED <<postgres, epoch, etcd, roster, reports, publishing, leading, refill, worker, faults, asks,
                        wrong>>
 
 InHand(p) == hand[p[2]].entry = p[1]
@@ -189,7 +193,7 @@ TakeOver(d, p) ==
         /\ Free(d, w)
         /\ Hold(d, p[1], w)
         /\ pending' = (pending \ {p}) \cup {<<p[1], d>>}
-        /\ UNCHANGED <<postgres, fresh, epoch, elected, roster, reports, publishing, leading, refill, worker, asks,
+        /\ UNCHANGED <<postgres, fresh, epoch, etcd, roster, reports, publishing, leading, refill, worker, asks,
                        wrong>>
 
 \* Entries that somebody read and does not deal with any more.
@@ -220,7 +224,7 @@ Claim(d) ==
     /\ IF Claimable(hand[d])
        THEN RunBy(d) /\ hand' = [hand EXCEPT ![d].phase = "claimed"]
        ELSE hand' = [hand EXCEPT ![d].phase = "refused"] /\ UNCHANGED task
-    /\ UNCHANGED <<session, outbox, term, noted, redis, elected, roster, reports, publishing, leading, refill, worker,
+    /\ UNCHANGED <<session, outbox, term, noted, redis, etcd, roster, reports, publishing, leading, refill, worker,
                    faults, asks, wrong>>
 
 \* The session takes it; the worker has it if its stream still is this one. The entry is acknowledged.
@@ -235,7 +239,7 @@ ClaimingSend(d) ==
                   THEN [running EXCEPT ![h.worker] = @ \cup {attempt}] ELSE running
     /\ pending' = pending \ {<<h.entry, d>>}
     /\ hand' = [hand EXCEPT ![d] = NoHand]
-    /\ UNCHANGED <<postgres, fresh, epoch, elected, reports, publishing, leading, refill, alive, link, unacked,
+    /\ UNCHANGED <<postgres, fresh, epoch, etcd, reports, publishing, leading, refill, alive, link, unacked,
                    settled, faults, asks, wrong>>
 
 \* An entry that was not claimed: dead ones are forgotten. If it still is to be run, the session's generation is over,
@@ -253,7 +257,7 @@ ClaimingDispose(d) ==
        THEN /\ roster' = [roster EXCEPT ![d][h.worker] = NoSession]
             /\ link' = IF InTouch(d, h.worker) THEN [link EXCEPT ![h.worker] = NoLink] ELSE link
        ELSE UNCHANGED <<roster, link>>
-    /\ UNCHANGED <<postgres, epoch, elected, reports, publishing, leading, refill, alive, running, unacked, settled,
+    /\ UNCHANGED <<postgres, epoch, etcd, reports, publishing, leading, refill, alive, running, unacked, settled,
                    faults, asks, wrong>>
 
 -----------------------------------------------------------------------------
@@ -266,7 +270,7 @@ SessionFinish(w) ==
         /\ outcome = "Stopped" => task[attempt[1]].cancel
         /\ running' = [running EXCEPT ![w] = @ \ {attempt}]
         /\ unacked' = [unacked EXCEPT ![w] = @ \cup {<<attempt, outcome>>}]
-        /\ UNCHANGED <<postgres, redis, elected, memory, alive, link, settled, faults, asks, wrong>>
+        /\ UNCHANGED <<postgres, redis, etcd, memory, alive, link, settled, faults, asks, wrong>>
 
 \* A dispatcher takes a result in. But for a success, it has to know the attempt.
 \* code: dispatcher.completion.Completion.report
@@ -281,7 +285,7 @@ CompletionReport(w) ==
                        known |-> result[2] = "Succeeded" \/ result[1] \in roster[d][w].runs] IN
         /\ report \notin reports
         /\ reports' = reports \cup {report}
-    /\ UNCHANGED <<postgres, redis, elected, roster, hand, publishing, leading, refill, worker, faults, asks, wrong>>
+    /\ UNCHANGED <<postgres, redis, etcd, roster, hand, publishing, leading, refill, worker, faults, asks, wrong>>
 
 Holds(report, row) ==
     /\ report.known
@@ -308,17 +312,17 @@ Apply ==
            THEN /\ unacked' = [unacked EXCEPT ![w] = {result \in @ : result[1] # report.attempt}]
                 /\ settled' = [settled EXCEPT ![w] = @ \cup {report.attempt}]
            ELSE UNCHANGED <<unacked, settled>>
-        /\ UNCHANGED <<session, term, noted, redis, elected, hand, leading, refill, alive, link, running, faults, asks>>
+        /\ UNCHANGED <<session, term, noted, redis, etcd, hand, leading, refill, alive, link, running, faults, asks>>
 
 \* Adoption, first half: the session is this dispatcher's from now on.
 \* code: scheduler/storage/postgres/queries/session_hello.sql
 SessionHello(w, d) ==
     LET generation == session[w].generation + (IF Guarded("generation bump") THEN 1 ELSE 0) IN
     /\ alive[w] /\ link[w] = NoLink
-    /\ session' = [session EXCEPT ![w] = [generation |-> generation, live |-> TRUE]]
+    /\ session' = [session EXCEPT ![w] = [generation |-> generation, live |-> TRUE, dispatcher |-> d]]
     /\ link' = [link EXCEPT ![w] = [dispatcher |-> d, generation |-> generation]]
     /\ roster' = [roster EXCEPT ![d][w] = NoSession]
-    /\ UNCHANGED <<task, outbox, term, noted, redis, elected, hand, reports, publishing, leading, refill, alive,
+    /\ UNCHANGED <<task, outbox, term, noted, redis, etcd, hand, reports, publishing, leading, refill, alive,
                    running, unacked, settled, faults, asks, wrong>>
 
 \* Second half: hold the rows it runs, resend what the worker lacks, stop what is not its own any more.
@@ -330,7 +334,7 @@ AdoptionWelcome(w) ==
     /\ roster' = [roster EXCEPT ![d][w] = [generation |-> link[w].generation, runs |-> Runs(w)]]
     /\ running' = [running EXCEPT ![w] = (@ \cap Runs(w)) \cup
                     (IF Guarded("resend at adoption") THEN Runs(w) \ Known(w) ELSE {})]
-    /\ UNCHANGED <<postgres, redis, elected, hand, reports, publishing, leading, refill, alive, link, unacked, settled,
+    /\ UNCHANGED <<postgres, redis, etcd, hand, reports, publishing, leading, refill, alive, link, unacked, settled,
                    faults, asks, wrong>>
 
 \* What a claim whose answer was lost left RUNNING.
@@ -344,7 +348,7 @@ UpkeepResend(d, w) ==
     /\ lacking # {}
     /\ roster' = [roster EXCEPT ![d][w].runs = @ \cup lacking]
     /\ running' = IF InTouch(d, w) THEN [running EXCEPT ![w] = @ \cup (lacking \ Known(w))] ELSE running
-    /\ UNCHANGED <<postgres, redis, elected, hand, reports, publishing, leading, refill, alive, link, unacked, settled,
+    /\ UNCHANGED <<postgres, redis, etcd, hand, reports, publishing, leading, refill, alive, link, unacked, settled,
                    faults, asks, wrong>>
 
 \* A session that was given up, or adopted elsewhere; a worker that is still here is sent away.
@@ -354,7 +358,7 @@ UpkeepRenounce(d, w) ==
     /\ ~session[w].live \/ session[w].generation # roster[d][w].generation
     /\ roster' = [roster EXCEPT ![d][w] = NoSession]
     /\ link' = IF InTouch(d, w) THEN [link EXCEPT ![w] = NoLink] ELSE link
-    /\ UNCHANGED <<postgres, redis, elected, hand, reports, publishing, leading, refill, alive, running, unacked,
+    /\ UNCHANGED <<postgres, redis, etcd, hand, reports, publishing, leading, refill, alive, running, unacked,
                    settled, faults, asks, wrong>>
 
 -----------------------------------------------------------------------------
@@ -376,52 +380,84 @@ LossLose(d, w) ==
     /\ wrong' = IF session'[w] # session[w] /\ alive[w] /\ link[w] # NoLink
                 THEN wrong \cup {"adopted session lost"} ELSE wrong
     /\ roster' = [roster EXCEPT ![d][w] = NoSession]
-    /\ UNCHANGED <<term, noted, redis, elected, hand, reports, leading, refill, worker, faults, asks>>
+    /\ UNCHANGED <<term, noted, redis, etcd, hand, reports, leading, refill, worker, faults, asks>>
 
-\* The leader, for a session that no dispatcher vouches for.
+Held(w) == \E d \in Dispatchers : roster[d][w].generation = session[w].generation
+
+\* While a hello is being answered, the session is too young.
+Greeting(w) == alive[w] /\ link[w].generation = session[w].generation /\ ~Held(w)
+
+\* A dispatcher answers for all sessions that name it: those that it does not hold, it gives up.
+\* code: dispatcher.vouching.Vouching._give_up_strays
+VouchingGiveUpStrays(d, w) ==
+    /\ Guarded("strays")
+    /\ session[w].live /\ session[w].dispatcher = d
+    /\ roster[d][w].generation # session[w].generation /\ ~Greeting(w)
+    /\ SessionEnd(w, session[w].generation, d)
+    /\ UNCHANGED <<term, noted, redis, etcd, roster, hand, reports, leading, refill, worker, faults, asks, wrong>>
+
+\* The leader, for a session that is not in etcd, and that no dispatcher answers for in Postgres. Registrations that are
+\* lost with etcd may never come back.
 \* code: dispatcher.duties.reaping.Reaping.run_once
 Reaping(d, w) ==
     /\ Guarded("reaping")
-    /\ session[w].live
-    /\ \A other \in Dispatchers : roster[other][w].generation # session[w].generation
-    \* While a hello is being answered, the session is too young.
-    /\ link[w].generation # session[w].generation \/ ~alive[w]
-    /\ Duty(d)
+    /\ session[w].live /\ ~Greeting(w)
+    /\ replaced > 0 \/ ~Held(w)
+    /\ Guarded("vouching") => session[w].dispatcher = None
+    /\ DutyDoing(d, IF \E other \in Dispatchers : InTouch(other, w) /\ Held(w) THEN {"healthy session lost"} ELSE {})
     /\ SessionEnd(w, session[w].generation, d)
-    /\ UNCHANGED <<term, noted, redis, elected, roster, hand, reports, leading, refill, worker, faults, asks>>
+    /\ UNCHANGED <<term, noted, redis, etcd, roster, hand, reports, leading, refill, worker, faults, asks>>
 
 -----------------------------------------------------------------------------
 (* The leader: its term and its other duties. *)
 
+Elected(d) == leading[d].election > 0 /\ leading[d].election = elected
+
 Elect(d) ==
-    /\ leading' = [leading EXCEPT ![d] = [number |-> elected + 1, begun |-> FALSE]]
+    /\ leading' = [leading EXCEPT ![d] = [NoTerm EXCEPT !.election = elected + 1]]
     /\ refill' = [refill EXCEPT ![d] = NoRefill]
     /\ elected' = elected + 1
-    /\ UNCHANGED <<postgres, redis, roster, hand, reports, publishing, worker, asks, wrong>>
+    /\ UNCHANGED <<postgres, redis, replaced, roster, hand, reports, publishing, worker, asks, wrong>>
 
 \* Nobody leads any more.
 \* code: dispatcher.leadership.election.Elector
 Elector(d) ==
-    /\ \A other \in Dispatchers : leading[other].number # elected
+    /\ \A other \in Dispatchers : ~Elected(other)
     /\ Elect(d)
     /\ UNCHANGED faults
+
+Revision(election) == IF replaced > 0 /\ election > replaced THEN 0 ELSE election
+
+\* Its term is the revision at which it was elected, or, where that is below the newest term, the next one, if etcd still
+\* says that it holds the election. Once another has begun that number or a later one, it is elected anew.
+\* code: dispatcher.duties.rota.Rota._number
+RotaNumber(d) ==
+    LET revision == Revision(leading[d].election)
+        next == Guarded("terms outlive etcd") /\ Elected(d) IN
+    /\ leading[d].election > 0
+    /\ leading[d].number = 0 \/ Elected(d)
+    /\ leading[d].number < term \/ (leading[d].number = term /\ ~leading[d].begun)
+    /\ revision > term \/ next
+    /\ leading' = [leading EXCEPT ![d].number = IF revision > term THEN revision ELSE term + 1, ![d].begun = FALSE]
+    /\ refill' = [refill EXCEPT ![d] = NoRefill]
+    /\ UNCHANGED <<postgres, redis, etcd, roster, hand, reports, publishing, worker, faults, asks, wrong>>
 
 \* A term that a later one has overtaken is not begun.
 \* code: scheduler.storage.postgres.leader.LeaderFence.begin
 LeaderFenceBegin(d) ==
     /\ leading[d].number > 0 /\ ~leading[d].begun
-    /\ IF leading[d].number >= term \/ ~Guarded("terms only rise")
-       THEN term' = leading[d].number /\ leading' = [leading EXCEPT ![d].begun = TRUE]
-       ELSE term' = term /\ leading' = [leading EXCEPT ![d] = NoTerm]
-    /\ UNCHANGED <<task, session, outbox, noted, redis, elected, roster, hand, reports, publishing, refill, worker,
+    /\ leading[d].number > term \/ ~Guarded("terms only rise")
+    /\ term' = leading[d].number
+    /\ leading' = [leading EXCEPT ![d].begun = TRUE]
+    /\ UNCHANGED <<task, session, outbox, noted, redis, etcd, roster, hand, reports, publishing, refill, worker,
                    faults, asks, wrong>>
 
 \* code: dispatcher.leadership.term.Term.end
 TermEnd(d) ==
-    /\ leading[d].number > 0 /\ leading[d].number < elected
+    /\ leading[d].election > 0 /\ ~Elected(d)
     /\ leading' = [leading EXCEPT ![d] = NoTerm]
     /\ refill' = [refill EXCEPT ![d] = NoRefill]
-    /\ UNCHANGED <<postgres, redis, elected, roster, hand, reports, publishing, worker, faults, asks, wrong>>
+    /\ UNCHANGED <<postgres, redis, etcd, roster, hand, reports, publishing, worker, faults, asks, wrong>>
 
 \* code: dispatcher.duties.promotion.Promotion.run_once
 Promotion(d) ==
@@ -429,7 +465,7 @@ Promotion(d) ==
         /\ task[t].state = "SCHEDULED"
         /\ Duty(d)
         /\ Commit([task EXCEPT ![t] = Due(@)], d)
-    /\ UNCHANGED <<session, term, noted, redis, elected, roster, hand, reports, leading, refill, worker, faults, asks>>
+    /\ UNCHANGED <<session, term, noted, redis, etcd, roster, hand, reports, leading, refill, worker, faults, asks>>
 
 \* code: dispatcher.duties.expiry.Expiry.run_once
 Expiry(d) ==
@@ -438,7 +474,7 @@ Expiry(d) ==
         /\ task[t].state \in Waiting
         /\ Duty(d)
         /\ task' = [task EXCEPT ![t] = Expired(@)]
-    /\ UNCHANGED <<session, outbox, term, noted, redis, elected, memory, worker, faults>>
+    /\ UNCHANGED <<session, outbox, term, noted, redis, etcd, memory, worker, faults>>
 
 Newest == CHOOSE n \in {epoch, noted} \cup {refill[d].epoch : d \in Dispatchers} :
     \A m \in {epoch, noted} \cup {refill[d].epoch : d \in Dispatchers} : n >= m
@@ -451,7 +487,7 @@ RebuildBegin(d) ==
     /\ Duty(d)
     /\ epoch' = Newest + 1
     /\ refill' = [refill EXCEPT ![d] = [epoch |-> Newest + 1, full |-> FALSE]]
-    /\ UNCHANGED <<postgres, fresh, pending, elected, roster, hand, reports, publishing, leading, worker, faults, asks>>
+    /\ UNCHANGED <<postgres, fresh, pending, etcd, roster, hand, reports, publishing, leading, worker, faults, asks>>
 
 \* Not fenced: entries too many die at their claim.
 \* code: dispatcher.duties.refill.Refill.advance
@@ -460,7 +496,7 @@ RefillAdvance(d) ==
     /\ refill[d].epoch = epoch
     /\ fresh' = fresh \cup {Entry(t) : t \in {t \in Tasks : task[t].state = "QUEUED"}}
     /\ refill' = [refill EXCEPT ![d].full = TRUE]
-    /\ UNCHANGED <<postgres, pending, epoch, elected, roster, hand, reports, publishing, leading, worker, faults, asks,
+    /\ UNCHANGED <<postgres, pending, epoch, etcd, roster, hand, reports, publishing, leading, worker, faults, asks,
                    wrong>>
 
 \* code: dispatcher.duties.rebuild.Rebuild._finish
@@ -470,7 +506,7 @@ RebuildFinish(d) ==
     /\ Duty(d)
     /\ noted' = refill[d].epoch
     /\ refill' = [refill EXCEPT ![d] = NoRefill]
-    /\ UNCHANGED <<task, session, outbox, term, redis, elected, roster, hand, reports, publishing, leading, worker,
+    /\ UNCHANGED <<task, session, outbox, term, redis, etcd, roster, hand, reports, publishing, leading, worker,
                    faults, asks>>
 
 -----------------------------------------------------------------------------
@@ -484,7 +520,7 @@ TasksCancel ==
            /\ task' = [task EXCEPT ![t] = Cancelled(@)]
         \/ /\ task[t].state = "RUNNING" /\ ~task[t].cancel
            /\ task' = [task EXCEPT ![t].cancel = TRUE]
-    /\ UNCHANGED <<session, outbox, term, noted, redis, elected, memory, worker, faults, wrong>>
+    /\ UNCHANGED <<session, outbox, term, noted, redis, etcd, memory, worker, faults, wrong>>
 
 \* code: scheduler.api.tasks.Tasks.redrive
 TasksRedrive ==
@@ -492,7 +528,7 @@ TasksRedrive ==
     /\ \E t \in Tasks :
         /\ task[t].state = "FAILED"
         /\ Commit([task EXCEPT ![t] = Redriven(@)], Api)
-    /\ UNCHANGED <<session, term, noted, redis, elected, roster, hand, reports, leading, refill, worker, faults,
+    /\ UNCHANGED <<session, term, noted, redis, etcd, roster, hand, reports, leading, refill, worker, faults,
                    wrong>>
 
 \* A worker that was asked to leave hands an attempt back; there is no ack, and a lost one is sent again after a hello.
@@ -513,7 +549,7 @@ SessionRelease(w) ==
             \/ /\ ~arrives
                /\ link' = [link EXCEPT ![w] = NoLink]
                /\ UNCHANGED <<roster, reports>>
-    /\ UNCHANGED <<postgres, redis, elected, roster, hand, publishing, leading, refill, alive, unacked, settled, faults,
+    /\ UNCHANGED <<postgres, redis, etcd, roster, hand, publishing, leading, refill, alive, unacked, settled, faults,
                    wrong>>
 
 -----------------------------------------------------------------------------
@@ -530,14 +566,17 @@ DispatcherCrash(d) ==
     /\ leading' = [leading EXCEPT ![d] = NoTerm]
     /\ refill' = [refill EXCEPT ![d] = NoRefill]
     /\ link' = [w \in Workers |-> IF link[w].dispatcher = d THEN NoLink ELSE link[w]]
-    /\ UNCHANGED <<postgres, pending, epoch, elected, alive, running, unacked, settled, asks, wrong>>
+    \* Its row in Postgres is written no more; who starts in its place has another name.
+    /\ session' = [w \in Workers |-> IF session[w].dispatcher = d THEN [session[w] EXCEPT !.dispatcher = None]
+                                     ELSE session[w]]
+    /\ UNCHANGED <<task, outbox, term, noted, pending, epoch, etcd, alive, running, unacked, settled, asks, wrong>>
 
 SchedulerCrash ==
     /\ Fault("scheduler crash")
     /\ \E p \in publishing : p[2] = Api
     /\ publishing' = {p \in publishing : p[2] # Api}
     /\ \E reached \in SUBSET {p[1] : p \in publishing \ publishing'} : fresh' = fresh \cup reached
-    /\ UNCHANGED <<postgres, pending, epoch, elected, roster, hand, reports, leading, refill, worker, asks, wrong>>
+    /\ UNCHANGED <<postgres, pending, epoch, etcd, roster, hand, reports, leading, refill, worker, asks, wrong>>
 
 \* For good; some other worker is there.
 WorkerCrash(w) ==
@@ -548,25 +587,32 @@ WorkerCrash(w) ==
     /\ running' = [running EXCEPT ![w] = {}]
     /\ unacked' = [unacked EXCEPT ![w] = {}]
     /\ settled' = [settled EXCEPT ![w] = {}]
-    /\ UNCHANGED <<postgres, redis, elected, memory, asks, wrong>>
+    /\ UNCHANGED <<postgres, redis, etcd, memory, asks, wrong>>
 
 \* The worker knows; the dispatcher will learn.
 StreamBreak(w) ==
     /\ Fault("stream break")
     /\ link[w] # NoLink
     /\ link' = [link EXCEPT ![w] = NoLink]
-    /\ UNCHANGED <<postgres, redis, elected, memory, alive, running, unacked, settled, asks, wrong>>
+    /\ UNCHANGED <<postgres, redis, etcd, memory, alive, running, unacked, settled, asks, wrong>>
 
 RedisWipe ==
     /\ Fault("redis wipe")
     /\ fresh' = {} /\ pending' = {} /\ epoch' = 0
-    /\ UNCHANGED <<postgres, elected, memory, worker, asks, wrong>>
+    /\ UNCHANGED <<postgres, etcd, memory, worker, asks, wrong>>
 
 \* The leader's lease runs out while it is stopped: it goes on believing.
 LeaseLoss(d) ==
     /\ Fault("lease loss")
-    /\ \E other \in Dispatchers \ {d} : leading[other].number = elected
+    /\ \E other \in Dispatchers \ {d} : Elected(other)
     /\ Elect(d)
+
+\* Another cluster stands in its place, empty or from an older backup: nobody holds the election, no session is registered.
+EtcdReplaced ==
+    /\ Fault("etcd replaced")
+    /\ elected' = elected + 1
+    /\ replaced' = elected + 1
+    /\ UNCHANGED <<postgres, redis, memory, worker, asks, wrong>>
 
 \* Postgres commits a claim, and the dispatcher does not hear of it. The entry stays pending.
 ClaimUnheard(d) ==
@@ -574,7 +620,7 @@ ClaimUnheard(d) ==
     /\ hand[d].phase = "taken"
     /\ RunBy(d)
     /\ hand' = [hand EXCEPT ![d] = NoHand]
-    /\ UNCHANGED <<session, outbox, term, noted, redis, elected, roster, reports, publishing, leading, refill, worker,
+    /\ UNCHANGED <<session, outbox, term, noted, redis, etcd, roster, reports, publishing, leading, refill, worker,
                    asks, wrong>>
 
 \* A dispatcher is so slow that another takes an entry over that it is about to claim.
@@ -592,17 +638,17 @@ Home == CHOOSE home \in [Workers -> Dispatchers] :
 Init ==
     /\ task = [t \in Tasks |-> [state |-> "QUEUED", attempt |-> 0, session |-> None, cancel |-> FALSE, failures |-> 0,
                                 crashes |-> 0]]
-    /\ session = [w \in Workers |-> [generation |-> 1, live |-> TRUE]]
+    /\ session = [w \in Workers |-> [generation |-> 1, live |-> TRUE, dispatcher |-> Home[w]]]
     /\ outbox = {<<t, 0>> : t \in Tasks}
     /\ publishing = {<<<<t, 0>>, Api>> : t \in Tasks}
-    /\ term = 1 /\ noted = 1 /\ epoch = 1 /\ elected = 1
+    /\ term = 1 /\ noted = 1 /\ epoch = 1 /\ elected = 1 /\ replaced = 0
     /\ fresh = {} /\ pending = {}
     /\ roster = [d \in Dispatchers |-> [w \in Workers |->
                     IF Home[w] = d THEN [generation |-> 1, runs |-> {}] ELSE NoSession]]
     /\ hand = [d \in Dispatchers |-> NoHand]
     /\ reports = {}
     /\ leading = [d \in Dispatchers |->
-                    IF d = CHOOSE first \in Dispatchers : TRUE THEN [number |-> 1, begun |-> TRUE] ELSE NoTerm]
+                    IF d = CHOOSE first \in Dispatchers : TRUE THEN [election |-> 1, number |-> 1, begun |-> TRUE] ELSE NoTerm]
     /\ refill = [d \in Dispatchers |-> NoRefill]
     /\ alive = [w \in Workers |-> TRUE]
     /\ link = [w \in Workers |-> [dispatcher |-> Home[w], generation |-> 1]]
@@ -617,15 +663,16 @@ System ==
     \/ PublicationPublish \/ Apply
     \/ \E d \in Dispatchers :
         \/ OutboxDuty(d) \/ LaneTake(d) \/ LaneReclaim(d) \/ Claim(d) \/ ClaimingSend(d) \/ ClaimingDispose(d)
-        \/ Elector(d) \/ LeaderFenceBegin(d) \/ TermEnd(d) \/ Promotion(d)
+        \/ Elector(d) \/ RotaNumber(d) \/ LeaderFenceBegin(d) \/ TermEnd(d) \/ Promotion(d)
         \/ RebuildBegin(d) \/ RefillAdvance(d) \/ RebuildFinish(d)
     \/ \E w \in Workers : SessionFinish(w) \/ CompletionReport(w) \/ AdoptionWelcome(w)
     \/ \E w \in Workers, d \in Dispatchers :
         \/ SessionHello(w, d) \/ UpkeepResend(d, w) \/ UpkeepRenounce(d, w) \/ LossLose(d, w) \/ Reaping(d, w)
+        \/ VouchingGiveUpStrays(d, w)
 
 \* What may happen or not, and only so often.
 Environment ==
-    \/ TasksCancel \/ TasksRedrive \/ SchedulerCrash \/ RedisWipe
+    \/ TasksCancel \/ TasksRedrive \/ SchedulerCrash \/ RedisWipe \/ EtcdReplaced
     \/ \E d \in Dispatchers :
         Expiry(d) \/ DispatcherCrash(d) \/ LeaseLoss(d) \/ ClaimUnheard(d) \/ ReclaimEarly(d)
     \/ \E w \in Workers : SessionRelease(w) \/ WorkerCrash(w) \/ StreamBreak(w)
@@ -638,7 +685,8 @@ Spec == Init /\ [][Next]_vars /\ WF_vars(System)
 (* Properties. The numbers are those of the invariants in README.md. *)
 
 \* 4: no (task, attempt) is claimed twice.   6: no result of an older attempt is accepted.
-\* 11: nothing commits under an old term.    7: a session that was adopted is not given up by whom it left.
+\* 11: nothing commits under an old term.    7: a session that was adopted is not given up by whom it left, and one on a
+\* live stream not by the leader.
 NothingWrong == wrong = {}
 
 \* 5: at most one outcome; only a redrive leaves a terminal state, and only FAILED.

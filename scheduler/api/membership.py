@@ -6,8 +6,7 @@ from typing import Any
 import orjson
 
 from scheduler.api.cluster import DispatcherRecord, LeaderRecord
-from scheduler.storage.etcd import Etcd, EtcdError, KeyValue
-from scheduler.storage.unavailable import StoreUnavailable
+from scheduler.storage.etcd import Etcd, KeyValue
 
 
 class EtcdMembership:
@@ -17,13 +16,16 @@ class EtcdMembership:
         self._etcd = etcd
 
     async def leader(self) -> LeaderRecord | None:
-        """The candidate that came first leads; its key's create revision is the term."""
+        """The candidate that came first leads. It tells its term where that is not its key's create revision."""
         first = min(await self._list(self._etcd.keys.election), key=lambda item: item.create_revision, default=None)
         if first is None:
             return None
         fields = orjson.loads(first.value)
         return LeaderRecord(
-            id=str(fields["dispatcher_id"]), term=first.create_revision, pid=int(fields["pid"]), pod=str(fields["pod"])
+            id=str(fields["dispatcher_id"]),
+            term=int(fields.get("term") or first.create_revision),
+            pid=int(fields["pid"]),
+            pod=str(fields["pod"]),
         )
 
     async def dispatchers(self) -> list[DispatcherRecord]:
@@ -31,10 +33,7 @@ class EtcdMembership:
         return [_dispatcher(orjson.loads(item.value)) for item in await self._list(self._etcd.keys.dispatchers)]
 
     async def _list(self, prefix: str) -> tuple[KeyValue, ...]:
-        try:
-            return (await self._etcd.kv.get_prefix(prefix)).items
-        except EtcdError as error:
-            raise StoreUnavailable("etcd", str(error)) from error
+        return (await self._etcd.kv.get_prefix(prefix)).items
 
 
 def _dispatcher(fields: dict[str, Any]) -> DispatcherRecord:

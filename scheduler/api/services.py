@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from scheduler.api.backlogs import Backlogs
 from scheduler.api.cluster import Cluster
 from scheduler.api.queues import Queues
-from scheduler.api.readiness import Readiness
 from scheduler.api.submissions import SubmissionDesk
 from scheduler.api.tasks import Tasks
+from scheduler.api.traffic import Traffic
+from scheduler.readiness import Readiness
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +21,4 @@ class Services:
     backlogs: Backlogs
     cluster: Cluster
     readiness: Readiness
+    traffic: Traffic

@@ -23,5 +23,8 @@ class Delivery(Protocol):
     def hints(self) -> Hints:
         """Tells others."""
 
+    async def ping(self) -> None:
+        """Raise StoreUnavailable unless the server answers, is recent enough, and its keys are ours."""
+
     def listen(self, *kinds: type[Message]) -> HintStream:
         """What others tell, of these kinds."""

@@ -12,8 +12,9 @@ class LaneEpoch(Protocol):
     async def current(self) -> str | None:
         """The epoch now; None when none has begun since the last wipe."""
 
-    async def begin(self, term: int) -> str:
+    async def begin(self, term: int, *, regardless: bool = False) -> str:
         """Begins a new epoch as the leader of `term` and returns it.
 
-        Raises TermOver when a leader of a higher term has begun one.
+        Raises TermOver when a leader of a higher term has begun one; `regardless` of that where the task store, which
+        decides, knows of none.
         """

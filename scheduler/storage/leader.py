@@ -12,8 +12,14 @@ class LeaderFence(Protocol):
     Every method raises StoreUnavailable.
     """
 
+    async def newest(self) -> int:
+        """The newest term that has begun."""
+
+    async def led_by(self, within: float) -> str | None:
+        """The dispatcher that wrote within so many seconds that it leads the newest term."""
+
     async def begin(self, term: int, dispatcher: str) -> None:
-        """Record a new term; raises TermOver if a newer one is known."""
+        """Record a new term; raises TermOver if it, or a newer one, is another dispatcher's."""
 
     def duty(self, term: int) -> AbstractAsyncContextManager[Transaction]:
         """A transaction that holds the term: check and commit cannot straddle a takeover. Raises TermOver."""

@@ -37,12 +37,16 @@ class Host(NamedTuple):
 
 
 class LiveSession(NamedTuple):
-    """A session that nobody has given up yet; `age` is seconds since its last hello."""
+    """A session that nobody has given up yet; `age` is seconds since its last hello.
+
+    `vouched` is how many seconds ago its dispatcher last answered for it; None where that is not known to the store.
+    """
 
     id: str
     generation: int
     dispatcher: str
     age: float
+    vouched: float | None = None
 
 
 class Held(NamedTuple):
@@ -99,5 +103,5 @@ class Sessions(Protocol):
     async def running(self, sessions: Sequence[str], age: float) -> list[RunningRef]:
         """What these sessions run, as far as it started at least `age` seconds ago."""
 
-    async def live(self) -> list[LiveSession]:
-        """All sessions that nobody has given up, by id."""
+    async def live(self, dispatcher: str | None = None) -> list[LiveSession]:
+        """All sessions that nobody has given up, or those of a dispatcher, by id."""

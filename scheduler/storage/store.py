@@ -4,6 +4,7 @@ from typing import Protocol
 
 from scheduler.storage.changes import Changes
 from scheduler.storage.claims import Claims
+from scheduler.storage.dispatchers import Dispatchers
 from scheduler.storage.history import History
 from scheduler.storage.leader import LeaderFence
 from scheduler.storage.outbox import Outbox
@@ -35,6 +36,10 @@ class TaskStore(Transactions, Protocol):
     @property
     def sessions(self) -> Sessions:
         """Worker sessions."""
+
+    @property
+    def dispatchers(self) -> Dispatchers:
+        """Dispatchers that answer for their sessions."""
 
     @property
     def outbox(self) -> Outbox:

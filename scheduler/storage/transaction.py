@@ -44,6 +44,9 @@ class Transaction(Protocol):
     async def delete_sessions(self, age: float, limit: int) -> int:
         """Delete sessions that ended more than `age` seconds ago; returns how many."""
 
+    async def delete_dispatchers(self, age: float) -> None:
+        """Delete dispatchers that have not written for `age` seconds."""
+
     async def forget_outbox(self, ids: Sequence[int]) -> None:
         """Delete outbox rows whose entries are in the lanes."""
 

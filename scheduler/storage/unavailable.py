@@ -1,13 +1,18 @@
-"""The errors for a store that cannot be reached, does not answer in time, or has done nothing."""
+"""The errors for a store that cannot be reached, does not answer in time, says no, or has done nothing."""
 
 
 class StoreUnavailable(Exception):
-    """A store is away; whether the last operation took effect is unknown."""
+    """A store is of no use to anybody right now; whether the last operation took effect is unknown.
 
-    def __init__(self, store: str, detail: str) -> None:
-        super().__init__(f"{store} is unavailable: {detail}")
+    It is away, or, where `refused` is set, it answers and says no: permissions, a password, a server that is read-only
+    or too old. Both are waited out alike, since both are mended without us. `detail` holds no secret.
+    """
+
+    def __init__(self, store: str, detail: str, *, refused: bool = False) -> None:
+        super().__init__(f"{store} {'refuses' if refused else 'is unavailable'}: {detail}")
         self.store = store
         self.detail = detail
+        self.refused = refused
 
 
 class NothingDone(StoreUnavailable):

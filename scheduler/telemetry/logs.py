@@ -2,11 +2,14 @@
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 from typing import Any, Final, TextIO
 
 import orjson
 from opentelemetry import trace
 
+from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.telemetry.clock import stamp
 from scheduler.telemetry.identity import Identity
 from scheduler.telemetry.settings import LogSettings
@@ -18,10 +21,49 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 def configure(identity: Identity, settings: LogSettings, stream: TextIO = sys.stderr) -> None:
     """Send everything that is logged to `stream`, in place of whatever the root logger did before."""
     handler = logging.StreamHandler(stream)
+    handler.addFilter(Repeats())
     handler.setFormatter(JsonFormatter(identity) if settings.format == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level)
+
+
+class Repeats(logging.Filter):
+    """Keeps what a store says to one line: the same loop that waits for the same reason is heard once in EVERY.
+
+    Loops try stores that are away, or refuse, several times a second, and there are many of them.
+    """
+
+    EVERY: Final = 60.0
+    _MOST: Final = 500
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._monotonic = monotonic
+        self._told: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line should be written; it then tells how often it was not."""
+        reason = _reason(record)
+        if reason is None:
+            return True
+        key, now = (str(record.msg), reason), self._monotonic()
+        told, left_out = self._told.get(key, (-self.EVERY, 0))
+        if now - told < self.EVERY:
+            self._told[key] = (told, left_out + 1)
+            return False
+        if left_out:
+            record.repeated = left_out
+        if len(self._told) >= self._MOST:
+            self._told.clear()
+        self._told[key] = (now, 0)
+        return True
+
+
+def _reason(record: logging.LogRecord) -> str | None:
+    """What the store said that the line is about."""
+    values = record.args if isinstance(record.args, tuple) else ()
+    return next((str(value) for value in values if isinstance(value, StoreUnavailable)), None)
 
 
 class JsonFormatter(logging.Formatter):

@@ -242,6 +242,7 @@ async def test_killed_pods_come_back_and_tasks_go_on(up: Cluster, client: Client
 
 async def test_while_stores_are_away_nobody_is_restarted_but_who_hangs(up: Cluster, client: Client) -> None:
     hanging, *schedulers = up.deployments[SCHEDULER].pods
+    servers = [*schedulers, *up.deployments[DISPATCHER].pods]
     lasting = [pod for one in up.deployments.values() for pod in one.pods if pod is not hanging]
     restarts = {pod: pod.restarts for pod in [hanging, *lasting]}
     assert hanging.container is not None
@@ -254,10 +255,10 @@ async def test_while_stores_are_away_nobody_is_restarted_but_who_hangs(up: Clust
     assert all(pod.ready for pod in lasting)
     await postgres.stop(within=DONE)
     asked = {pod: liveness(pod) for pod in lasting}
-    await up.news.until(lambda: all(misses_postgres(pod) for pod in schedulers), within=DONE)
+    await up.news.until(lambda: all(misses_postgres(pod) for pod in servers), within=DONE)
     await up.news.until(lambda: all(liveness(pod) - asked[pod] > 3 for pod in lasting), within=DONE)
     assert {pod: pod.restarts for pod in lasting} == {pod: restarts[pod] for pod in lasting}
-    assert all(pod.ready for pod in lasting if pod not in schedulers)
+    assert all(pod.ready for pod in lasting if pod not in servers)
     for store in (postgres, *hints):
         store.come_back()
     await ready(up)

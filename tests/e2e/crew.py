@@ -55,9 +55,11 @@ class Server:
 class Crew:
     """All processes of a test, ended with it."""
 
-    def __init__(self, directory: Path, stores: OwnStores) -> None:
+    def __init__(self, directory: Path, stores: OwnStores, addresses: StoreAddresses | None = None) -> None:
         self._directory = directory
-        self._stores = StoreAddresses(stores.postgres.url, stores.redis.url, stores.etcd.url)
+        self._stores = addresses or StoreAddresses(
+            stores.postgres.url, stores.redis.url, stores.etcd.url, stores.etcd.user, stores.etcd.password
+        )
         self._started: list[Process] = []
         self.records = Records(stores.postgres.url)
         self._journal = directory / "journal"
@@ -75,6 +77,10 @@ class Crew:
         """Start a worker that knows these dispatchers."""
         addresses = ",".join(server.grpc for server in dispatchers)
         return self.run(name, (*WORKER, "--dispatchers", addresses, "--name", name), {JOURNAL: str(self._journal)})
+
+    def log(self, name: str) -> str:
+        """What the process of that name has written."""
+        return (self._directory / f"{name}.log").read_text()
 
     def runs(self) -> list[tuple[str, int]]:
         """Every (task, attempt) that a worker began, in order."""

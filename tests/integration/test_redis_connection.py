@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from scheduler.storage.redis import Keys, LaneStore, connect
 from scheduler.storage.redis.batch import Batch
@@ -84,12 +83,12 @@ async def replicate(redis: Redis, host: str, port: str) -> None:
 
 
 async def test_a_replica_is_unavailable(server: Valkey) -> None:
-    async with connect(server.url) as redis:
+    async with connect(server.url) as redis, connect(server.admin_url) as admin:
         store = LaneStore(redis, Keys())
-        await replicate(redis, "127.0.0.1", "1")
+        await replicate(admin, "127.0.0.1", "1")
         with pytest.raises(StoreUnavailable):
             await store.publish({A: [("a", 1)]})
-        await replicate(redis, "NO", "ONE")
+        await replicate(admin, "NO", "ONE")
         await store.publish({A: [("a", 1)]})
 
 
@@ -123,14 +122,15 @@ async def test_a_script_is_not_sent_again_when_its_reply_is_lost() -> None:
     assert scripts == 1
 
 
-async def test_a_refused_command_is_an_error_of_its_own(redis_url: str) -> None:
+async def test_a_refused_command_is_waited_out_and_says_what_was_asked(redis_url: str) -> None:
     async with connect(redis_url) as redis:
         batch = Batch(redis)
         batch.add("SET", "word", "text")
         batch.add("INCR", "word")
         batch.add("GET", "word")
-        with pytest.raises(ResponseError, match="not an integer"):
+        with pytest.raises(StoreUnavailable, match=r"redis refuses: .*not an integer.*in INCR word") as raised:
             await batch.send()
+        assert raised.value.refused
 
 
 async def test_a_failing_script_says_why(redis_url: str) -> None:
@@ -139,5 +139,21 @@ async def test_a_failing_script_says_why(redis_url: str) -> None:
         await redis.set("text", "text")
         batch = Batch(redis)
         batch.call(script, ["text"], ["group"])
-        with pytest.raises(ResponseError, match="WRONGTYPE"):
+        with pytest.raises(StoreUnavailable, match=r"redis refuses: .*WRONGTYPE.*in sweep text"):
             await batch.send()
+
+
+async def test_entries_do_not_pile_up_while_their_lane_cannot_be_named(redis_url: str) -> None:
+    async with connect(redis_url) as redis:
+        keys = Keys()
+        store = LaneStore(redis, keys)
+        await redis.set(keys.lanes, "somebody else's")
+        for _ in range(20):
+            with pytest.raises(StoreUnavailable, match=r"redis refuses: WRONGTYPE.*in SADD taskyard:lanes") as raised:
+                await store.publish({A: [("task", 1)]})
+            assert raised.value.refused
+        assert await redis.xlen(keys.lane(A)) == 1
+        await redis.delete(keys.lanes)
+        await store.publish({A: [("task", 1)]})
+        assert await redis.xlen(keys.lane(A)) == 2
+        assert await store.names() == {A}

@@ -110,7 +110,7 @@ class DispatcherPart:
             VirtualClock(cluster.loop),
         )
         for loop in self.parts.loops():
-            process.start(cluster.must_go_on(process, loop))
+            process.start(cluster.must_go_on(process, loop()))
         cluster.network.listen(self.name, process, self.parts.streams.Session)
 
     async def _leave(self, process: Process) -> None:

@@ -62,9 +62,12 @@ class Faults:
         self._random = random
         self._loop = cluster.loop
         self._lasting: dict[int, tuple[Fault, float, Undo]] = {}
+        self._backup = cluster.stores.etcd.backup()
 
     def schedule(self) -> None:
         """Have each fault happen at its time."""
+        # What a backup has that was taken before everything else went wrong, when somebody may have led.
+        self._loop.call_at(self._random.random(), self._back_up)
         for number, fault in enumerate(self._plan.faults):
             self._loop.call_at(fault.at, self._begin, number, fault)
 
@@ -96,6 +99,10 @@ class Faults:
                 return self._to_stores(fault)
             case "cut" | "reset" | "deaf-worker" | "replay":
                 return self._to_streams(fault)
+            case "replace-etcd" | "etcd-full":
+                return self._to_etcd(fault)
+            case "endpoints":
+                return self._roll(fault)
         return self._to_content(fault)
 
     def _to_processes(self, fault: Fault) -> Undo:
@@ -181,6 +188,37 @@ class Faults:
             case "lose-leases":
                 self._cluster.stores.lose_lease()
         return _nothing
+
+    def _to_etcd(self, fault: Fault) -> Undo:
+        etcd = self._cluster.stores.etcd
+        if fault.kind == "replace-etcd":
+            etcd.replace(self._backup) if fault.target else etcd.replace()
+            return _nothing
+        etcd.full = True
+        if fault.target and not self._cluster.stores.sites["etcd"].down:
+            for lease in etcd.leases:
+                etcd.revoke(lease)
+
+        def room_again() -> None:
+            etcd.full = False
+
+        return room_again
+
+    def _roll(self, fault: Fault) -> Undo:
+        """A rolling update that changes the endpoints of etcd: one dispatcher after the other."""
+        stores, parts = self._cluster.stores, [self._cluster.parts[name] for name in self._plan.dispatchers]
+        stores.change_endpoints()
+        for number, part in enumerate(parts):
+            self._loop.call_later(fault.seconds * number / len(parts), part.terminate)
+
+        def finish() -> None:
+            for process in stores.former:
+                process.kill()
+
+        return finish
+
+    def _back_up(self) -> None:
+        self._backup = self._cluster.stores.etcd.backup()
 
     def _hints_again(self) -> None:
         self._cluster.stores.redis.hints_lost = False

@@ -120,6 +120,8 @@ def plan(seed: int) -> Plan:
             key=lambda fault: fault.at,
         )
     )
+    # Drawn apart, so that the rest of a seed's plan keeps its meaning.
+    faults += _etcd_faults(Random(f"etcd {seed}"), span, dispatchers)
     ends = max([span, *(fault.at + fault.seconds for fault in faults)])
     return Plan(
         seed=seed,
@@ -195,6 +197,24 @@ def _deeds(random: Random) -> tuple[Deed, ...]:
     if kind < 0.95:
         return (Deed(2.0 * draw(), deaf=True),)
     return (Deed(3.0 + draw()), Deed(lasting()))
+
+
+def _etcd_faults(random: Random, span: float, dispatchers: tuple[str, ...]) -> tuple[Fault, ...]:
+    """etcd is replaced, or full while its leases have run out, or away from one dispatcher for longer than patience."""
+    at = random.random() * (span + 1)
+    match random.choice(_ETCD_KINDS):
+        case "replace-etcd":
+            return (Fault(at, "replace-etcd", random.choice(("", "backup"))),)
+        case "etcd-full":
+            return (Fault(at, "etcd-full", random.choice(("", "leases", "leases")), 12.0 * random.random()),)
+        case "part":
+            return (Fault(at, "part", f"{random.choice(dispatchers)} etcd", 12.0 * random.random()),)
+        case "endpoints":
+            return (Fault(at, "endpoints", "", 6.0 + 12.0 * random.random()),)
+    return ()
+
+
+_ETCD_KINDS = ("", "", "", "", "replace-etcd", "replace-etcd", "etcd-full", "part", "endpoints")
 
 
 def _fault(

@@ -14,12 +14,14 @@ from chaos.history.events import Size, digest
 from chaos.history.record import Facts, History
 from scheduler import failpoints
 from scheduler.domain.task import TERMINAL
+from scheduler.storage.memory.postgres.server import Change
 from tests.simulation.chance import seeded
 from tests.simulation.clients import Clients, Gateway
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import Faults, Places
 from tests.simulation.loop import Livelock, Stuck, VirtualLoop
 from tests.simulation.plan import Plan, plan
+from tests.simulation.reaped import Reaped
 from tests.simulation.recorder import Recorder
 from tests.simulation.stores import StoreRoom
 from tests.simulation.telemetry import NoTelemetry
@@ -91,9 +93,10 @@ def run(seed: int) -> Outcome:
     loop = VirtualLoop(random, TURNS)
     logging.getLogger().addHandler(complaints)
     fate: list[Violation] = []
+    reaped = Reaped()
     with loop, seeded(seed, loop):
         try:
-            history.facts = loop.run(_play(planned, loop, history, random))
+            history.facts = loop.run(_play(planned, loop, history, random, reaped))
         except (Livelock, Stuck) as error:
             fate.append(Violation("progress", f"{type(error).__name__}: {error}"))
         finally:
@@ -101,7 +104,7 @@ def run(seed: int) -> Outcome:
             logging.getLogger().removeHandler(complaints)
         fate += [_unforeseen(error) for error in loop.errors]
         fate += [Violation("unforeseen", line) for line in complaints.heard]
-    violations = (*fate, *verdict(history).violations)
+    violations = (*fate, *reaped.violations, *verdict(history).violations)
     return Outcome(seed, violations, loop.digest, loop.time(), loop.turns, history)
 
 
@@ -112,8 +115,14 @@ def _unforeseen(context: dict[str, Any]) -> Violation:
     return Violation("unforeseen", f"{context['message']}: {error!r}", story=story)
 
 
-async def _play(planned: Plan, loop: VirtualLoop, history: History, random: Random) -> Facts:
-    stores = StoreRoom(planned, loop, random, Recorder(history))
+async def _play(planned: Plan, loop: VirtualLoop, history: History, random: Random, reaped: Reaped) -> Facts:
+    record = Recorder(history)
+
+    def observe(change: Change) -> None:
+        record(change)
+        reaped(change)
+
+    stores = StoreRoom(planned, loop, random, observe)
     cluster = Cluster(planned, loop, stores=stores, history=history, telemetry=_TELEMETRY, random=random)
     places = Places()
     failpoints.install(places)

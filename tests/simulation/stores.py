@@ -38,6 +38,9 @@ class StoreRoom:
         self.postgres = TaskServer(lambda: EPOCH + loop.time(), observer)
         self.redis = Redis(loop.time, lambda: f"{random.getrandbits(64):016x}")
         self.etcd = EtcdServer(loop.time)
+        self.former: list[Process] = []
+        """Processes that use an etcd from before the endpoints were changed."""
+        self._of_etcd: list[Process] = []
         share = plan.storm / 3
         weather = Weather(plan.latency / 10, plan.latency, 0.01 + plan.storm, share, share, share)
         self._calm = Weather(plan.latency / 10, plan.latency)
@@ -66,6 +69,7 @@ class StoreRoom:
 
     def etcd_client(self, process: Process) -> Etcd:
         """etcd, as a process reaches it."""
+        self._of_etcd.append(process)
         link = SiteLink(self.sites["etcd"], process, EtcdUnavailable)
         access = MemoryAccess(self.etcd, link, patience=inf)
         return Etcd(ETCD, access=access, clock=self.loop.time)
@@ -87,6 +91,13 @@ class StoreRoom:
             self.redis.start()
         elif store == "etcd":
             self.etcd.start()
+
+    def change_endpoints(self) -> None:
+        """From now on processes start with another etcd; those that run keep theirs."""
+        self.former, self._of_etcd = [process for process in self._of_etcd if process.alive], []
+        self.etcd = EtcdServer(self.loop.time)
+        if self.sites["etcd"].down:
+            self.etcd.stop()
 
     def clear_up(self) -> None:
         """From now on requests just take their time."""

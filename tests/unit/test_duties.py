@@ -119,6 +119,13 @@ class Fence(LeaderFence):
     def __init__(self, *failures: Exception) -> None:
         self.failures = list(failures)
         self.begun: list[int] = []
+        self.rival: str | None = None
+
+    async def newest(self) -> int:
+        return self.begun[-1] if self.begun else 0
+
+    async def led_by(self, within: float) -> str | None:
+        return self.rival
 
     async def begin(self, term: int, dispatcher: str) -> None:
         if self.failures:
@@ -190,6 +197,44 @@ async def test_a_term_begins_once_postgres_is_back() -> None:
     assert fence.begun == [5]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+async def test_terms_go_on_rising_when_the_revisions_of_etcd_begin_anew(
+    confirmed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A revision below the newest term is from an etcd that went back, if that still holds the election, or old."""
+
+    async def still_holds() -> bool:
+        return confirmed
+
+    fence, duty = Fence(), Scripted()
+    fence.begun = [5000]
+    lease = Lease(1, 1000.0, granted_at=time.monotonic())
+    leading = Term(7, lease, margin=1.0, confirmed=still_holds)
+    running = asyncio.ensure_future(rota(duty, fence=fence)[0].run(leading))
+    if not confirmed:
+        with pytest.raises(TermOver, match="revision 7, before term 5000"):
+            await running
+        return
+    await duty.blocked.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert (fence.begun, leading.number) == ([5000, 5001], 5001)
+    (warning,) = (record for record in caplog.records if record.levelname == "WARNING")
+    assert "replaced or restored from a backup" in warning.getMessage()
+
+
+async def test_a_leader_by_another_etcd_is_waited_for_as_long_as_it_says_that_it_leads() -> None:
+    async def still_holds() -> bool:
+        return True
+
+    fence = Fence()
+    fence.begun, fence.rival = [5000], "other"
+    leading = Term(7, Lease(1, 1000.0, granted_at=time.monotonic()), margin=1.0, confirmed=still_holds)
+    with pytest.raises(TermOver, match="other leads term 5000"):
+        await rota(fence=fence)[0].run(leading)
+    assert fence.begun == [5000]
 
 
 async def test_a_term_that_is_over_does_not_wait_for_postgres() -> None:

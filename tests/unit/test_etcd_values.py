@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from scheduler.storage.etcd import Backoff, Delete, EtcdKeys, EtcdSettings, EtcdUnavailable, KeyValue, LeaseNotFound
 from scheduler.storage.etcd.change import difference
-from scheduler.storage.etcd.errors import EtcdCompacted, EtcdRejected, EtcdUnauthenticated, from_status
+from scheduler.storage.etcd.errors import (
+    EtcdAsksNobody,
+    EtcdCompacted,
+    EtcdRejected,
+    EtcdUnauthenticated,
+    check_version,
+    from_status,
+)
+from scheduler.storage.unavailable import StoreUnavailable
 
 items = st.builds(
     KeyValue,
@@ -55,6 +63,15 @@ def test_a_name_that_would_leave_its_place_is_refused(name: str) -> None:
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded", EtcdRejected),
         (grpc.StatusCode.UNAUTHENTICATED, "etcdserver: invalid auth token", EtcdUnauthenticated),
         (grpc.StatusCode.PERMISSION_DENIED, "etcdserver: permission denied", EtcdRejected),
+        (grpc.StatusCode.INVALID_ARGUMENT, "etcdserver: user name is empty", EtcdUnauthenticated),
+        (
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "etcdserver: invalid user ID or password",
+            EtcdRejected,
+        ),
+        (grpc.StatusCode.FAILED_PRECONDITION, "etcdserver: authentication is not enabled", EtcdAsksNobody),
+        (grpc.StatusCode.FAILED_PRECONDITION, "something that nobody has thought of", EtcdRejected),
+        (grpc.StatusCode.UNIMPLEMENTED, "unknown service etcdserverpb.KV", EtcdRejected),
         (grpc.StatusCode.NOT_FOUND, "etcdserver: requested lease not found", LeaseNotFound),
         (
             grpc.StatusCode.OUT_OF_RANGE,
@@ -89,3 +106,17 @@ def test_settings_that_cannot_work_are_refused_and_secrets_not_shown() -> None:
     with pytest.raises(ValueError, match="password"):
         EtcdSettings(username="root")
     assert "hush" not in repr(EtcdSettings(username="root", password="hush"))
+
+
+def test_whatever_etcd_says_is_waited_out_and_a_refusal_says_so() -> None:
+    refusal = from_status(grpc.StatusCode.PERMISSION_DENIED, "etcdserver: permission denied", "etcd-0:2379")
+    assert isinstance(refusal, StoreUnavailable)
+    assert str(refusal) == "etcd refuses: etcd-0:2379: PERMISSION_DENIED: etcdserver: permission denied"
+    assert not from_status(grpc.StatusCode.UNAVAILABLE, "no leader", "etcd-0:2379").refused
+
+
+def test_an_etcd_that_is_too_old_is_refused_in_a_sentence() -> None:
+    with pytest.raises(EtcdRejected, match=r"version 3\.3\.27 is too old: it must be etcd 3\.4 or newer"):
+        check_version("3.3.27")
+    for enough in ("3.4.23", "3.5.1", "3.10.0", "4.0.0", ""):
+        check_version(enough)

@@ -31,6 +31,7 @@ FAULTS = {
     "LeaseLoss",
     "ClaimUnheard",
     "ReclaimEarly",
+    "EtcdReplaced",
 }
 """What breaks has no name in the code."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
+from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.telemetry import Claim, LogSettings, Runner, Telemetry, logs
 from scheduler.telemetry.clock import stamp
 from scheduler.telemetry.identity import Identity
@@ -121,3 +122,24 @@ def test_silent_telemetry_leaves_logging_alone(capsys: pytest.CaptureFixture[str
 )
 def test_stamps(seconds: float, text: str) -> None:
     assert stamp(seconds) == text
+
+
+def test_what_a_store_says_again_and_again_is_one_line_a_minute() -> None:
+    now = 0.0
+    repeats = logs.Repeats(lambda: now)
+
+    def told(message: str, *args: object) -> bool:
+        return repeats.filter(logging.LogRecord("dispatcher", logging.WARNING, "", 1, message, args, None))
+
+    for said in ("password authentication failed", "the database system is starting up"):
+        assert told("upkeep waits: %s", StoreUnavailable("postgres", said))
+        assert told("dispatch waits: %s", StoreUnavailable("postgres", said))
+        assert not any(told("upkeep waits: %s", StoreUnavailable("postgres", said)) for _ in range(1000))
+        assert not told("upkeep waits: %s", StoreUnavailable("postgres", said))
+    assert all(told("two lines alike: %s", "text") for _ in range(2))
+    now = 60.0
+    record = logging.LogRecord(
+        "dispatcher", logging.WARNING, "", 1, "upkeep waits: %s", (StoreUnavailable("postgres", said),), None
+    )
+    assert repeats.filter(record)
+    assert vars(record)["repeated"] == 1001

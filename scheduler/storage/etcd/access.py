@@ -92,7 +92,8 @@ class ChangeStream(Protocol):
         """Return what comes next, in order, or None after `timeout` seconds of silence.
 
         No events at all are a sign of life. Cancelling loses nothing. Raises EtcdCompacted when
-        the revision asked for is gone, and other EtcdErrors when the stream has ended.
+        the revision asked for is gone, EtcdWentBack when etcd has not come that far (it was replaced,
+        or restored from a backup), and other EtcdErrors when the stream has ended.
         """
 
     async def ask_progress(self) -> None:
@@ -129,6 +130,9 @@ class Access(Protocol):
     @property
     def patience(self) -> float:
         """How many seconds an answer is waited for."""
+
+    async def check_version(self) -> None:
+        """Raise EtcdRejected if the member that is asked is older than will do."""
 
     async def grant(self, ttl: int) -> Granted:
         """Make a lease of `ttl` seconds."""

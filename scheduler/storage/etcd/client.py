@@ -10,16 +10,19 @@ from typing import Self
 
 from scheduler.storage.etcd.access import Access
 from scheduler.storage.etcd.grpc_access import GrpcAccess
+from scheduler.storage.etcd.identity import IdentifiedAccess
 from scheduler.storage.etcd.keys import EtcdKeys
 from scheduler.storage.etcd.renewal import LeaseRenewal
 from scheduler.storage.etcd.settings import EtcdSettings
 from scheduler.storage.etcd.watch import PrefixWatch, WatchTiming
+from scheduler.storage.identity import Identity
 
 
 class Etcd:
     """An etcd cluster. Make it inside a running event loop; connects when first used.
 
-    A simulation gives another access, clock and source of chance than the defaults.
+    With an `identity` it answers only as far as it belongs to that cluster. A simulation gives another access, clock
+    and source of chance than the defaults.
     """
 
     def __init__(
@@ -27,11 +30,15 @@ class Etcd:
         settings: EtcdSettings,
         *,
         access: Access | None = None,
+        identity: Identity | None = None,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        self.access = access or GrpcAccess(settings)
         self.keys = EtcdKeys(settings.prefix)
+        self.access = access or GrpcAccess(settings)
+        if identity is not None:
+            self.access = identified = IdentifiedAccess(self.access, self.keys, identity)
+            identity.watch("etcd", identified.check)
         self.kv = self.access.kv
         self.clock = clock
         self._draw = draw
@@ -50,6 +57,11 @@ class Etcd:
     async def close(self) -> None:
         """Close the connection; leases that are left expire by themselves."""
         await self.access.close()
+
+    async def ping(self) -> None:
+        """Raise EtcdError unless etcd answers, lets us read, and is recent enough."""
+        await self.kv.get(self.keys.config)
+        await self.access.check_version()
 
     def renewal(self) -> LeaseRenewal:
         """Return a new renewal of leases, with a stream of its own; it must be run."""

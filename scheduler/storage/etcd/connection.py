@@ -16,6 +16,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
 from scheduler.storage.etcd.errors import (
+    EtcdAsksNobody,
     EtcdError,
     EtcdUnauthenticated,
     EtcdUnavailable,
@@ -149,9 +150,13 @@ class EtcdConnection:
         async with self._login:
             if self._token is None:
                 self._token = await self._authenticate(member)
-            return (("token", self._token),)
+            return (("token", self._token),) if self._token else ()
 
-    async def _authenticate(self, member: Member) -> str:
+    async def _authenticate(self, member: Member) -> str | None:
+        """A token; None while etcd asks nobody who they are, so that users can be set up here before there."""
         request = AuthenticateRequest(name=self.settings.username, password=self.settings.password)
-        response = await self._send(member, member.auth.Authenticate, request, (), None)
+        try:
+            response = await self._send(member, member.auth.Authenticate, request, (), None)
+        except EtcdAsksNobody:
+            return None
         return str(response.token)

@@ -16,7 +16,7 @@ from etcd3aio.kv import prefix_range_end
 
 from scheduler.storage.etcd.access import Event, Granted, Size
 from scheduler.storage.etcd.connection import EtcdConnection
-from scheduler.storage.etcd.errors import EtcdCompacted
+from scheduler.storage.etcd.errors import EtcdCompacted, EtcdRejected, EtcdWentBack, check_version
 from scheduler.storage.etcd.kv import KeyValues, key_value
 from scheduler.storage.etcd.settings import EtcdSettings
 from scheduler.storage.etcd.stream import Stream
@@ -32,6 +32,17 @@ class GrpcAccess:
         self.connection = EtcdConnection(settings)
         self.kv = KeyValues(self.connection)
         self.patience = settings.request_timeout
+
+    async def check_version(self) -> None:
+        """Raise EtcdRejected if the member that is asked is older than will do; one that does not tell may do."""
+        try:
+            status = await self.connection.call(
+                lambda member: member.maintenance.Status, StatusRequest(), repeatable=True
+            )
+        except EtcdRejected:
+            # Some releases tell their version to root only.
+            return
+        check_version(status.version)
 
     async def grant(self, ttl: int) -> Granted:
         """Make a lease of `ttl` seconds. If a first answer was lost, its lease expires unused."""
@@ -57,7 +68,7 @@ class GrpcAccess:
         except BaseException:
             await stream.close()
             raise
-        return GrpcChangeStream(stream, self.connection)
+        return GrpcChangeStream(stream, self.connection, start)
 
     async def size(self) -> Size:
         """How large the member's database is."""
@@ -100,9 +111,10 @@ class GrpcKeepAlive:
 class GrpcChangeStream:
     """See ChangeStream."""
 
-    def __init__(self, stream: Stream, connection: EtcdConnection) -> None:
+    def __init__(self, stream: Stream, connection: EtcdConnection, start: int) -> None:
         self._stream = stream
         self._connection = connection
+        self._start = start
         self.place = stream.place
 
     async def read(self, *, timeout: float) -> tuple[Event, ...] | None:
@@ -114,6 +126,9 @@ class GrpcChangeStream:
             raise EtcdCompacted(f"{self.place}: compacted up to {response.compact_revision}")
         if response.canceled:
             raise self._connection.ended(self.place, response.cancel_reason)
+        if response.header.revision < self._start - 1:
+            # etcd would wait for that revision without a word, and tell nothing until then.
+            raise EtcdWentBack(f"{self.place}: at revision {response.header.revision}, before {self._start - 1}")
         return tuple(Event(key_value(event.kv), event.type == _DELETE_EVENT) for event in response.events)
 
     async def ask_progress(self) -> None:

@@ -12,6 +12,11 @@ class EtcdKeys:
     prefix: str = "/taskyard"
 
     @property
+    def cluster(self) -> str:
+        """Key of the id of the cluster that uses this prefix."""
+        return f"{self.prefix}/cluster"
+
+    @property
     def election(self) -> str:
         """Prefix of the candidates for leadership."""
         return f"{self.prefix}/election/"

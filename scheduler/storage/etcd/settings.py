@@ -33,9 +33,23 @@ class EtcdSettings:
     def __post_init__(self) -> None:
         if not self.endpoints:
             raise ValueError("etcd needs at least one endpoint")
+        for endpoint in self.endpoints:
+            _check(endpoint)
         if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("an etcd client certificate needs both cert_file and key_file")
+            raise ValueError("an etcd client certificate needs both etcd_cert_file and etcd_key_file")
         if (self.username is None) != (self.password is None):
-            raise ValueError("etcd authentication needs both username and password")
+            raise ValueError("etcd authentication needs both etcd_user and etcd_password")
         if self.request_timeout <= 0 or self.attempts < 1:
             raise ValueError("request_timeout must be above 0 and attempts at least 1")
+
+
+def _check(endpoint: str) -> None:
+    """Raises ValueError, without what may be a password."""
+    if "@" in endpoint:
+        raise ValueError("an etcd endpoint has no user or password in it: they are etcd_user and etcd_password")
+    scheme, separator, rest = endpoint.rpartition("://")
+    if separator and scheme not in ("http", "https"):
+        raise ValueError("an etcd endpoint is host:port, with http:// or https:// in front or nothing")
+    host, _, port = rest.rstrip("/").rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or (":" in host and not host.startswith("[")):
+        raise ValueError("an etcd endpoint is host:port, with brackets around an IPv6 address: [::1]:2379")

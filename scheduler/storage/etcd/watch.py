@@ -14,7 +14,13 @@ from typing import Self
 from scheduler.storage.backoff import Backoff
 from scheduler.storage.etcd.access import Access, ChangeStream, Event, KeyValue
 from scheduler.storage.etcd.change import Change, Changes, Delete, Put, difference
-from scheduler.storage.etcd.errors import EtcdCompacted, EtcdError, EtcdUnauthenticated, EtcdUnavailable
+from scheduler.storage.etcd.errors import (
+    EtcdCompacted,
+    EtcdError,
+    EtcdUnauthenticated,
+    EtcdUnavailable,
+    EtcdWentBack,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -27,14 +33,16 @@ class WatchTiming:
     probe: float = 3.0
     """After this much silence the member is asked for its progress; after as much again the
     stream is given up."""
+    recheck: float = 0.5
+    """After a stream broke, all is listed this long after the next one was opened."""
 
 
 class PrefixWatch:
     """An asynchronous iterator of `Changes`; the first is everything there is, as puts.
 
-    It goes on through disconnects (from the last revision seen), compaction (lists again and
-    reports the difference) and members that fall silent; it raises EtcdRejected only. Cancelling
-    the wait for the next item loses nothing. Call `aclose` when done.
+    It goes on through disconnects (from the last revision seen), compaction and an etcd whose revisions
+    went back (lists again and reports the difference), and members that fall silent; it raises
+    EtcdRejected only. Cancelling the wait for the next item loses nothing. Call `aclose` when done.
     """
 
     def __init__(
@@ -57,6 +65,7 @@ class PrefixWatch:
         self._current: dict[str, KeyValue] = {}
         self._stream: ChangeStream | None = None
         self._probed = False
+        self._broken = False
         self._relist_at = float("-inf")
         self._backoff = Backoff(draw=draw)
 
@@ -93,15 +102,23 @@ class PrefixWatch:
 
         Raises EtcdUnavailable when the stream or listing failed, EtcdRejected when refused.
         """
+        try:
+            return await self._step()
+        except EtcdError:
+            self._broken = True
+            raise
+
+    async def _step(self) -> Changes:
         now = self._clock()
         if now >= self._relist_at:
             return await self._list()
         if self._stream is None:
-            self._stream = await self._access.watch(self.prefix, start=self.revision + 1)
+            await self._open(now)
+        assert self._stream is not None
         try:
             events = await self._stream.read(timeout=min(self._timing.probe, self._relist_at - now))
-        except EtcdCompacted:
-            await self._fall_behind()
+        except (EtcdCompacted, EtcdWentBack) as error:
+            await self._fall_behind(error)
             return Changes(self.revision, ())
         except EtcdError:
             await self.aclose()
@@ -111,12 +128,22 @@ class PrefixWatch:
             return Changes(self.revision, ())
         return self._take(events)
 
+    async def _open(self, now: float) -> None:
+        self._stream = await self._access.watch(self.prefix, start=self.revision + 1)
+        if self._broken:
+            # At the other end may be another history, that has come as far as the one that was followed.
+            self._broken = False
+            self._relist_at = min(self._relist_at, now + self._timing.recheck)
+
     async def _list(self) -> Changes:
         # A stream opened before would tell what the listing already says.
         await self.aclose()
         listing = await self._access.kv.get_prefix(self.prefix)
         found = {item.key: item for item in listing.items}
         changes = difference(self._current, found)
+        if listing.revision < self.revision:
+            told = "etcd is at revision %d, before %d, which %s was seen at: it was replaced or restored from a backup"
+            _log.warning(told, listing.revision, self.revision, self.prefix)
         self._current = found
         self.revision = listing.revision
         self._alive()
@@ -151,9 +178,9 @@ class PrefixWatch:
         self._current[item.key] = item
         return Put(item)
 
-    async def _fall_behind(self) -> None:
+    async def _fall_behind(self, error: EtcdError) -> None:
         await self.aclose()
-        _log.info("watch of %s fell behind a compaction; listing again", self.prefix)
+        _log.info("watch of %s cannot go on (%s); listing again", self.prefix, error)
         self._relist_at = float("-inf")
 
     def _alive(self) -> None:

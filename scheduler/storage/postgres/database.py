@@ -1,12 +1,18 @@
 """A pool of connections that says plainly when Postgres is away."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from scheduler.storage.postgres.answers import concluded, ours, read_only
+from scheduler.storage.postgres.hosts import Hosts
+from scheduler.storage.postgres.identity import Admission
+from scheduler.storage.postgres.queries import load
+from scheduler.storage.postgres.target import Target
 from scheduler.storage.retrying import retried
 from scheduler.storage.unavailable import NothingDone, StoreUnavailable, TooLong
 
@@ -18,23 +24,10 @@ else:
     Connection = asyncpg.pool.PoolConnectionProxy
     Pool = asyncpg.Pool
 
-# Away, going away, or not answering: the caller cannot know whether its statement took effect.
-_AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.InterfaceError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.ReadOnlySQLTransactionError,
-    # There, but not migrated yet.
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InvalidSchemaNameError,
-    asyncpg.UndefinedTableError,
-)
+_log = logging.getLogger(__name__)
 
+OLDEST = 14
+"""The oldest major version of Postgres that will do."""
 
 _BROKEN = (
     OSError,
@@ -42,10 +35,6 @@ _BROKEN = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
 )
-# Postgres decided against us.
-_CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-# Postgres' own limits on time were hit. Ours on its answer is a TimeoutError, as is that on the wait for a connection.
-_TOO_LONG = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
 
 _SESSION = {
     "statement_timeout": "10s",
@@ -64,23 +53,39 @@ _SESSION = {
 class Database:
     """Connections to one Postgres. Opening never waits for the server: it may come later."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, patience: float = 5.0) -> None:
         self._pool = pool
+        self._patience = patience
 
     @classmethod
-    async def open(cls, url: str, *, application: str = "taskyard", connections: int = 10) -> "Database":
-        """A pool of at most `connections`, made when first needed."""
+    async def open(
+        cls, url: str, *, application: str = "taskyard", connections: int = 10, admit: Admission | None = None
+    ) -> "Database":
+        """A pool of at most `connections`, made when first needed; `admit` has the first word on each.
+
+        Raises ValueError for a URL that makes no sense.
+        """
+        target = Target.parse(url)
+        hosts = Hosts(target.hosts)
+
+        async def begin(connection: asyncpg.Connection) -> None:
+            await _as_asked(connection)
+            if admit is not None:
+                await admit(connection)
+
         pool = asyncpg.create_pool(
-            url,
+            connect=hosts.connect,
             min_size=0,
             max_size=connections,
             command_timeout=15,
-            timeout=5,
             max_inactive_connection_lifetime=300,
             reset=_keep,
-            server_settings={"application_name": application, **_SESSION},
+            init=begin,
+            server_settings={**target.server_settings, "application_name": application, **_SESSION},
+            **target.for_servers(),
         )
-        return cls(await pool)
+        # Whoever needs a connection may have to try every host for it.
+        return cls(await pool, patience=max(5.0, 1.0 + target.connect_timeout * len(hosts)))
 
     async def close(self) -> None:
         """Drop all connections; a frozen server cannot hold it up."""
@@ -91,11 +96,10 @@ class Database:
         """A connection outside a transaction; raises StoreUnavailable."""
         with _translated():
             try:
-                async with self._pool.acquire(timeout=5) as connection, _trusted(connection):
+                async with self._pool.acquire(timeout=self._patience) as connection, _trusted(connection):
                     yield connection
-            except _BROKEN as error:
-                # The pool's other connections are as dead, and would each fail somebody once the server is back.
-                if not isinstance(error, TimeoutError):
+            except Exception as error:
+                if _all_alike(error):
                     await self._pool.expire_connections()
                 raise
 
@@ -115,8 +119,25 @@ class Database:
         return await retried(once)
 
     async def ping(self) -> None:
-        """Raise StoreUnavailable unless Postgres answers and has the tables."""
-        await self.fetch("SELECT 1 FROM taskyard.leader")
+        """Raise StoreUnavailable unless Postgres answers, has the tables, and lets them be written."""
+        await self.fetch(load("ping"))
+
+
+async def _as_asked(connection: asyncpg.Connection) -> None:
+    """Raises StoreUnavailable for a server that is too old, and for a session that lacks the settings it began with."""
+    version = connection.get_server_version()
+    if version.major < OLDEST:
+        detail = f"version {version.major} is too old: it must be Postgres {OLDEST} or newer"
+        raise StoreUnavailable("postgres", detail, refused=True)
+    names = list(_SESSION)
+    found = {row["name"]: row["value"] for row in await connection.fetch(load("settings_of_session"), names)}
+    lost = [f"{name} = '{_SESSION[name]}'" for name in names if found.get(name) != _SESSION[name]]
+    if lost:
+        detail = (
+            f"a pooler such as PgBouncer drops what a session begins with: {', '.join(lost)}; ALTER ROLE … SET each, "
+            "see docs/configuration.md, PgBouncer"
+        )
+        raise StoreUnavailable("postgres", detail, refused=True)
 
 
 async def _keep(_: object) -> None:
@@ -133,13 +154,27 @@ async def _trusted(connection: Connection) -> AsyncIterator[None]:
         # It was in the middle of something when an outage broke it; nothing of ours was sent over it.
         raise NothingDone("postgres", str(error)) from error
     except TimeoutError as error:
+        # Ours on its answer; that on the wait for a connection is not raised in here.
         connection.terminate()
         raise TooLong("postgres", str(error) or type(error).__name__) from error
-    except (*_AWAY, asyncio.CancelledError):
-        # One that is closed already has left the pool, and says so.
-        with suppress(asyncpg.InterfaceError):
-            connection.terminate()
+    except (Exception, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) or _doubtful(error):
+            # One that is closed already has left the pool, and says so.
+            with suppress(asyncpg.InterfaceError):
+                connection.terminate()
         raise
+
+
+def _doubtful(error: Exception) -> bool:
+    """Whether the connection should not be used again: another may reach another server, or one that was mended."""
+    conclusion = concluded(error)
+    return conclusion is not None and not isinstance(conclusion, NothingDone)
+
+
+def _all_alike(error: Exception) -> bool:
+    """Whether what happened to one connection has happened to all of the pool, which would each fail somebody once the
+    server is back, or lead to one that takes no writes any more."""
+    return read_only(error) or (isinstance(error, _BROKEN) and not isinstance(error, TimeoutError))
 
 
 class _translated:  # noqa: N801 - reads as a phrase at its call
@@ -147,9 +182,7 @@ class _translated:  # noqa: N801 - reads as a phrase at its call
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, _CONFLICTS):
-            raise NothingDone("postgres", str(error)) from error
-        if isinstance(error, _TOO_LONG):
-            raise TooLong("postgres", str(error)) from error
-        if isinstance(error, _AWAY) and not isinstance(error, asyncio.CancelledError):
-            raise StoreUnavailable("postgres", str(error) or type(error).__name__) from error
+        if error is not None and (conclusion := concluded(error)) is not None:
+            if ours(error):
+                _log.error("a statement of ours was not taken: %s", conclusion, exc_info=error)
+            raise conclusion from error

@@ -15,8 +15,17 @@ class LeaderFence:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def newest(self) -> int:
+        """The newest term that has begun."""
+        return int((await self._database.fetch("SELECT term FROM taskyard.leader"))[0][0])
+
+    async def led_by(self, within: float) -> str | None:
+        """The dispatcher that wrote within so many seconds that it leads the newest term."""
+        found = await self._database.fetch(load("leads"), within)
+        return str(found[0][0]) if found else None
+
     async def begin(self, term: int, dispatcher: str) -> None:
-        """Record a new term; raises TermOver if a newer one is known."""
+        """Record a new term; raises TermOver if it, or a newer one, is another dispatcher's."""
         if not await self._database.fetch(load("begin_term"), term, dispatcher):
             raise TermOver(f"term {term} is over")
 

@@ -1,22 +1,29 @@
 """Brings a database to the newest schema: plain SQL files, applied in order, each once, under a lock."""
 
 from importlib.resources import as_file, files
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any
 
 import psycopg
 import yoyo
+from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
+from yoyo.connections import DatabaseURI
+from yoyo.migrations import default_migration_table
+
+from scheduler.storage.postgres.target import Target
 
 
 def migrate(url: str) -> list[str]:
     """Apply what is missing; returns the names of the applied migrations. Blocking.
 
-    Several processes may call it at once: one applies, the others wait. Raises the driver's errors.
+    Several processes may call it at once: one applies, the others wait. Raises the driver's errors, and ValueError for
+    a URL that makes no sense.
     """
-    with psycopg.connect(url) as connection:
+    target = Target.parse(url).for_migrations()
+    with psycopg.connect(**target) as connection:
         # Two that find no schema both create it, IF NOT EXISTS or not, and one of them fails.
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('taskyard.migration'))")
         connection.execute("CREATE SCHEMA IF NOT EXISTS taskyard")
-    with as_file(files(__package__) / "migrations") as directory, yoyo.get_backend(_backend_url(url)) as backend:
+    with as_file(files(__package__) / "migrations") as directory, _backend(target) as backend:
         migrations = yoyo.read_migrations(str(directory))
         with backend.lock(timeout=60):
             missing = backend.to_apply(migrations)
@@ -24,8 +31,16 @@ def migrate(url: str) -> list[str]:
     return [migration.id for migration in missing]
 
 
-def _backend_url(url: str) -> str:
-    # The record of what was applied belongs into our schema too, whatever search path the user has.
-    parts = urlsplit(url)
-    query = "&".join(filter(None, (parts.query, "options=-csearch_path%3Dtaskyard")))
-    return urlunsplit(parts._replace(scheme="postgresql+psycopg", query=query))
+class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]
+    """Connects as it is told; yoyo's own reading of URLs knows neither several hosts nor every password."""
+
+    def connect(self, dburi: DatabaseURI) -> psycopg.Connection[Any]:
+        # The record of what was applied belongs into our schema too, whatever search path the user has.
+        self.schema = "taskyard"
+        return psycopg.connect(**dburi.args, autocommit=True)
+
+
+def _backend(target: dict[str, Any]) -> PostgresqlPsycopgBackend:
+    backend = _Backend(DatabaseURI("postgresql", None, None, None, None, "", target), default_migration_table)
+    backend.init_database()
+    return backend

@@ -75,14 +75,10 @@ class Sessions:
         found = await self._database.fetch(load("sessions_running"), sessions, age)
         return [RunningRef(str(row[0]), str(row[1]), row[2], row[3]) for row in found]
 
-    async def live(self) -> list[LiveSession]:
-        """All sessions that are alive as far as Postgres knows."""
-        found = await self._database.fetch(
-            "SELECT id, generation, dispatcher,"
-            " extract(epoch FROM now() - least(greatest(connected_at, 'epoch'), now()))::float8"
-            " FROM taskyard.session WHERE live ORDER BY id"
-        )
-        return [LiveSession(str(row[0]), row[1], row[2], row[3]) for row in found]
+    async def live(self, dispatcher: str | None = None) -> list[LiveSession]:
+        """All sessions that nobody has given up, or those of a dispatcher, by id."""
+        found = await self._database.fetch(load("live_sessions"), dispatcher)
+        return [LiveSession(str(row[0]), *row[1:]) for row in map(tuple, found)]
 
 
 async def _hello(connection: Connection, record: SessionRecord) -> int:

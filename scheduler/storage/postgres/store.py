@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from scheduler.storage.postgres.changes import Changes
 from scheduler.storage.postgres.claims import Claims
 from scheduler.storage.postgres.database import Database
+from scheduler.storage.postgres.dispatchers import Dispatchers
 from scheduler.storage.postgres.history import History
 from scheduler.storage.postgres.leader import LeaderFence
 from scheduler.storage.postgres.outbox import Outbox
@@ -28,6 +29,7 @@ class PostgresStore:
         self.claims = Claims(database)
         self.changes = Changes(database)
         self.sessions = Sessions(database)
+        self.dispatchers = Dispatchers(database)
         self.outbox = Outbox(database)
         self.tasks = StoredTasks(database)
         self.queued = QueuedTasks(database)

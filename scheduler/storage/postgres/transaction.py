@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from scheduler.domain.transitions import Transition
 from scheduler.storage.changes import Applied
 from scheduler.storage.history import Keeping
-from scheduler.storage.postgres import changes, history, sessions, tasks, waiting
+from scheduler.storage.postgres import changes, dispatchers, history, sessions, tasks, waiting
 from scheduler.storage.postgres.database import Connection
 from scheduler.storage.postgres.queries import load
 from scheduler.storage.sessions import Held, Host
@@ -53,6 +53,10 @@ class Transaction:
     async def delete_sessions(self, age: float, limit: int) -> int:
         """Delete sessions that ended more than `age` seconds ago; returns how many."""
         return await history.delete_sessions_within(self._connection, age, limit)
+
+    async def delete_dispatchers(self, age: float) -> None:
+        """Delete dispatchers that have not written for `age` seconds."""
+        await dispatchers.delete_dispatchers_within(self._connection, age)
 
     async def forget_outbox(self, ids: Sequence[int]) -> None:
         """Delete outbox rows whose entries are in the lanes."""

@@ -13,6 +13,7 @@ from scheduler.storage.redis.delivery import RedisDelivery
 from scheduler.storage.redis.epoch import LaneEpoch
 from scheduler.storage.redis.hint_stream import HintStream
 from scheduler.storage.redis.hints import Hints
+from scheduler.storage.redis.identity import RedisIdentity
 from scheduler.storage.redis.keys import Keys
 from scheduler.storage.redis.lanes import LaneStore
 
@@ -30,6 +31,7 @@ __all__ = [
     "Quota",
     "Reconnected",
     "RedisDelivery",
+    "RedisIdentity",
     "TasksFinished",
     "connect",
 ]

@@ -1,42 +1,60 @@
 """The connection to Redis, and its failures in the project's own words."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import quote, urlencode
 
 from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import URL_QUERY_ARGUMENT_PARSERS
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import RedisError
 
 from scheduler.storage.unavailable import StoreUnavailable
+from scheduler.storage.urls import StoreUrl
 
+# The server is there, but not for now; everything else that it answers with an error is a refusal.
 _AWAY = (
-    exceptions.ConnectionError,
-    exceptions.TimeoutError,
-    exceptions.ReadOnlyError,
-    exceptions.OutOfMemoryError,
     exceptions.ClusterDownError,
     exceptions.TryAgainError,
 )
 # What uvloop says of a connection that the server closed in the moment in which it was made.
 _CLOSED = "the handler is closed"
 # Before Redis 7 an error inside a script keeps its code in the middle of the text.
-_AWAY_CODE = re.compile(r"\b(OOM|READONLY|MISCONF|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|LOADING|BUSY) ")
+_AWAY_CODE = re.compile(r"\b(OOM|MISCONF|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|LOADING|BUSY|UNKILLABLE|TRYAGAIN) ")
+# Answers that say who they are meant for, in words that not everybody knows.
+_WORDS = {
+    "MOVED": "this is a node of a Redis Cluster, and Taskyard needs a server that has all keys",
+    "CROSSSLOT": "this is a node of a Redis Cluster, and Taskyard needs a server that has all keys",
+    "WRONGTYPE": "the key is somebody else's: give Taskyard another --redis-prefix, or delete the key",
+}
+_OLDEST = (6, 2)
+_PARAMETERS = frozenset(URL_QUERY_ARGUMENT_PARSERS) | {
+    *("username", "password", "client_name", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"),
+    *("ssl_keyfile_password", "ssl_cert_reqs", "ssl_ciphers"),
+}
 
 
 def connect(
-    url: str, *, max_connections: int = 16, connect_timeout: float = 1.0, command_timeout: float = 2.0
+    url: str,
+    *,
+    max_connections: int = 16,
+    connect_timeout: float = 1.0,
+    command_timeout: float = 2.0,
+    admit: Callable[[Any], Awaitable[None]] | None = None,
 ) -> Redis:
     """A client for `url` (`redis://`, `rediss://` or `unix://`); connects when first used. Timeouts in seconds.
 
-    Parameters in the URL's query win over the ones here. Behind Sentinel, give a name that follows the primary. A
-    command waits up to `command_timeout` for one of `max_connections` and as long again for each reply; a connection
-    whose command was cancelled or timed out is closed.
+    Parameters in the URL's query win over the ones here. Raises ValueError for a URL that makes no sense, and shows no
+    part of a password. Behind Sentinel, give a name that follows the primary. A command waits up to `command_timeout`
+    for one of `max_connections` and as long again for each reply; a connection whose command was cancelled or timed out
+    is closed. `admit` has the first word on each connection.
     """
     pool = BlockingConnectionPool.from_url(
-        url,
+        understood(url),
         max_connections=max_connections,
         timeout=command_timeout,
         socket_connect_timeout=connect_timeout,
@@ -46,27 +64,87 @@ def connect(
         protocol=2,
         # The library would otherwise send a script again of which it can't know whether it ran.
         retry=Retry(NoBackoff(), 0),
+        redis_connect_func=admit,
     )
     return Redis.from_pool(pool)
 
 
-def translated(error: RedisError) -> RedisError | StoreUnavailable:
-    """StoreUnavailable when the server is away or refuses everybody's writes, else the error itself."""
-    if isinstance(error, _AWAY) or _AWAY_CODE.search(str(error)):
-        return StoreUnavailable("redis", str(error) or type(error).__name__)
-    return error
+def understood(url: str) -> str:
+    """The URL with everything in it encoded as the library wants it; raises ValueError as `connect` does."""
+    if url.startswith("unix://"):
+        return url
+    parsed = StoreUrl.parse(url)
+    if parsed.scheme not in ("redis", "rediss"):
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+    if len(parsed.hosts) > 1:
+        raise ValueError("has several hosts: give one name that leads to the primary")
+    unknown = sorted(parsed.parameters.keys() - _PARAMETERS)
+    if unknown:
+        raise ValueError(f"has the parameter {unknown[0]!r}, which is none of {', '.join(sorted(_PARAMETERS))}")
+    database = parsed.path.replace("/", "")
+    if database and not database.isdigit():
+        raise ValueError("has a path that is no number of a database")
+    for name, value in parsed.parameters.items():
+        _check(name, value)
+    host, port = parsed.hosts[0] if parsed.hosts else ("localhost", None)
+    credentials = "" if parsed.password is None else f"{quote(parsed.user or '', '')}:{quote(parsed.password, '')}@"
+    place = f"{f'[{host}]' if ':' in host else host}:{port or 6379}"
+    return f"{parsed.scheme}://{credentials}{place}/{database}?{urlencode(parsed.parameters)}"
+
+
+def _check(name: str, value: str) -> None:
+    if parser := URL_QUERY_ARGUMENT_PARSERS.get(name):
+        try:
+            parser(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"has a parameter {name!r} that makes no sense") from None
+
+
+def check_version(server: Mapping[str, Any]) -> None:
+    """Raises StoreUnavailable where `INFO server` tells of one that is too old."""
+    version = str(server.get("redis_version", ""))
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if numbers and numbers < _OLDEST:
+        detail = f"version {version} is too old: it must be Redis 6.2 or newer, or Valkey"
+        raise StoreUnavailable("redis", detail, refused=True)
+
+
+def translated(error: RedisError, asked: str = "") -> RedisError | StoreUnavailable:
+    """What the error means to everybody: the server is away, or refuses; `asked` tells what.
+
+    Only what the library itself refused to send is an error of its own: it is a mistake of ours.
+    """
+    if isinstance(error, exceptions.DataError):
+        return error
+    if not isinstance(error, (exceptions.ResponseError, exceptions.AuthenticationError)):
+        return StoreUnavailable("redis", _said(error))
+    said = _said(error)
+    if isinstance(error, _AWAY) or _AWAY_CODE.search(f"{said} "):
+        return StoreUnavailable("redis", said)
+    words = next((words for code, words in _WORDS.items() if code in said), "")
+    return StoreUnavailable("redis", "; ".join(filter(None, (said, asked, words))), refused=True)
+
+
+def _said(error: RedisError) -> str:
+    """The server's answer, with the code that the library takes off."""
+    text, code = str(error) or type(error).__name__, getattr(error, "status_code", None)
+    return text if not code or code == "ERR" or text.startswith(code) else f"{code} {text}"
 
 
 @asynccontextmanager
 async def available(redis: Redis) -> AsyncIterator[None]:
-    """Inside, an outage of the server appears as StoreUnavailable."""
+    """Inside, an outage of the server, or its refusal, appears as StoreUnavailable."""
     try:
-        yield
-    except RedisError as error:
-        if isinstance(error, ReadOnlyError):
-            # The server became a replica: the same address may lead to the new primary by now.
+        try:
+            yield
+        except RedisError as error:
+            raise translated(error) from error
+    except StoreUnavailable as error:
+        if error.refused:
+            # The server became a replica: the same address may lead to the new primary by now. Or connections are
+            # still those of a user whose rights have changed.
             await redis.connection_pool.disconnect(inuse_connections=False)
-        raise translated(error) from error
+        raise
     except OSError as error:
         # Not even a connection could be made: no descriptor was left for what the library reads first.
         raise StoreUnavailable("redis", str(error)) from error

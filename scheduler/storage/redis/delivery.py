@@ -5,6 +5,7 @@ from functools import cached_property
 from redis.asyncio import Redis
 
 from scheduler.storage.hints import Message
+from scheduler.storage.redis.batch import Batch
 from scheduler.storage.redis.epoch import LaneEpoch
 from scheduler.storage.redis.hint_stream import HintStream
 from scheduler.storage.redis.hints import Hints
@@ -33,6 +34,13 @@ class RedisDelivery:
     def hints(self) -> Hints:
         """Tells others."""
         return Hints(self._redis, self._keys)
+
+    async def ping(self) -> None:
+        """Raise StoreUnavailable unless the server answers, is recent enough, and its keys are ours."""
+        await self.epoch.current()
+        batch = Batch(self._redis)
+        batch.add("SISMEMBER", self._keys.lanes, "")
+        await batch.send()
 
     def listen(self, *kinds: type[Message]) -> HintStream:
         """What others tell, of these kinds."""

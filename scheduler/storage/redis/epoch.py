@@ -6,6 +6,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from scheduler.storage.redis.batch import Batch
+from scheduler.storage.redis.connection import check_version
 from scheduler.storage.redis.keys import Keys
 from scheduler.storage.redis.script import Script
 from scheduler.storage.term import TermOver
@@ -28,16 +29,14 @@ class LaneEpoch:
         batch.add("HGET", self._keys.epoch, "epoch")
         batch.add("INFO", "server")
         epoch, server = await batch.send()
+        check_version(server)
         return None if epoch is None else _joined(epoch.decode(), server)
 
-    async def begin(self, term: int) -> str:
-        """Begins a new epoch as the leader of `term` and returns it.
-
-        Raises TermOver when a leader of a higher term has begun one.
-        """
+    async def begin(self, term: int, *, regardless: bool = False) -> str:
+        """Begins a new epoch as the leader of `term` and returns it. Raises TermOver."""
         epoch = uuid.uuid4().hex
         batch = Batch(self._redis)
-        batch.call(_BEGIN, [self._keys.epoch], [term, epoch])
+        batch.call(_BEGIN, [self._keys.epoch], [term, epoch, int(regardless)])
         batch.add("INFO", "server")
         begun, server = await batch.send()
         if not begun:

@@ -22,6 +22,11 @@ class Keys:
         return f"{self.prefix}:{{{tag(lane)}}}:lane:{lane}"
 
     @property
+    def cluster(self) -> str:
+        """The id of the cluster that the server is used by under this prefix."""
+        return f"{self.prefix}:cluster"
+
+    @property
     def lanes(self) -> str:
         """The set of the names of all lanes."""
         return f"{self.prefix}:lanes"

@@ -16,6 +16,7 @@ from scheduler.storage.redis.hints import encoded
 from scheduler.storage.redis.keys import GROUP, Keys
 from scheduler.storage.redis.script import Script
 from scheduler.storage.shares import Takes, grouped
+from scheduler.storage.unavailable import StoreUnavailable
 
 _PUBLISH = Script.load("publish")
 _TAKE = Script.load("take")
@@ -45,6 +46,7 @@ class LaneStore:
         self._keys = keys
         self._consumer_idle_ms = consumer_idle_ms
         self._takes = Takes()
+        self._refused = False
 
     async def publish(self, entries: Mapping[str, Sequence[tuple[str, int]]]) -> None:
         """Appends (task id, attempt) pairs to the lanes they are listed under, and hints once for all."""
@@ -53,11 +55,18 @@ class LaneStore:
             for chunk in _chunks(waiting):
                 batch.call(_PUBLISH, [self._keys.lane(lane)], [orjson.dumps([*chain.from_iterable(chunk)])])
         filled = [lane for lane, waiting in entries.items() if waiting]
-        if filled:
+        if not filled:
+            return
+        if self._refused:
+            # What refused to name the lanes would let the entries in, again with every try to publish them.
+            await self._name(Batch(self._redis), filled).send()
+        try:
             # Each time, and after the entries: whatever a sweep does meanwhile, the names are there in the end.
-            batch.add("SADD", self._keys.lanes, *filled)
-            self._hint(batch, filled)
-            await batch.send()
+            await self._name(batch, filled).send()
+        except StoreUnavailable as error:
+            self._refused = error.refused
+            raise
+        self._refused = False
 
     async def take(self, consumer: str, plan: Sequence[Quota], budget: int) -> list[Entry]:
         """Up to `budget` new entries for a consumer; they are pending then, and no other consumer gets them here.
@@ -150,6 +159,11 @@ class LaneStore:
 
     def _streams(self, lanes: Iterable[str]) -> list[str]:
         return [self._keys.lane(lane) for lane in lanes]
+
+    def _name(self, batch: Batch, lanes: Sequence[str]) -> Batch:
+        batch.add("SADD", self._keys.lanes, *lanes)
+        self._hint(batch, lanes)
+        return batch
 
     def _hint(self, batch: Batch, lanes: Sequence[str]) -> None:
         batch.add("PUBLISH", self._keys.lanes_filled, encoded(LanesFilled(tuple(lanes))))

@@ -9,6 +9,7 @@ from importlib.resources import files
 class Script:
     """A Lua script and the SHA-1 that the server knows it by."""
 
+    name: str
     source: str = field(repr=False)
     sha: str
 
@@ -17,4 +18,4 @@ class Script:
         """The script in `<name>.lua`."""
         source = files(__package__).joinpath(f"{name}.lua").read_text("utf-8")
         # Redis names scripts by SHA-1; nothing is protected by it.
-        return cls(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+        return cls(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())

@@ -39,3 +39,11 @@ async def test_a_leader_of_the_past_begins_nothing(stage: Stage) -> None:
         await epoch.begin(7)
     assert await epoch.current() == latest
     assert await epoch.begin(12) != latest
+
+
+async def test_a_term_that_redis_alone_remembers_holds_nobody_up_who_knows_better(stage: Stage) -> None:
+    epoch = stage.delivery.epoch
+    await epoch.begin(12)
+    begun = await epoch.begin(7, regardless=True)
+    assert await epoch.current() == begun
+    assert await epoch.begin(8) != begun

@@ -1,6 +1,7 @@
 """etcd and its double in memory, to be used and to be mistreated."""
 
 import itertools
+import shutil
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -37,6 +38,9 @@ class Stage(Protocol):
     async def restart(self) -> None:
         """Starts it again on its data."""
 
+    async def replace(self) -> None:
+        """Puts an empty one in its place, whose revisions begin anew."""
+
 
 class RealStage:
     def __init__(self, server: EtcdServer) -> None:
@@ -53,6 +57,11 @@ class RealStage:
         await crash(self._server)
 
     async def restart(self) -> None:
+        await restart(self._server)
+
+    async def replace(self) -> None:
+        await crash(self._server)
+        shutil.rmtree(self._server.directory)
         await restart(self._server)
 
 
@@ -72,6 +81,9 @@ class MemoryStage:
 
     async def restart(self) -> None:
         self._server.start()
+
+    async def replace(self) -> None:
+        self._server.replace()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

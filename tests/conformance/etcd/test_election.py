@@ -145,3 +145,65 @@ async def test_work_that_does_not_stop_keeps_its_process_from_standing_again(etc
         await two_candidates(etcd)
         await one.resign()
         await task
+
+
+async def test_an_etcd_whose_revisions_begin_anew_elects_within_ten_seconds(
+    own_stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(40):
+        await own_stage.etcd.kv.put("/elsewhere", b"%d" % number)
+    one, turns = elector(own_stage.etcd, "one", ElectionTiming(ttl=2, margin=0.5)), Turns()
+    other, others = elector(own_stage.another(), "other", ElectionTiming(ttl=2, margin=0.5)), Turns()
+    async with running(one, turns):
+        first = await turns.next_term()
+        async with running(other, others):
+            await two_candidates(own_stage.etcd)
+            await own_stage.replace()
+            replaced_at = time.monotonic()
+            waiting = {asyncio.ensure_future(either.terms.get()) for either in (turns, others)}
+            done, late = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in late:
+                task.cancel()
+            assert time.monotonic() - replaced_at < 10.0
+            second = done.pop().result()
+            assert second.revision < first.revision
+            assert await second.confirmed()
+            assert not await first.confirmed()
+            # Nobody stands again and again, each time writing to etcd.
+            begun_at = (await own_stage.etcd.kv.get_prefix("/")).revision
+            assert begun_at < 20
+    assert any("replaced or restored" in record.getMessage() for record in caplog.records)
+
+
+async def test_a_number_that_is_not_the_revision_is_told(etcd: Etcd) -> None:
+    begun = asyncio.Event()
+
+    async def lead(term: Term) -> None:
+        term.begin(5001)
+        begun.set()
+        await asyncio.Event().wait()
+
+    heard_of: asyncio.Queue[LeaderRecord | None] = asyncio.Queue()
+    one = elector(etcd, "one", on_leader=heard_of.put_nowait)
+    task = asyncio.ensure_future(one.run(lead))
+    async with asyncio.timeout(10):
+        while (leader := await heard_of.get()) is None or leader.term != 5001:
+            pass
+        assert begun.is_set()
+        await one.resign()
+        await task
+
+
+async def test_turns_that_end_at_once_are_spaced(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, turns = elector(etcd, "one"), 0
+
+    async def run_once(work: object) -> None:
+        nonlocal turns
+        turns += 1
+
+    monkeypatch.setattr(one, "run_once", run_once)
+    task = asyncio.ensure_future(one.run(Turns().lead))
+    await asyncio.wait({task}, timeout=1.0)
+    await one.resign()
+    await task
+    assert turns < 15

@@ -105,8 +105,7 @@ async def refused(call: Awaitable[object]) -> Refusal:
 
 
 async def serve(settings: SchedulerSettings) -> AsyncIterator[Api]:
-    failed = asyncio.Event()
-    scheduler = Scheduler(settings, Telemetry.silent(), failed.set)
+    scheduler = Scheduler(settings, Telemetry.silent())
     await scheduler.start()
     options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
     async with (
@@ -115,7 +114,7 @@ async def serve(settings: SchedulerSettings) -> AsyncIterator[Api]:
     ):
         yield Api(scheduler, channel, http, settings.postgres_url)
     await scheduler.close()
-    assert not failed.is_set()
+    assert scheduler.loops.failures == 0
 
 
 def settings(postgres_url: str, redis_url: str, etcd: str) -> SchedulerSettings:

@@ -147,7 +147,7 @@ async def test_a_scheduler_that_stops_says_so_while_it_still_serves(
 ) -> None:
     async with fresh_database("template1") as url:
         await asyncio.to_thread(migrate, url)
-        async for api in serve(settings(url, f"{valkey_server.url}/7", NOBODY)):
+        async for api in serve(settings(url, f"{valkey_server.url}/6", NOBODY)):
             watch = health_pb2_grpc.HealthStub(api.channel).Watch(health_pb2.HealthCheckRequest(service=LIVENESS))
             answers = aiter(watch)
             assert (await anext(answers)).status == health_pb2.HealthCheckResponse.SERVING

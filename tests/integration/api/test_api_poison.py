@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from scheduler.domain.session_names import public_name
 from scheduler.storage.postgres.database import Database
 from scheduler.wire.gen import cluster_service_pb2, queue_service_pb2, task_service_pb2
 from tests.integration.api.conftest import Api
@@ -108,7 +109,7 @@ async def test_workers_are_shown_whatever_their_rows_hold(api: Api, stage: Stage
     await stage.run([task_id])
     await stage.database.fetch(f"UPDATE taskyard.session SET {update} WHERE id = $1", stage.session)
     found: list[dict[str, Any]] = (await api.http.get(f"/v1/workers?namespace={namespace}")).json()["workers"]
-    assert [worker["session_id"] for worker in found] == [stage.session]
+    assert [worker["session_id"] for worker in found] == [public_name(stage.session)]
     request = cluster_service_pb2.ListWorkersRequest(namespace=namespace)
     assert len((await api.cluster.ListWorkers(request)).workers) == 1
     assert (await api.http.get(f"/v1/backlog?namespace={namespace}&labels=io%3Dssd")).status_code == 200

@@ -1,6 +1,7 @@
 """`taskyard.submit` refuses what both APIs refuse, in the same words, and needs no right but its own."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
@@ -194,7 +195,8 @@ async def test_sql_reads_selectors_as_the_api_does(database: Database) -> None:
     chosen = list(dict.fromkeys(known + chosen))
     told = await canonical_in_sql(database, chosen)
     assert dict(zip(chosen, told, strict=True)) == {selector: canonical(selector) for selector in chosen}
-    assert sum(not words.startswith("selector: ") for words in told) > 30
+    # Not only what both refuse; how many, chance decides.
+    assert sum(not words.startswith("selector: ") for words in told) > len(known)
 
 
 async def test_what_is_stored_is_the_one_spelling(api: Api, database: Database) -> None:
@@ -215,9 +217,11 @@ async def test_a_key_used_for_another_request_is_refused_in_the_same_words(
     assert str(caught.value) == refusal.message
 
 
-async def test_a_role_may_submit_with_that_right_alone(api: Api, database: Database) -> None:
-    owner = await asyncpg.connect(api.postgres_url)
-    submitter = await asyncpg.connect(api.postgres_url)
+async def test_a_role_may_submit_with_that_right_alone(
+    api: Api, database: Database, as_superuser: Callable[[str], str]
+) -> None:
+    owner = await asyncpg.connect(as_superuser(api.postgres_url))
+    submitter = await asyncpg.connect(as_superuser(api.postgres_url))
     try:
         await owner.execute("CREATE ROLE submitter; GRANT USAGE ON SCHEMA taskyard TO submitter")
         await submitter.execute("SET ROLE submitter")

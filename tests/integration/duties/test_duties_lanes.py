@@ -7,7 +7,7 @@ import pytest
 from dispatcher.duties import audit as auditing
 from dispatcher.duties.audit import Audit
 from dispatcher.duties.rebuild import Rebuild
-from scheduler.storage.redis import LaneStore
+from scheduler.storage.redis import LaneEpoch, LaneStore
 from scheduler.storage.term import TermOver
 from tests.integration.duties.conftest import Stores, trusted
 
@@ -93,11 +93,38 @@ async def test_a_flush_in_the_middle_makes_it_begin_anew(stores: Stores) -> None
     assert await stores.fence.lane_epoch() == await stores.epoch.current()
 
 
+class Overtaken(LaneEpoch):
+    """A later leader begins its term, and an epoch, between the check of the fence and the epoch's begin."""
+
+    def __init__(self, stores: Stores) -> None:
+        super().__init__(stores.redis, stores.keys)
+        self._stores = stores
+
+    async def begin(self, term: int, *, regardless: bool = False) -> str:
+        await self._stores.fence.begin(term + 1, "later")
+        await super().begin(term + 1)
+        return await super().begin(term, regardless=regardless)
+
+
 async def test_an_epoch_of_a_later_leader_is_left_alone(stores: Stores) -> None:
     await stores.lead(10)
-    await stores.epoch.begin(11)
+    duty = rebuild(stores)
+    duty._epoch = Overtaken(stores)
     with pytest.raises(TermOver):
-        await rebuild(stores).run_once(trusted(10))
+        await duty.run_once(trusted(10))
+    assert (await stores.redis.hgetall(stores.keys.epoch))[b"term"] == b"11"
+
+
+async def test_a_later_term_that_only_redis_remembers_is_passed_over(
+    stores: Stores, caplog: pytest.LogCaptureFixture
+) -> None:
+    await stores.add(10)
+    term = await stores.lead(10)
+    await stores.epoch.begin(5000)
+    await rebuild(stores).run_once(term)
+    assert await stores.fence.lane_epoch() == await stores.epoch.current()
+    assert await stores.published() == await stores.ids("QUEUED")
+    assert "Redis remembers a later term" in caplog.text
 
 
 async def test_a_deleted_lane_is_filled_again(stores: Stores) -> None:

@@ -22,6 +22,7 @@ from dispatcher.endings import Endings
 from dispatcher.leadership import Term
 from dispatcher.loss import Loss
 from scheduler.domain.session_names import public_name
+from scheduler.storage.dispatchers import DispatcherNote
 from scheduler.storage.etcd import Etcd, EtcdSettings
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.sessions import Sessions
@@ -209,6 +210,44 @@ async def test_a_registration_that_the_watch_has_not_told_of_yet_counts(reaper: 
     await reaper.register(late)
     await reaper.look(LEASE)
     assert await reaper.live() == {late}
+
+
+async def answers(reaper: Reaper, ago: float = 0.0) -> None:
+    note = DispatcherNote(id="d", pod="p", address="d:1", registered=False, accepting=True, sessions=1, slots=9)
+    await reaper.stores.store.dispatchers.note(note)
+    await reaper.stores.database.fetch(
+        "UPDATE taskyard.dispatcher SET seen_at = now() - make_interval(secs => $1)", ago
+    )
+
+
+async def test_who_is_not_in_etcd_lives_as_long_as_its_dispatcher_answers_for_it(reaper: Reaper) -> None:
+    """etcd is full, or was emptied, or its dispatcher cannot reach it: all that is no death."""
+    healthy = await reaper.open(registered=False)
+    await reaper.hear(set())
+    for _ in range(20):
+        await answers(reaper, ago=Patience().vouched - 1)
+        await reaper.look(LEASE)
+    assert await reaper.live() == {healthy}
+    assert await reaper.stores.count("RUNNING") == 2
+    await answers(reaper, ago=Patience().vouched + 1)
+    await reaper.look()
+    await reaper.look()
+    assert await reaper.live() == set()
+
+
+async def test_a_dispatcher_that_is_back_in_the_last_moment_is_in_time(reaper: Reaper) -> None:
+    healthy = await reaper.open(registered=False)
+    await reaper.hear(set())
+    await reaper.look()
+    listed = reaper.registrations.listed
+
+    async def back_meanwhile() -> set[str]:
+        await answers(reaper)
+        return await listed()
+
+    reaper.registrations.listed = back_meanwhile  # type: ignore[method-assign]
+    await reaper.look(LEASE)
+    assert await reaper.live() == {healthy}
 
 
 async def test_a_session_that_came_back_meanwhile_is_not_given_up(reaper: Reaper) -> None:

@@ -21,20 +21,19 @@ from taskyard_server.dev.process import ProcessSpec
 from tests.stores.etcd import crash, restart, running
 
 
-def ask(server: EtcdServer, path: str, **fields: Any) -> None:
+def ask(server: EtcdServer, path: str, *, token: str = "", **fields: Any) -> dict[str, Any]:
     url = f"http://{server.url}/v3/{path}"
-    with urllib.request.urlopen(urllib.request.Request(url, data=json.dumps(fields).encode())) as reply:
-        assert reply.status == 200
+    headers = {"Authorization": token} if token else {}
+    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(fields).encode(), headers)) as reply:
+        answer: dict[str, Any] = json.loads(reply.read())
+    return answer
 
 
 @pytest.fixture
 def locked(own_server: EtcdServer) -> EtcdServer:
     """A server that asks who one is; only root, whose password is `hush`, may do anything."""
-    for name in ("root", "guest"):
-        ask(own_server, "auth/user/add", name=name, password="hush")
-    ask(own_server, "auth/role/add", name="root")
-    ask(own_server, "auth/user/grant", user="root", role="root")
-    ask(own_server, "auth/enable")
+    ask(own_server, "auth/user/add", name="guest", password="hush")
+    require(own_server)
     return own_server
 
 
@@ -55,6 +54,31 @@ async def test_a_user_logs_in_and_again_after_a_restart_has_forgotten_the_token(
             confirmed = lease.confirmed_until
             await asyncio.wait({asyncio.ensure_future(lease.lost.wait())}, timeout=5.0)
             assert lease.confirmed_until > confirmed
+
+
+def require(server: EtcdServer) -> None:
+    """From now on the server asks who one is; root, whose password is `hush`, may do anything."""
+    for path, fields in (
+        ("auth/user/add", {"name": "root", "password": "hush"}),
+        ("auth/role/add", {"name": "root"}),
+        ("auth/user/grant", {"user": "root", "role": "root"}),
+        ("auth/enable", {}),
+    ):
+        ask(server, path, **fields)
+
+
+async def test_a_user_may_be_told_before_etcd_asks_for_one_and_after_it_asks_no_more(own_server: EtcdServer) -> None:
+    async with client(own_server, "root", "hush") as etcd, etcd.renewal() as renewal, asyncio.timeout(20.0):
+        lease = await renewal.grant(5)
+        await etcd.ping()
+        require(own_server)
+        await etcd.kv.put(etcd.keys.setting("x"), b"", lease=lease.id, repeatable=True)
+        await etcd.ping()
+        await etcd.kv.delete(etcd.keys.setting("x"))
+        token = ask(own_server, "auth/authenticate", name="root", password="hush")["token"]
+        ask(own_server, "auth/disable", token=token)
+        await etcd.ping()
+        assert not lease.lost.is_set()
 
 
 @pytest.mark.parametrize(("username", "password"), [(None, None), ("guest", "hush"), ("root", "wrong")])

@@ -1,11 +1,18 @@
 """Mutants of the leader's fence and duties."""
 
+from typing import Any
+
+from dispatcher.duties import suspicion
 from dispatcher.duties.reaping import Reaping
+from dispatcher.duties.rota import Rota
 from dispatcher.leadership import Term
+from dispatcher.vouching import Vouching
 from scheduler.domain.task import TaskState
+from scheduler.storage.memory.etcd import EtcdServer
 from scheduler.storage.memory.postgres import leader, waiting
 from scheduler.storage.memory.postgres.tables import ONLY, LeaderRow, TaskRow
 from scheduler.storage.memory.postgres.work import Work
+from scheduler.storage.sessions import LiveSession
 from tests.simulation.mutants.mutant import Mutant, instead
 
 
@@ -30,9 +37,37 @@ async def _nobody_reaped(self: Reaping, term: Term) -> None:
     return
 
 
+@instead(Rota, "_number")
+async def _revision(self: Rota, term: Term) -> int:
+    return term.revision
+
+
+_watch = EtcdServer.watch
+
+
+@instead(EtcdServer, "watch")
+def _waits_for_the_past(self: EtcdServer, client: object, prefix: str, start: int, pipe: Any) -> None:
+    # As etcd does, which tells nothing until its revisions have come that far once more.
+    _watch(self, client, prefix, min(start, self.revision + 1), pipe)
+
+
+@instead(suspicion, "_vouched")
+def _etcd_alone(session: LiveSession, patience: suspicion.Patience) -> bool:
+    return False
+
+
+@instead(Vouching, "_give_up_strays")
+async def _answers_for_all(self: Vouching) -> None:
+    return
+
+
 MUTANTS = (
     Mutant("no-term-fence", "a leader whose term is over goes on writing", [_any_term]),
     Mutant("term-set-back", "an older leader may take over from a newer one", [_term_set_back, _any_term]),
     Mutant("promoted-early", "tasks may run before their time", [_always_due]),
+    Mutant("revisions-are-terms", "no term begins after etcd was replaced", [_revision]),
+    Mutant("went-back-unnoticed", "who leads is not seen after etcd was replaced", [_waits_for_the_past]),
+    Mutant("etcd-alone-tells", "who is not in etcd is given up whatever its dispatcher says", [_etcd_alone]),
+    Mutant("answers-for-strays", "a dispatcher answers for sessions that it does not hold", [_answers_for_all]),
     Mutant("no-reaping", "sessions that died with their dispatcher are kept", [_nobody_reaped]),
 )

@@ -20,6 +20,9 @@ class MemoryAccess:
         self.kv = MemoryKeys(self._client)
         self.patience = patience
 
+    async def check_version(self) -> None:
+        """It is as old as this program."""
+
     async def grant(self, ttl: int) -> Granted:
         """Make a lease of `ttl` seconds."""
         return await self._client.call(partial(self._client.server.grant, ttl))

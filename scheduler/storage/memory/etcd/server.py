@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from scheduler.storage.etcd.access import Event, Granted, KeyValue, Listing, PutOutcome, Size
-from scheduler.storage.etcd.errors import EtcdCompacted, EtcdUnavailable, LeaseNotFound
+from scheduler.storage.etcd.errors import EtcdCompacted, EtcdRejected, EtcdUnavailable, EtcdWentBack, LeaseNotFound
 from scheduler.storage.memory.pipe import Pipe
 
 Told = tuple[Event, ...]
@@ -22,6 +22,17 @@ class _Lease:
     ttl: float
     expires_at: float
     keys: dict[str, None] = field(default_factory=dict)
+
+
+class Backup(NamedTuple):
+    """What a snapshot keeps: the keys, and each lease's TTL with its keys."""
+
+    revision: int
+    items: dict[str, KeyValue]
+    leases: dict[int, tuple[float, tuple[str, ...]]]
+
+
+_EMPTY = Backup(1, {}, {})
 
 
 class _Watch(NamedTuple):
@@ -51,6 +62,8 @@ class EtcdServer:
         # Timers are the server's own, whichever client made the lease.
         self._context = contextvars.copy_context()
         self._up = True
+        self.full = False
+        """Nothing more is written, only deleted; leases live on."""
 
     def get(self, key: str) -> KeyValue | None:
         """Read one key."""
@@ -70,7 +83,7 @@ class EtcdServer:
 
     def put(self, key: str, value: bytes, lease: int) -> int:
         """Write; raises LeaseNotFound."""
-        self._require_up()
+        self._require_room()
         self._attach(key, lease)
         self.revision += 1
         old = self._items.get(key)
@@ -93,7 +106,7 @@ class EtcdServer:
 
     def grant(self, ttl: int) -> Granted:
         """Make a lease."""
-        self._require_up()
+        self._require_room()
         lease_id, self._next_lease = self._next_lease, self._next_lease + 1
         self._leases[lease_id] = self._fresh(_Lease(float(ttl), 0.0))
         self._wind()
@@ -123,6 +136,9 @@ class EtcdServer:
         self._require_up()
         if start <= self._compacted:
             pipe.hang_up(EtcdCompacted(f"compacted up to {self._compacted}"))
+            return
+        if start > self.revision + 1:
+            pipe.hang_up(EtcdWentBack(f"at revision {self.revision}, before {start - 1}"))
             return
         watch = _Watch(client, prefix, pipe)
         for told in self._history[start - self._compacted - 1 :]:
@@ -163,6 +179,23 @@ class EtcdServer:
         for lease in self._leases.values():
             self._fresh(lease)
         self._wind()
+
+    def backup(self) -> Backup:
+        """Take a snapshot."""
+        leases = {lease_id: (lease.ttl, tuple(lease.keys)) for lease_id, lease in self._leases.items()}
+        return Backup(self.revision, dict(self._items), leases)
+
+    def replace(self, backup: Backup = _EMPTY) -> None:
+        """Put another cluster in its place: a new one, or one restored from a snapshot. Revisions go back."""
+        up = self._up
+        self.stop()
+        self.revision = self._compacted = backup.revision
+        self._items = dict(backup.items)
+        self._history = []
+        # Real leases are numbered at random: an id never stands for two.
+        self._leases = {id: _Lease(ttl, 0.0, dict.fromkeys(keys)) for id, (ttl, keys) in backup.leases.items()}
+        if up:
+            self.start()
 
     def restart(self) -> None:
         """Another member leads."""
@@ -213,6 +246,11 @@ class EtcdServer:
         for lease_id in [lease_id for lease_id, lease in self._leases.items() if lease.expires_at <= now]:
             self.revoke(lease_id)
         self._wind()
+
+    def _require_room(self) -> None:
+        self._require_up()
+        if self.full:
+            raise EtcdRejected("mvcc: database space exceeded")
 
     def _require_up(self) -> None:
         if not self._up:

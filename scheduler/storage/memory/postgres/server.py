@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from scheduler.storage.memory.postgres.tables import AttemptRow, LeaderRow, SessionRow, Tables, TaskRow
+from scheduler.storage.memory.postgres.tables import AttemptRow, DispatcherRow, LeaderRow, SessionRow, Tables, TaskRow
 
 if TYPE_CHECKING:
     from scheduler.storage.memory.postgres.work import Work
 
-Watched = TaskRow | AttemptRow | SessionRow | LeaderRow
+Watched = TaskRow | AttemptRow | SessionRow | LeaderRow | DispatcherRow
 
 
 class Change(NamedTuple):
-    """A committed change of a row of `task`, `attempt`, `session` or `leader`; what triggers of Postgres would tell.
+    """A committed change of a row of a watched table; what triggers of Postgres would tell.
 
     `seq` rises by one with each. `old` is None for an insert, `new` for a delete. `term` is the leader's under which a
     duty made the change, None where no duty did.

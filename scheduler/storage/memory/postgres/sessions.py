@@ -53,9 +53,9 @@ class Sessions:
         """What these sessions run, as far as it started at least `age` seconds ago."""
         return await self._client.run(lambda work: _running(work, sessions, age))
 
-    async def live(self) -> list[LiveSession]:
-        """All sessions that nobody has given up, by id."""
-        return await self._client.run(_live)
+    async def live(self, dispatcher: str | None = None) -> list[LiveSession]:
+        """All sessions that nobody has given up, or those of a dispatcher, by id."""
+        return await self._client.run(lambda work: _live(work, dispatcher))
 
 
 def end_within(work: Work, session: str, generation: int, reason: str) -> Host | None:
@@ -120,6 +120,13 @@ def _running(work: Work, sessions: Sequence[str], age: float) -> list[RunningRef
     ]
 
 
-def _live(work: Work) -> list[LiveSession]:
-    rows = sorted((row for row in work.tables.sessions.rows.values() if row.live), key=lambda row: row.id)
-    return [LiveSession(row.id, row.generation, row.record.dispatcher, work.time - row.connected_at) for row in rows]
+def _live(work: Work, dispatcher: str | None) -> list[LiveSession]:
+    found = (row for row in work.tables.sessions.rows.values() if row.live)
+    rows = sorted((row for row in found if dispatcher in (None, row.record.dispatcher)), key=lambda row: row.id)
+    return [_alive(work, row) for row in rows]
+
+
+def _alive(work: Work, row: SessionRow) -> LiveSession:
+    dispatcher = work.get(work.tables.dispatchers, row.record.dispatcher)
+    vouched = None if dispatcher is None else work.time - dispatcher.seen_at
+    return LiveSession(row.id, row.generation, row.record.dispatcher, work.time - row.connected_at, vouched)

@@ -7,6 +7,7 @@ from scheduler.storage.memory.link import Link
 from scheduler.storage.memory.postgres.changes import Changes
 from scheduler.storage.memory.postgres.claims import Claims
 from scheduler.storage.memory.postgres.client import Client
+from scheduler.storage.memory.postgres.dispatchers import Dispatchers
 from scheduler.storage.memory.postgres.history import History
 from scheduler.storage.memory.postgres.leader import LeaderFence
 from scheduler.storage.memory.postgres.outbox import Outbox
@@ -31,6 +32,7 @@ class MemoryTaskStore:
         self.claims = Claims(client)
         self.changes = Changes(client)
         self.sessions = Sessions(client)
+        self.dispatchers = Dispatchers(client)
         self.outbox = Outbox(client)
         self.tasks = StoredTasks(client)
         self.queued = QueuedTasks(client)

@@ -6,6 +6,7 @@ Columns are those of the migrations; times are seconds since the epoch, JSON col
 from typing import Generic, NamedTuple, TypeVar
 
 from scheduler.domain.task import Outcome, TaskState
+from scheduler.storage.dispatchers import DispatcherNote
 from scheduler.storage.sessions import SessionRecord
 
 Key = TypeVar("Key")
@@ -69,6 +70,13 @@ class SessionRow(NamedTuple):
     connected_at: float
     ended_at: float | None = None
     end_reason: str | None = None
+
+
+class DispatcherRow(NamedTuple):
+    """A dispatcher, and when it last wrote."""
+
+    note: DispatcherNote
+    seen_at: float
 
 
 class OutboxRow(NamedTuple):
@@ -149,6 +157,7 @@ class Tables:
         self.tasks = TaskTable("task")
         self.attempts: Table[tuple[str, int], AttemptRow] = Table("attempt")
         self.sessions: Table[str, SessionRow] = Table("session")
+        self.dispatchers: Table[str, DispatcherRow] = Table("dispatcher")
         self.outbox: Table[int, OutboxRow] = Table("outbox")
         self.keys: Table[tuple[str, str], KeyRow] = Table("idempotency")
         self.queues: Table[tuple[str, str], QueueRow] = Table("queue")

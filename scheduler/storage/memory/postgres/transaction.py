@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from scheduler.domain.transitions import Transition
 from scheduler.storage.changes import Applied
 from scheduler.storage.history import Keeping
-from scheduler.storage.memory.postgres import changes, history, outbox, sessions, tasks, waiting
+from scheduler.storage.memory.postgres import changes, dispatchers, history, outbox, sessions, tasks, waiting
 from scheduler.storage.memory.postgres.client import OpenTransaction
 from scheduler.storage.memory.postgres.tables import ONLY, LeaderRow
 from scheduler.storage.memory.postgres.work import Work
@@ -55,6 +55,10 @@ class Transaction:
     async def delete_sessions(self, age: float, limit: int) -> int:
         """Delete sessions that ended more than `age` seconds ago; returns how many."""
         return await self._opened.run(lambda work: history.delete_sessions_within(work, age, limit))
+
+    async def delete_dispatchers(self, age: float) -> None:
+        """Delete dispatchers that have not written for `age` seconds."""
+        await self._opened.run(lambda work: dispatchers.delete_dispatchers_within(work, age))
 
     async def forget_outbox(self, ids: Sequence[int]) -> None:
         """Delete outbox rows whose entries are in the lanes."""

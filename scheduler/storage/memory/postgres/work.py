@@ -14,7 +14,7 @@ Answer = TypeVar("Answer")
 IDLE_LIMIT = 2.0
 """Seconds after which an open transaction that does nothing is undone; `idle_in_transaction_session_timeout`."""
 
-_WATCHED = frozenset({"task", "attempt", "session", "leader"})
+_WATCHED = frozenset({"task", "attempt", "session", "leader", "dispatcher"})
 _UNTOUCHED: Any = object()
 
 

@@ -32,6 +32,10 @@ class MemoryDelivery:
         self.epoch = MemoryEpoch(self._client)
         self.hints = MemoryHints(self._client)
 
+    async def ping(self) -> None:
+        """Raise StoreUnavailable unless the server answers."""
+        await self.epoch.current()
+
     def listen(self, *kinds: type[Message]) -> HintStream:
         """What others tell, of these kinds."""
         return HintStream(lambda: MemorySubscription.open(self._client, kinds, self._quiet), draw=self._draw)

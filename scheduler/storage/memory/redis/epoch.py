@@ -20,13 +20,13 @@ class MemoryEpoch:
 
         return await self._client.call(read)
 
-    async def begin(self, term: int) -> str:
+    async def begin(self, term: int, *, regardless: bool = False) -> str:
         """Begins a new epoch; raises TermOver."""
         server = self._client.server
 
         def begin() -> str | None:
             epoch = server.word()
-            begun = server.write(lambda streams: streams.begin_epoch(term, epoch))
+            begun = server.write(lambda streams: streams.begin_epoch(term, epoch, regardless))
             return f"{epoch}:{server.run_id}" if begun else None
 
         epoch = await self._client.call(begin)

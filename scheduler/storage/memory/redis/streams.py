@@ -141,9 +141,9 @@ class Streams:
         self.names.pop(lane, None)
         return lane in self.lanes
 
-    def begin_epoch(self, term: int, epoch: str) -> bool:
+    def begin_epoch(self, term: int, epoch: str, regardless: bool) -> bool:
         """See begin_epoch.lua."""
-        if self.epoch is not None and self.epoch[0] > term:
+        if self.epoch is not None and self.epoch[0] > term and not regardless:
             return False
         self.epoch = term, epoch
         return True
