@@ -101,6 +101,8 @@ def _check_counts(hello: wire.Hello) -> None:
         raise Violation("types", f"1 to {limits.SESSION_TYPES} are required")
     if len(hello.queues) > limits.SESSION_TYPES:
         raise Violation("queues", f"more than {limits.SESSION_TYPES}")
+    if len(hello.running) > limits.SESSION_RUNNING:
+        raise Violation("running", f"more than {limits.SESSION_RUNNING}")
     if not 1 <= hello.slots <= limits.SESSION_SLOTS:
         raise Violation("slots", f"must be 1 to {limits.SESSION_SLOTS}")
 

@@ -24,6 +24,7 @@ from dispatcher.membership import DispatcherRecord, DispatcherRegistration, Prof
 from dispatcher.presence import Presence
 from dispatcher.progress import ProgressReports
 from dispatcher.queues import QueueDefaults
+from dispatcher.reception import Reception
 from dispatcher.resending import Resending
 from dispatcher.sessions import Roster
 from dispatcher.settings import DispatcherSettings
@@ -221,6 +222,11 @@ class Assembly:
         return ProgressReports(self.stores.tasks.changes, self.clock)
 
     @cached_property
+    def reception(self) -> Reception:
+        """What workers report."""
+        return Reception(self.completion, self.progress, self.clock, self.settings.heartbeat_interval)
+
+    @cached_property
     def streams(self) -> SessionStreams:
         """Workers' streams."""
         return SessionStreams(
@@ -228,10 +234,9 @@ class Assembly:
             settings=self.settings,
             roster=self.roster,
             adoption=Adoption(self.id, self.stores.tasks.sessions, self.handover, HelloRates(self.clock), self.clock),
-            completion=self.completion,
+            reception=self.reception,
             departure=self.departure,
             presence=self.presence,
-            progress=self.progress,
             sessions=self.stores.tasks.sessions,
             clock=self.clock,
             arrived=self.woken.set,

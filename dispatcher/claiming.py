@@ -15,7 +15,7 @@ from scheduler import failpoints
 from scheduler.background import Background
 from scheduler.batcher import Batcher
 from scheduler.clock import Clock
-from scheduler.storage.claims import Bid, Claimed, Claims, Head
+from scheduler.storage.claims import CLAIM_BYTES, Bid, Claimed, Claims, Head
 from scheduler.storage.lanes import Entry, LaneStore
 from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.telemetry import Claim, Telemetry
@@ -78,7 +78,7 @@ class Claiming:
         for group in groups:
             free = sum(session.free for session in group.sessions)
             if free > 0:
-                await self._read(group, min(free, READ_SIZE))
+                await self._read(group, min(free, READ_SIZE, _carried(group)))
         return bool(groups)
 
     async def offer(self, entries: Sequence[Entry]) -> None:
@@ -98,7 +98,7 @@ class Claiming:
         for group in groups:
             free = sum(session.free for session in group.sessions)
             if free > 0:
-                await self._claim_heads(group, min(free, READ_SIZE))
+                await self._claim_heads(group, min(free, READ_SIZE, _carried(group)))
         return bool(groups)
 
     async def close(self) -> None:
@@ -162,6 +162,14 @@ class Claiming:
                     break
 
     async def _claim_offers(self, offers: list[Offer]) -> list[None]:
+        """Claim all of them, in as many statements as their payloads take."""
+        rest = offers
+        while rest:
+            rest = await self._claim_some(rest)
+        return [None] * len(offers)
+
+    async def _claim_some(self, offers: list[Offer]) -> list[Offer]:
+        """Claim as many as one statement carries; returns those that are left and may still be claimed here."""
         bids = [Bid(offer.entry.task_id, offer.entry.attempt, offer.session.id) for offer in offers]
         generations = {offer.session.id: offer.session.generation for offer in offers}
         began = self._clock.monotonic()
@@ -170,7 +178,8 @@ class Claiming:
         except StoreUnavailable:
             raise
         except Exception as error:
-            return await self._apart(offers, error)
+            await self._apart(offers, error)
+            return []
         await failpoints.reach("claimed")
         self._send(claimed, {offer.session.id: offer.session for offer in offers}, began)
         self._telemetry.committed("claim", len(claimed), self._clock.monotonic() - began)
@@ -178,19 +187,29 @@ class Claiming:
         lost = [offer for offer in offers if offer.entry.task_id not in won]
         kept = [offer for offer in offers if offer.entry.task_id in won] if lost else offers
         self._background.start(self._acker.add([offer.entry for offer in kept]))
+        if lost and _is_heavy(claimed):
+            return self._once_more(lost)
         if lost:
             self._background.start(self._dispose(lost, generations))
             self._slots_freed()
-        return [None] * len(offers)
+        return []
 
-    async def _apart(self, offers: list[Offer], error: Exception) -> list[None]:
+    def _once_more(self, offers: list[Offer]) -> list[Offer]:
+        """Those whose sessions read what they are sent; the others go back, for whoever does."""
+        full = [offer.entry for offer in offers if offer.session.full]
+        if full:
+            self._background.start(self._give_back(full))
+        return [offer for offer in offers if not offer.session.full]
+
+    async def _apart(self, offers: list[Offer], error: Exception) -> None:
         """One of them cannot be claimed, and nobody foresaw how: halves find it, and the others are served."""
         if len(offers) == 1:
             _log.error("an entry cannot be claimed", exc_info=error, extra={"task": offers[0].entry.task_id})
             self._background.start(self._acker.add([offers[0].entry]))
-            return [None]
+            return
         half = len(offers) // 2
-        return await self._claim_offers(offers[:half]) + await self._claim_offers(offers[half:])
+        await self._claim_offers(offers[:half])
+        await self._claim_offers(offers[half:])
 
     def _send(self, claimed: Sequence[Claimed], sessions: dict[str, Session], began: float) -> None:
         now = self._clock.monotonic()
@@ -269,8 +288,18 @@ class Claiming:
             raise
         finally:
             _release(reserved)
-        if len(claimed) == budget:
+        if len(claimed) == budget or _is_heavy(claimed):
             self._board.learn(names)
+
+
+def _is_heavy(claimed: Sequence[Claimed]) -> bool:
+    """Whether the claim ended because of its payloads, so that more may be there."""
+    return sum(len(task.payload or b"") for task in claimed) >= CLAIM_BYTES
+
+
+def _carried(group: Group) -> int:
+    """How many tasks may be on their way to the group's sessions, by how large their last ones were."""
+    return sum(session.carries for session in group.sessions)
 
 
 def _release(reserved: Iterable[Session]) -> None:

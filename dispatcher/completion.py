@@ -1,31 +1,31 @@
 """Outcomes: results become transitions, committed in groups, and every worker hears the verdict."""
 
+import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from dispatcher import frames
 from dispatcher.endings import Endings
 from dispatcher.queues import QueueDefaults
 from dispatcher.sessions import Running, Session
-from scheduler import failpoints
-from scheduler.batcher import Batcher
+from dispatcher.storing import RETRY_PAUSE, Stored, Storing
 from scheduler.clock import Clock
+from scheduler.domain import limits
 from scheduler.domain.task import Outcome, TaskError, TaskState
 from scheduler.domain.transitions import Event, Failed, Released, Snapshot, Succeeded, decide
 from scheduler.domain.violations import Violation
-from scheduler.storage.changes import Changes, Standing
+from scheduler.storage.changes import Applied, Changes, Standing
 from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.telemetry import Ended, Telemetry
 from scheduler.wire.gen import worker_service_pb2 as wire
 
 _log = logging.getLogger(__name__)
 
-RETRY_PAUSE = 0.5
-"""Seconds between tries to store outcomes while Postgres is away."""
-
-
+LONGEST_PAUSE = 30.0
+"""Seconds between tries to store an outcome that did not pass alone, in the end."""
 _UNKNOWN_LANE = "unknown/unknown/unknown/0/"
 """Shown for a task that this dispatcher never held."""
 
@@ -41,6 +41,9 @@ class Report(NamedTuple):
     event: Event
     run_seconds: float
     invalid: bool = False
+
+
+_Store = Callable[[Sequence[Ended]], Awaitable[Sequence[Stored]]]
 
 
 class Completion:
@@ -62,40 +65,71 @@ class Completion:
         self._telemetry = telemetry
         self._clock = clock
         self._slots_freed = slots_freed
-        self._batcher = Batcher(self._apply, size=1000, parallel=2)
+        self._storing = Storing(changes, clock, self._committed)
 
     async def report(self, session: Session, reports: Sequence[Report]) -> None:
         """Settle what a worker reported, and acknowledge it; tries until Postgres has answered."""
-        endings = [self._ending(session, report) for report in reports]
-        applied = await self._until_stored([ending for ending in endings if ending])
-        verdicts = iter(applied)
-        accepted = [next(verdicts) if ending else False for ending in endings]
-        self._forget(session, (report for report, ok in zip(reports, accepted, strict=True) if ok))
-        refused = [report for report, ok in zip(reports, accepted, strict=True) if not ok]
-        standings = dict(zip(refused, await self._standings(refused), strict=True)) if refused else {}
-        verdicts_given = [
-            (report, _verdict(session.id, report, None if ok else standings[report]))
-            for report, ok in zip(reports, accepted, strict=True)
-        ]
-        session.acknowledge(
-            wire.ResultAck(
-                task_id=report.task_id,
-                attempt=report.attempt,
-                verdict=verdict,
-            )
-            for report, verdict in verdicts_given
-            if type(report.event) is not Released
-        )
-        if refused:
-            self._forget(session, refused)
-            for verdict, reason in _REFUSALS.items():
-                self._telemetry.refused(reason, sum(given == verdict for _, given in verdicts_given))
+        unsettled = await self._settle(session, reports, self._storing.store)
+        if unsettled:
+            # The others are settled: these keep nobody waiting but themselves.
+            await asyncio.gather(*(self._insist(session, report, error) for report, error in unsettled))
 
     async def end(self, session: Session, held: Running, event: Event) -> None:
         """End an attempt from here, e.g. one that has overrun its timeout."""
         report = Report(held.task.task_id, held.task.attempt, event, self._clock.monotonic() - held.since)
-        await self._until_stored([self._of_held(session, held, report)])
+        ending = self._of_held(session, held, report)
+        pause = RETRY_PAUSE
+        stored = await self._storing.store([ending])
+        while isinstance(stored[0], Exception):
+            _log.warning(
+                "an end is not stored: %s", stored[0], extra={"task": report.task_id, "session": session.runner.session}
+            )
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            stored = await self._storing.store([ending], hard=True)
         self._forget(session, [report])
+
+    async def _settle(
+        self, session: Session, reports: Sequence[Report], store: _Store
+    ) -> list[tuple[Report, Exception]]:
+        """Store and acknowledge; returns what cannot be stored now, and why."""
+        endings = [self._ending(session, report) for report in reports]
+        stored = iter(await store([ending for ending in endings if ending]))
+        fates = [next(stored) if ending else False for ending in endings]
+        accepted = [report for report, fate in zip(reports, fates, strict=True) if fate is True]
+        refused = [report for report, fate in zip(reports, fates, strict=True) if fate is False]
+        self._forget(session, accepted)
+        verdicts = [(report, _verdict(session.id, report, None)) for report in accepted]
+        if refused:
+            standings = await self._standings(refused)
+            verdicts += [(r, _verdict(session.id, r, standing)) for r, standing in zip(refused, standings, strict=True)]
+            self._forget(session, refused)
+            for verdict, reason in _REFUSALS.items():
+                self._telemetry.refused(reason, sum(given == verdict for _, given in verdicts))
+        session.acknowledge(
+            wire.ResultAck(task_id=report.task_id, attempt=report.attempt, verdict=verdict)
+            for report, verdict in verdicts
+            if type(report.event) is not Released
+        )
+        if len(verdicts) == len(reports):
+            return []
+        return [(report, fate) for report, fate in zip(reports, fates, strict=True) if isinstance(fate, Exception)]
+
+    async def _insist(self, session: Session, report: Report, error: Exception) -> None:
+        """Store an outcome that did not pass alone: for as long as it takes, and apart from all others."""
+        pause = RETRY_PAUSE
+        unsettled = [(report, error)]
+        while unsettled:
+            (report, error), *_ = unsettled
+            _log.warning(
+                "an outcome is not stored: %s", error, extra={"task": report.task_id, "session": session.runner.session}
+            )
+            if not isinstance(error, StoreUnavailable):
+                # What the store refuses now, it will refuse for ever.
+                report = report._replace(event=_invalid("the store refuses it"), invalid=True)
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            unsettled = await self._settle(session, [report], partial(self._storing.store, hard=True))
 
     def _ending(self, session: Session, report: Report) -> Ended | None:
         """The transition of a report; None if nothing it could change is known here."""
@@ -106,22 +140,16 @@ class Completion:
             # Perhaps the task waits again after this session was thought lost; then the work need not be done twice.
             snapshot = Snapshot(report.task_id, TaskState.RUNNING, report.attempt, session=session.id)
             transition = decide(snapshot, report.event, random.random)
-            return Ended(transition, _UNKNOWN_LANE, session.runner, report.run_seconds)
+            return Ended(transition, _UNKNOWN_LANE, session.runner, _ran(report.run_seconds, limits.TIMEOUT_SECONDS))
         return None
 
     def _of_held(self, session: Session, held: Running, report: Report) -> Ended:
         namespace, queue, _ = held.task.lane.split("/", 2)
         snapshot = held.snapshot(self._queues.retry(namespace, queue))
         transition = decide(snapshot, report.event, random.random)
-        return Ended(transition, held.task.lane, session.runner, report.run_seconds, held.task.traceparent)
-
-    async def _until_stored(self, endings: Sequence[Ended]) -> Sequence[bool]:
-        while True:
-            try:
-                return await self._batcher.add(endings)
-            except StoreUnavailable as error:
-                _log.warning("%d outcomes wait: %s", len(endings), error)
-                await self._clock.sleep(RETRY_PAUSE)
+        # It was ready before it was claimed, and has not run for longer than it was ready.
+        ran = _ran(report.run_seconds, held.task.waited + self._clock.monotonic() - held.since)
+        return Ended(transition, held.task.lane, session.runner, ran, held.task.traceparent)
 
     async def _standings(self, reports: Sequence[Report]) -> list[Standing]:
         while True:
@@ -135,15 +163,9 @@ class Completion:
             session.forget(report.task_id, report.attempt)
         self._slots_freed()
 
-    async def _apply(self, endings: list[Ended]) -> list[bool]:
-        await failpoints.reach("result-received")
-        began = self._clock.monotonic()
-        applied = await self._changes.apply([ending.transition for ending in endings])
-        await failpoints.reach("outcome-committed")
-        took = self._clock.monotonic() - began
+    def _committed(self, endings: Sequence[Ended], applied: Applied, took: float) -> None:
         self._endings.committed(endings, applied, took)
         self._telemetry.committed("complete", len(endings), took)
-        return [transition is not None for transition in applied.moved]
 
 
 def read_result(result: wire.TaskResult) -> Report:
@@ -152,8 +174,16 @@ def read_result(result: wire.TaskResult) -> Report:
     try:
         return Report(result.task_id, result.attempt, frames.event(result), run_seconds)
     except Violation as violation:
-        error = TaskError("INVALID_RESULT", str(violation), retryable=False)
-        return Report(result.task_id, result.attempt, Failed(error), run_seconds, invalid=True)
+        return Report(result.task_id, result.attempt, _invalid(str(violation)), run_seconds, invalid=True)
+
+
+def _invalid(why: str) -> Failed:
+    return Failed(TaskError("INVALID_RESULT", why, retryable=False))
+
+
+def _ran(told: float, most: float) -> float:
+    """Seconds that an attempt ran: what the worker tells, as far as that can be."""
+    return min(told, most) if told > 0.0 else 0.0
 
 
 def _verdict(session: str, report: Report, standing: Standing | None) -> wire.Verdict.ValueType:

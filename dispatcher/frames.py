@@ -13,7 +13,7 @@ from scheduler.domain.violations import Violation
 from scheduler.storage import codec
 from scheduler.storage.claims import Claimed
 from scheduler.wire import times
-from scheduler.wire.gen.worker_service_pb2 import Assignment, Heartbeat, Stop, StopReason, TaskResult
+from scheduler.wire.gen.worker_service_pb2 import Assignment, Stop, StopReason, TaskResult
 
 
 def assignment(task: Claimed, *, resent: bool = False) -> Assignment:
@@ -44,16 +44,6 @@ def assignment(task: Claimed, *, resent: bool = False) -> Assignment:
 def stop(task_id: str, attempt: int, reason: StopReason.ValueType) -> Stop:
     """The message that ends an attempt."""
     return Stop(task_id=task_id, attempt=attempt, reason=reason)
-
-
-def unheard(heartbeat: Heartbeat, interval: float) -> float:
-    """Seconds for which the worker has not received what was sent to it, by its own count of heartbeats.
-
-    0 for one that doesn't count. The newest can't have been answered yet.
-    """
-    if not heartbeat.HasField("heard"):
-        return 0.0
-    return max(0, heartbeat.sequence - heartbeat.heard - 1) * interval
 
 
 def is_task_id(text: str) -> bool:

@@ -33,6 +33,9 @@ _SERVICE = "taskyard.v1.WorkerService"
 _GRPC_OPTIONS = [
     ("grpc.max_receive_message_length", limits.FRAME_RECEIVE_BYTES),
     ("grpc.max_send_message_length", 6 * 1024 * 1024),
+    # What a connection brings before it is read is bounded, however fast it could bring more.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 256 * 1024),
     # Workers ping idle connections; without these a server closes them for it.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),

@@ -16,6 +16,10 @@ from scheduler.wire.gen.worker_service_pb2 import Assignment, DispatcherFrame, R
 FRAME_BYTES = 1024 * 1024
 """A frame is closed once it has grown beyond this; well below gRPC's default limit of 4 MiB."""
 FRAME_ASSIGNMENTS = 500
+UNSENT_BYTES = 2 * 1024 * 1024
+"""A session is given nothing more while this much waits to be sent to it."""
+_OVERHEAD = 256
+"""About what an assignment costs beside its payload."""
 
 
 @dataclass(slots=True)
@@ -25,7 +29,10 @@ class Running:
     task: Claimed
     since: float
     cancel_requested: bool = False
-    stop_sent_at: float | None = None
+    stopping: bool = False
+    """The worker was told to stop it."""
+    reported: bool = False
+    """The worker has told how it ended."""
 
     def snapshot(self, queue_retry: RetryPolicy | None) -> Snapshot:
         """What a decision about it looks at."""
@@ -74,27 +81,61 @@ class Session:
         self.reporting: set[asyncio.Task[None]] = set()
         self.last_frame = 0.0
         self.said_goodbye = False
+        self._unsent = 0
+        self._being_sent = 0
+        self._usual = 0.0
         self._recordings: list[set[tuple[str, int]]] = []
         self._outgoing = Outgoing()
         self._wake = asyncio.Event()
 
     @property
     def free(self) -> int:
-        """Slots that may be filled now."""
-        if self.draining or not self.connected:
+        """Slots that may be filled now; none while the worker does not read what it was given."""
+        if self.draining or not self.connected or self.full:
             return 0
         return self.slots - len(self.running) - self.reserved
+
+    @property
+    def full(self) -> bool:
+        """Whether too much waits to be sent to it: the worker does not read, or not fast enough."""
+        return self._unsent >= UNSENT_BYTES
+
+    @property
+    def carries(self) -> int:
+        """How many more tasks may be on their way to it, if they are as large as the last."""
+        return int((UNSENT_BYTES - self._unsent) / (self._usual + _OVERHEAD)) + 1
 
     def runs(self, task_id: str, attempt: int) -> bool:
         """Whether it holds that attempt."""
         held = self.running.get(task_id)
         return held is not None and held.task.attempt == attempt
 
+    def ends(self, task_id: str, attempt: int) -> bool:
+        """Whether it holds that attempt and has not told yet how it ended; from now on it has."""
+        held = self.running.get(task_id)
+        if held is None or held.reported or held.task.attempt != attempt:
+            return False
+        held.reported = True
+        return True
+
+    def note_reporting(self, work: asyncio.Task[None]) -> None:
+        """What it reported is being settled."""
+        self.reporting.add(work)
+        work.add_done_callback(self.reporting.discard)
+
     def assign(self, running: Iterable[Running], assignments: Iterable[Assignment]) -> None:
-        """Hold the tasks and send their assignments."""
-        for held in running:
-            self.running[held.task.task_id] = held
+        """Hold the tasks, without what is large of them, and send their assignments."""
         self._outgoing.assignments.extend(assignments)
+        count = weight = 0
+        for held in running:
+            size = len(held.task.payload or b"")
+            if size > _OVERHEAD:
+                held.task = held.task._replace(payload=b"")
+            count, weight = count + 1, weight + size
+            self.running[held.task.task_id] = held
+        if count:
+            self._usual += (weight / count - self._usual) / 4
+        self._unsent += weight + count * _OVERHEAD
         self._wake.set()
 
     def acknowledge(self, acks: Iterable[ResultAck]) -> None:
@@ -110,6 +151,10 @@ class Session:
     def echo(self, sequence: int) -> None:
         """Answer a heartbeat."""
         self._outgoing.heartbeat = sequence
+        self._wake.set()
+
+    def breathe(self) -> None:
+        """Send a frame, whatever is in it."""
         self._wake.set()
 
     def go_away(self) -> None:
@@ -145,7 +190,15 @@ class Session:
         await self._wake.wait()
         self._wake.clear()
         outgoing, self._outgoing = self._outgoing, Outgoing()
+        self._being_sent = self._unsent
         return list(_frames(outgoing))
+
+    def sent(self) -> bool:
+        """All of that is sent; whether there is room for more tasks, where there was none."""
+        was_full = self.full
+        self._unsent -= self._being_sent
+        self._being_sent = 0
+        return was_full and not self.full
 
 
 def _frames(outgoing: Outgoing) -> Iterator[DispatcherFrame]:
@@ -156,7 +209,7 @@ def _frames(outgoing: Outgoing) -> Iterator[DispatcherFrame]:
     size = 0
     for assignment in outgoing.assignments:
         batch.append(assignment)
-        size += len(assignment.payload) + 256
+        size += len(assignment.payload) + _OVERHEAD
         if size > FRAME_BYTES or len(batch) == FRAME_ASSIGNMENTS:
             frame.assignments.extend(batch)
             yield frame

@@ -9,19 +9,17 @@ import grpc
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
-from dispatcher import frames
 from dispatcher.adoption import Adoption
-from dispatcher.completion import Completion, Report, read_result
 from dispatcher.departure import Departure
+from dispatcher.hearing import Hearing
 from dispatcher.hello_rates import TooManyHellos
 from dispatcher.presence import Presence
-from dispatcher.progress import ProgressReports
+from dispatcher.reception import Flooded, Reception
 from dispatcher.sessions import Roster
 from dispatcher.sessions import Session as WorkerSession
 from dispatcher.settings import DispatcherSettings
 from scheduler.background import Background
 from scheduler.clock import Clock
-from scheduler.domain.transitions import Released
 from scheduler.domain.violations import Violation
 from scheduler.storage.sessions import NamespaceMismatch, SecretMismatch, Sessions
 from scheduler.storage.unavailable import StoreUnavailable
@@ -44,10 +42,9 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         settings: DispatcherSettings,
         roster: Roster,
         adoption: Adoption,
-        completion: Completion,
+        reception: Reception,
         departure: Departure,
         presence: Presence,
-        progress: ProgressReports,
         sessions: Sessions,
         clock: Clock,
         arrived: Callable[[], None],
@@ -56,10 +53,9 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         self._settings = settings
         self._roster = roster
         self._adoption = adoption
-        self._completion = completion
+        self._reception = reception
         self._departure = departure
         self._presence = presence
-        self._progress = progress
         self._sessions = sessions
         self._clock = clock
         self._arrived = arrived
@@ -76,6 +72,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
 
     async def close(self) -> None:
         """Wait until what workers reported is stored."""
+        await self._reception.close()
         await self._background.close()
 
     async def Session(  # type: ignore[override]  # noqa: N802 - named by the proto, writes to the context
@@ -89,7 +86,6 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         parts = (writer, reader, watchdog)
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-            _refuse(reader)
         finally:
             # First, and without waiting for anything: gRPC may cancel this call again at any time, and a session whose
             # end nobody noted would hold its tasks for ever.
@@ -97,6 +93,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
             for part in parts:
                 part.cancel()
             self._background.start(_report_failures(session, parts))
+        await _refuse(reader, context)
 
     async def _open(self, incoming: AsyncIterator[wire.WorkerFrame], context: Context) -> WorkerSession:
         try:
@@ -127,7 +124,6 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         self._presence.arrived(session, record)
         whose = {"session": session.runner.session, "worker": record.worker, "worker_pod": record.pod}
         _log.info("session opened", extra=whose)
-        self._frame(session, first)
         self._arrived()
         return session
 
@@ -145,12 +141,21 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         while True:
             for frame in await session.frames():
                 await context.write(frame)
+            if session.sent():
+                self._arrived()
 
     async def _read(self, session: WorkerSession, incoming: AsyncIterator[wire.WorkerFrame]) -> None:
+        inbox = self._reception.open(session)
+        hearing = Hearing(self._settings.heartbeat_interval, self._clock.monotonic())
         async for frame in incoming:
             session.last_frame = self._clock.monotonic()
-            self._frame(session, frame)
-            if self._is_deaf(session, frame):
+            deaf = frame.HasField("heartbeat") and self._is_deaf(session, hearing, frame.heartbeat)
+            if frame.drain and not session.draining:
+                session.draining = True
+                self._roster.changed()
+                self._background.start(self._note_drain(session))
+            await inbox.take(frame)
+            if deaf:
                 return
             if frame.goodbye:
                 # What came before must not be overtaken: an attempt that was handed back has not crashed.
@@ -159,32 +164,12 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
                 session.said_goodbye = True
                 return
 
-    def _frame(self, session: WorkerSession, frame: wire.WorkerFrame) -> None:
-        if frame.HasField("heartbeat"):
-            session.echo(frame.heartbeat.sequence)
-        reports = [read_result(result) for result in frame.results]
-        # It must hear of what is no task's, or it would bring it again with each hello.
-        session.acknowledge(
-            wire.ResultAck(task_id=result.task_id, attempt=result.attempt, verdict=wire.VERDICT_INVALID)
-            for result in frame.results
-            if not frames.is_task_id(result.task_id)
-        )
-        reports += [Report(ref.task_id, ref.attempt, Released(), 0.0) for ref in frame.released]
-        reports = [report for report in reports if frames.is_task_id(report.task_id)]
-        if reports:
-            reporting = self._background.start(self._completion.report(session, reports))
-            session.reporting.add(reporting)
-            reporting.add_done_callback(session.reporting.discard)
-        if frame.progress:
-            self._progress.add(session, frame.progress)
-        if frame.drain and not session.draining:
-            session.draining = True
-            self._roster.changed()
-            self._background.start(self._note_drain(session))
-
-    def _is_deaf(self, session: WorkerSession, frame: wire.WorkerFrame) -> bool:
+    def _is_deaf(self, session: WorkerSession, hearing: Hearing, heartbeat: wire.Heartbeat) -> bool:
         """Whether the worker can't receive: one that only sends would hold its tasks without ever knowing of them."""
-        unheard = frames.unheard(frame.heartbeat, self._settings.heartbeat_interval)
+        session.echo(heartbeat.sequence)
+        if not heartbeat.HasField("heard"):
+            return False
+        unheard = hearing.heard(heartbeat.sequence, heartbeat.heard, session.last_frame)
         if unheard < self._settings.session_timeout:
             return False
         _log.warning("session deaf", extra={"session": session.runner.session, "seconds": round(unheard, 1)})
@@ -203,10 +188,15 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         _log.warning("session silent", extra={"session": session.runner.session, "seconds": round(silence, 1)})
 
 
-def _refuse(reader: asyncio.Task[None]) -> None:
-    """Raise what was wrong with a frame, so that the worker hears of it."""
-    if reader.done() and not reader.cancelled() and isinstance(error := reader.exception(), Violation):
+async def _refuse(reader: asyncio.Task[None], context: Context) -> None:
+    """Raise what was wrong with a frame, or with too many, so that the worker hears of it."""
+    if not reader.done() or reader.cancelled():
+        return
+    error = reader.exception()
+    if isinstance(error, Violation):
         raise error
+    if isinstance(error, Flooded):
+        await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
 
 
 def _retry_trailers(refusal: TooManyHellos) -> tuple[tuple[str, bytes]]:
@@ -219,5 +209,7 @@ def _retry_trailers(refusal: TooManyHellos) -> tuple[tuple[str, bytes]]:
 
 async def _report_failures(session: WorkerSession, parts: Iterable[asyncio.Task[None]]) -> None:
     for error in await asyncio.gather(*parts, return_exceptions=True):
-        if isinstance(error, Exception) and not isinstance(error, grpc.RpcError | grpc.aio.UsageError | Violation):
+        if isinstance(error, Flooded):
+            _log.warning("session refused: %s", error, extra={"session": session.runner.session})
+        elif isinstance(error, Exception) and not isinstance(error, grpc.RpcError | grpc.aio.UsageError | Violation):
             _log.error("session failed", exc_info=error, extra={"session": session.runner.session})

@@ -1,7 +1,8 @@
 """Group commit: what arrives while a batch is under way goes into the next one.
 
-There is no timer, so an idle batcher adds no delay, and a busy one makes its batches as large as they need to be. The
-same mechanism serves submits, claims, completions and outbox deletions.
+There is no timer, so an idle batcher adds no delay, and a busy one makes its batches as large as they need to be, by
+number and, where items have a weight, by weight. The same mechanism serves submits, claims, completions and outbox
+deletions.
 """
 
 import asyncio
@@ -19,14 +20,25 @@ Flush = Callable[[list[Item]], Awaitable[Sequence[Result]]]
 class Batcher(Generic[Item, Result]):
     """Merges concurrent calls into batches of at most `size` items (one call's items stay together).
 
-    At most `parallel` batches are under way at once. A batch that fails fails each call in it.
+    With `weigh` a batch also weighs at most `weight` in all; a call that alone is larger or heavier goes alone. At most
+    `parallel` batches are under way at once. A batch that fails fails each call in it.
     """
 
-    def __init__(self, flush: Flush[Item, Result], *, size: int, parallel: int = 1) -> None:
+    def __init__(
+        self,
+        flush: Flush[Item, Result],
+        *,
+        size: int,
+        parallel: int = 1,
+        weigh: Callable[[Item], int] | None = None,
+        weight: int = 0,
+    ) -> None:
         self._flush = flush
         self._size = size
         self._idle = parallel
-        self._waiting: deque[tuple[Sequence[Item], asyncio.Future[Sequence[Result]]]] = deque()
+        self._weigh = weigh
+        self._weight = weight
+        self._waiting: deque[tuple[Sequence[Item], int, asyncio.Future[Sequence[Result]]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
 
     async def add(self, items: Sequence[Item]) -> Sequence[Result]:
@@ -34,7 +46,7 @@ class Batcher(Generic[Item, Result]):
         if not items:
             return []
         future: asyncio.Future[Sequence[Result]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((items, future))
+        self._waiting.append((items, sum(map(self._weigh, items)) if self._weigh else 0, future))
         if self._idle:
             self._start()
         return await future
@@ -66,11 +78,15 @@ class Batcher(Generic[Item, Result]):
         self._idle += 1
 
     def _next_calls(self) -> list[tuple[Sequence[Item], asyncio.Future[Sequence[Result]]]]:
-        calls = [self._waiting.popleft()]
-        size = len(calls[0][0])
-        while self._waiting and size + len(self._waiting[0][0]) <= self._size:
-            calls.append(self._waiting.popleft())
-            size += len(calls[-1][0])
+        items, weight, future = self._waiting.popleft()
+        calls, size = [(items, future)], len(items)
+        while self._waiting:
+            items, more, future = self._waiting[0]
+            size, weight = size + len(items), weight + more
+            if size > self._size or weight > self._weight:
+                break
+            self._waiting.popleft()
+            calls.append((items, future))
         return calls
 
 

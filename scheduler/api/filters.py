@@ -1,4 +1,4 @@
-"""Which tasks a client means, and where in their list it is."""
+"""Which tasks a client means, and where in a list of theirs it is."""
 
 import base64
 import binascii
@@ -37,7 +37,7 @@ def dead_letters(wanted: TaskFilter) -> TaskFilter:
 
 
 def page_size(value: int) -> int:
-    """How many tasks a page may hold; 0 takes the default."""
+    """How much a page may hold; 0 takes the default."""
     return _bounded("page_size", value, limits.PAGE_SIZE_DEFAULT, limits.PAGE_SIZE_MAX)
 
 
@@ -48,20 +48,22 @@ def bulk_limit(value: int) -> int:
 
 def page_token(wanted: TaskFilter, last_id: str) -> str:
     """What leads to the page after that task. It is good for the same filter only."""
-    return base64.urlsafe_b64encode(_mark(wanted) + uuid.UUID(last_id).bytes).decode()
+    return _token(wanted, uuid.UUID(last_id).bytes)
 
 
 def after(wanted: TaskFilter, token: str) -> str | None:
     """The task that a page begins after, None for the first page; raises Violation for a token of other making."""
-    if not token:
-        return None
-    try:
-        packed = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
-    except (binascii.Error, UnicodeEncodeError) as error:
-        raise Violation("page_token", "is not one of ours") from error
-    if len(packed) != _MARK_BYTES + 16 or not packed.startswith(_mark(wanted)):
-        raise Violation("page_token", "does not belong to this list")
-    return str(uuid.UUID(bytes=packed[_MARK_BYTES:]))
+    return str(uuid.UUID(bytes=_place(wanted, token, 16))) if token else None
+
+
+def attempts_token(task_id: str, last: int) -> str:
+    """What leads to the page after that attempt of the task."""
+    return _token(task_id, last.to_bytes(4))
+
+
+def attempts_after(task_id: str, token: str) -> int:
+    """The attempt that a page begins after; raises Violation for a token of other making."""
+    return int.from_bytes(_place(task_id, token, 4)) & 0x7FFFFFFF if token else 0
 
 
 def _bounded(field: str, value: int, default: int, most: int) -> int:
@@ -70,5 +72,19 @@ def _bounded(field: str, value: int, default: int, most: int) -> int:
     return value or default
 
 
-def _mark(wanted: TaskFilter) -> bytes:
+def _token(listed: TaskFilter | str, place: bytes) -> str:
+    return base64.urlsafe_b64encode(_mark(listed) + place).decode()
+
+
+def _place(listed: TaskFilter | str, token: str, length: int) -> bytes:
+    try:
+        packed = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise Violation("page_token", "is not one of ours") from error
+    if len(packed) != _MARK_BYTES + length or not packed.startswith(_mark(listed)):
+        raise Violation("page_token", "does not belong to this list")
+    return packed[_MARK_BYTES:]
+
+
+def _mark(wanted: TaskFilter | str) -> bytes:
     return hashlib.blake2b(repr(wanted).encode(), digest_size=_MARK_BYTES).digest()

@@ -47,6 +47,14 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Runs:
+    """Some of a task's runs, oldest first; the token is empty on the last page."""
+
+    attempts: list[Attempt]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bulk:
     """How many tasks it concerned, and the first of their ids."""
 
@@ -111,12 +119,13 @@ class Tasks:
             tasks, last = await self._listed.page(wanted, size, after)
         return Page(tasks, filters.page_token(wanted, last) if last else "")
 
-    async def attempts(self, task_id: str) -> list[Attempt]:
-        """The task's runs, oldest first."""
-        found = await self._stored.attempts(task_id)
+    async def attempts(self, task_id: str, size: int, token: str) -> Runs:
+        """A page of the task's runs; `token` is the page before's, or empty."""
+        size = filters.page_size(size)
+        found, last = await self._stored.attempts(task_id, size, filters.attempts_after(task_id, token))
         if not found:
             await self.get(task_id)
-        return found
+        return Runs(found, filters.attempts_token(task_id, last) if last else "")
 
     async def wait(self, task_id: str, seconds: float, caller: str = "", kind: str = "") -> Task:
         """The task once it is terminal, or as it is when the time is up. `kind` is whom the wait counts for."""

@@ -80,6 +80,10 @@ ERROR_TYPE_LENGTH = 256
 ERROR_MESSAGE_LENGTH = 4096
 ERROR_STACK_LENGTH = 16 * 1024
 TRACEPARENT_LENGTH = 128
+FRAME_REPORTS = 10_000
+"""Results, releases and progress reports of a worker's frame, in all: no session can hold more attempts."""
+SESSION_RUNNING = 2 * SESSION_SLOTS
+"""Attempts that a hello may name: those that run, and those whose results wait for an ack."""
 
 PRIORITY_MIN = 0
 PRIORITY_MAX = 10

@@ -5,6 +5,9 @@ from typing import NamedTuple, Protocol
 
 from scheduler.storage.lanes import Page
 
+CLAIM_BYTES = 4 * 1024 * 1024
+"""Payloads of one claim: no more is claimed once they have come to this."""
+
 
 class Bid(NamedTuple):
     """A lane entry meant for a session."""
@@ -45,7 +48,7 @@ class Claims(Protocol):
     """Claims batches for worker sessions. Every method raises StoreUnavailable."""
 
     async def claim(self, bids: Sequence[Bid], generations: Mapping[str, int]) -> list[Claimed]:
-        """The bids that won, of sessions whose generation still holds."""
+        """The bids that won, of sessions whose generation still holds; by id, until they carry CLAIM_BYTES."""
 
     async def claim_heads(
         self,

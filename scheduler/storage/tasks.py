@@ -11,7 +11,7 @@ from scheduler.domain.transitions import Snapshot
 Id = TypeVar("Id")
 
 PAGE_BYTES = 2 * 1024 * 1024
-"""What the tasks of a page weigh; gRPC's clients refuse messages of more than 4 MiB unless told otherwise."""
+"""What the tasks of a page weigh, or the errors of runs; gRPC's clients refuse more than 4 MiB unless told to."""
 
 TASK_BYTES = 600
 """What a task weighs beside its texts."""
@@ -64,8 +64,11 @@ class StoredTasks(Protocol):
         `limits.PAGE_SCAN` tasks that come next fit; perhaps none.
         """
 
-    async def attempts(self, task_id: str) -> list[Attempt]:
-        """The task's runs, oldest first; empty also where there is no such task."""
+    async def attempts(self, task_id: str, size: int, after: int = 0) -> tuple[list[Attempt], int | None]:
+        """Up to `size` of the task's runs, oldest first, after that attempt; the last one, or None on the last page.
+
+        Empty also where there is no such task. Fewer where errors are large.
+        """
 
     async def find_failed(self, wanted: TaskFilter, limit: int) -> list[str]:
         """Ids of FAILED tasks that fit, oldest first."""

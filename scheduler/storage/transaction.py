@@ -24,7 +24,7 @@ class Transaction(Protocol):
         """Give a session up; whose it was, or None if it has said hello again or was given up before."""
 
     async def held(self, session: str) -> list[Held]:
-        """The tasks that a session runs, locked; waits for those that somebody else holds."""
+        """The tasks that a session runs, without payloads, locked; waits for those that somebody else holds."""
 
     async def lock_due(self, limit: int) -> list[Decidable]:
         """SCHEDULED tasks whose run_at has come, longest due first, locked."""

@@ -20,3 +20,10 @@ class NothingDone(StoreUnavailable):
 
     The whole transaction may be tried again at once; see `retried`.
     """
+
+
+class TooLong(StoreUnavailable):
+    """The store was there, and the statement took longer than it may: large, or behind somebody's lock.
+
+    Whether it took effect is unknown. Less at once may pass where the whole never will.
+    """

@@ -107,7 +107,9 @@ class Bench:
         await self.handover.close()
         ended = await self.task(poisoned)
         assert (ended.state, ended.error) == (TaskState.FAILED, TaskError("INVALID_TASK", message, retryable=False))
-        assert [(a.outcome, a.error) for a in await self.store.tasks.attempts(poisoned)] == [("FAILED", ended.error)]
+        assert [(a.outcome, a.error) for a in (await self.store.tasks.attempts(poisoned, 9))[0]] == [
+            ("FAILED", ended.error)
+        ]
         assert await sent(session) == sorted(others)
         assert sorted(session.running) == sorted(others)
         assert session.free == 5 - len(others)
@@ -299,7 +301,7 @@ async def test_a_session_whose_tasks_cannot_be_read_is_not_raised(
     record = SessionRecord(id=session.id, namespace="default", worker="w", dispatcher="d2", types=["t"], slots=1)
     module = __import__(type(bench.store.sessions).__module__, fromlist=["held_within"])
 
-    def unreadable(*_: object) -> None:
+    def unreadable(*_: object, **__: object) -> None:
         raise StoreUnavailable("postgres", "too much")
 
     with monkeypatch.context() as patched:

@@ -191,11 +191,15 @@ class Chance:
         return lambda store: store.changes.record_progress([(b.task_id, b.attempt, '{"fraction": 0.5}') for b in bids])
 
     def ask_attempts(self) -> Ask:
-        task = self.random.choice(self.tasks)
+        task, size, after = (
+            self.random.choice(self.tasks),
+            self.random.choice([1, 2, 50]),
+            self.random.choice([0, 0, 1]),
+        )
 
         async def ask(store: TaskStore) -> object:
             entries = [(task, attempt) for attempt in range(4)]
-            return await store.tasks.attempts(task), await store.changes.standings(entries)
+            return await store.tasks.attempts(task, size, after), await store.changes.standings(entries)
 
         return ask
 

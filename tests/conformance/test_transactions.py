@@ -74,7 +74,7 @@ async def test_a_transaction_that_fails_leaves_nothing_behind(yard: Yard) -> Non
         await fails()
     assert [held.task.task_id for held in await store.sessions.held(session)] == [task]
     assert await store.sessions.generations([session]) == {session: 1}
-    assert await store.tasks.attempts(task)
+    assert (await store.tasks.attempts(task, 50))[0]
     assert (await store.outbox.backlog())[0] == before[0]
     assert (await store.changes.apply([lost])).ids == {task}
 
@@ -89,7 +89,7 @@ async def test_a_change_waits_for_who_holds_the_row_and_then_finds_it_moved(yard
         await waited_for(yard)
         await transaction.apply([lost])
     assert (await late).ids == set()
-    assert [attempt.outcome for attempt in await store.tasks.attempts(task)] == ["CRASHED"]
+    assert [attempt.outcome for attempt in (await store.tasks.attempts(task, 50))[0]] == ["CRASHED"]
 
 
 async def test_what_somebody_holds_is_left_out_by_those_who_take_what_is_free(yard: Yard) -> None:

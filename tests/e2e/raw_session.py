@@ -19,11 +19,15 @@ class RawSession:
         self._outgoing = outgoing
         self._incoming = incoming
         self.welcome = wire.Welcome()
+        self.heard = 0
+        """The newest echo of a heartbeat."""
 
     async def next(self) -> wire.DispatcherFrame:
         """The next frame from the dispatcher."""
         async with asyncio.timeout(PATIENCE):
-            return await anext(self._incoming)
+            frame = await anext(self._incoming)
+        self.heard = max(self.heard, frame.heartbeat.sequence)
+        return frame
 
     def send(self, frame: wire.WorkerFrame) -> None:
         """Sends a frame."""

@@ -112,8 +112,11 @@ class TaskService(task_service_pb2_grpc.TaskServiceServicer):
     async def ListAttempts(
         self, request: task_service_pb2.ListAttemptsRequest, context: Context
     ) -> task_service_pb2.ListAttemptsResponse:
-        found = await self._tasks.attempts(task_id(request.task_id, "task_id"))
-        return task_service_pb2.ListAttemptsResponse(attempts=[convert.attempt(attempt) for attempt in found])
+        wanted = task_id(request.task_id, "task_id")
+        runs = await self._tasks.attempts(wanted, request.page_size, request.page_token)
+        return task_service_pb2.ListAttemptsResponse(
+            attempts=[convert.attempt(attempt) for attempt in runs.attempts], next_page_token=runs.next_page_token
+        )
 
 
 def _items(messages: Sequence[task_pb2.TaskSpec]) -> list[Item]:

@@ -178,6 +178,13 @@ class ListQuery(TaskFilter):
     page_token: str = Field("", description="next_page_token of the page before.")
 
 
+class PageQuery(Query):
+    """Parameters of a list that comes in pages."""
+
+    page_size: int = Field(0, description=f"1 to {limits.PAGE_SIZE_MAX}, default {limits.PAGE_SIZE_DEFAULT}.")
+    page_token: str = Field("", description="next_page_token of the page before.")
+
+
 class GetQuery(Query):
     """Parameters of reading a task."""
 

@@ -93,9 +93,10 @@ def _add_reads(router: APIRouter, services: Services) -> None:
         summary="List a task's runs, oldest first",
         responses={200: {"model": views.AttemptList}, **openapi.refusals(404)},
     )
-    async def list_attempts(id_: TaskId) -> Response:
-        found = await tasks.attempts(task_id(id_))
-        return answers.response({"attempts": [answers.attempt(attempt) for attempt in found]})
+    async def list_attempts(id_: TaskId, query: Annotated[models.PageQuery, Query()]) -> Response:
+        runs = await tasks.attempts(task_id(id_), query.page_size, query.page_token)
+        found = [answers.attempt(attempt) for attempt in runs.attempts]
+        return answers.response({"attempts": found, "next_page_token": runs.next_page_token})
 
 
 def _add_changes(router: APIRouter, services: Services) -> None:

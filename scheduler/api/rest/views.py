@@ -128,9 +128,10 @@ class Attempt(BaseModel):
 
 
 class AttemptList(BaseModel):
-    """A task's runs, oldest first."""
+    """Some of a task's runs, oldest first."""
 
     attempts: list[Attempt]
+    next_page_token: str = Field(description="Empty on the last page.")
 
 
 class BulkResult(BaseModel):

@@ -9,7 +9,7 @@ from enum import Enum
 
 import asyncpg
 
-from scheduler.storage.unavailable import NothingDone, StoreUnavailable
+from scheduler.storage.unavailable import NothingDone, StoreUnavailable, TooLong
 
 
 class Meaning(Enum):
@@ -19,6 +19,7 @@ class Meaning(Enum):
     REFUSED = "the server says no to everybody: wait until somebody has mended it"
     NOT_MIGRATED = "tables are not there, or older or newer than this server: wait for the migration"
     OURS = "a statement of ours is wrong: wait, and say so with a trace"
+    TOO_LONG = "a limit on the statement's time was hit: less at once may pass"
     NOTHING_DONE = "decided against this transaction: again, at once"
     VALUE = "one value of it cannot be taken: asked again it would fail again, others are not concerned"
 
@@ -34,7 +35,8 @@ MEANINGS: Mapping[str, Meaning] = {
     "40": Meaning.NOTHING_DONE,
     # It did not learn how its own commit ended.
     "40003": Meaning.AWAY,
-    "55P03": Meaning.AWAY,
+    "55P03": Meaning.TOO_LONG,
+    "57014": Meaning.TOO_LONG,
     "25P03": Meaning.AWAY,
     "3D000": Meaning.NOT_MIGRATED,
     "3F000": Meaning.NOT_MIGRATED,
@@ -93,6 +95,8 @@ def _answered(error: asyncpg.PostgresError) -> StoreUnavailable | None:
             return None
         case Meaning.NOTHING_DONE:
             return NothingDone("postgres", said)
+        case Meaning.TOO_LONG:
+            return TooLong("postgres", said)
         case Meaning.AWAY:
             return StoreUnavailable("postgres", said)
         case Meaning.NOT_MIGRATED:

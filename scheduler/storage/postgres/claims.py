@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from scheduler.storage.claims import Bid, Claimed, Head
+from scheduler.storage.claims import CLAIM_BYTES, Bid, Claimed, Head
 from scheduler.storage.lanes import Page
 from scheduler.storage.postgres.database import Connection, Database
 from scheduler.storage.postgres.queries import load
@@ -56,5 +56,6 @@ async def _claim(connection: Connection, bids: Sequence[Bid], generations: Mappi
         return []
     ids, attempts, sessions = zip(*bids, strict=True)
     used = sorted(set(sessions))
-    found = await connection.fetch(load("claim"), ids, attempts, sessions, used, [generations[s] for s in used])
+    held = [generations[session] for session in used]
+    found = await connection.fetch(load("claim"), ids, attempts, sessions, used, held, CLAIM_BYTES)
     return [Claimed(str(row[0]), row[1], str(row[2]), *row[3:]) for row in found]

@@ -14,7 +14,7 @@ from scheduler.storage.postgres.identity import Admission
 from scheduler.storage.postgres.queries import load
 from scheduler.storage.postgres.target import Target
 from scheduler.storage.retrying import retried
-from scheduler.storage.unavailable import NothingDone, StoreUnavailable
+from scheduler.storage.unavailable import NothingDone, StoreUnavailable, TooLong
 
 if TYPE_CHECKING:
     # Generic for type checkers only.
@@ -163,6 +163,10 @@ async def _trusted(connection: Connection) -> AsyncIterator[None]:
         connection.terminate()
         # It was in the middle of something when an outage broke it; nothing of ours was sent over it.
         raise NothingDone("postgres", str(error)) from error
+    except TimeoutError as error:
+        # Ours on its answer; that on the wait for a connection is not raised in here.
+        connection.terminate()
+        raise TooLong("postgres", str(error) or type(error).__name__) from error
     except (Exception, asyncio.CancelledError) as error:
         if isinstance(error, asyncio.CancelledError) or _doubtful(error):
             # One that is closed already has left the pool, and says so.

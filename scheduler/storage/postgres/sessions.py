@@ -43,7 +43,7 @@ class Sessions:
 
         async def once() -> tuple[int, list[Held]]:
             async with self._database.transaction() as connection:
-                return await _hello(connection, record), await held_within(connection, record.id)
+                return await _hello(connection, record), await held_within(connection, record.id, payloads=True)
 
         return await retried(once)
 
@@ -60,7 +60,7 @@ class Sessions:
 
     async def held(self, session: str) -> list[Held]:
         """The tasks it runs."""
-        return _held(await self._database.fetch(load("session_running"), session))
+        return _held(await self._database.fetch(load("session_running"), session, True))
 
     async def generations(self, sessions: Sequence[str]) -> dict[str, int]:
         """The current generation of each of the sessions; 0 for one that was given up."""
@@ -117,9 +117,9 @@ async def end_within(connection: Connection, session: str, generation: int, reas
     return Host(*found[0]) if found else None
 
 
-async def held_within(connection: Connection, session: str) -> list[Held]:
+async def held_within(connection: Connection, session: str, *, payloads: bool) -> list[Held]:
     """The tasks a session runs, locked for the connection's transaction."""
-    return _held(await connection.fetch(load("session_running"), session))
+    return _held(await connection.fetch(load("session_running"), session, payloads))
 
 
 def _held(rows: list[asyncpg.Record]) -> list[Held]:

@@ -9,7 +9,7 @@ from scheduler.domain.task import Attempt, Task, TaskState
 from scheduler.storage.postgres import rows
 from scheduler.storage.postgres.database import Connection, Database
 from scheduler.storage.postgres.queries import load
-from scheduler.storage.tasks import INDEXED_STATES, Decidable, TaskFilter, within_weight
+from scheduler.storage.tasks import INDEXED_STATES, PAGE_BYTES, Decidable, TaskFilter, within_weight
 
 
 class StoredTasks:
@@ -55,9 +55,14 @@ class StoredTasks:
         tasks = sorted(map(rows.task, found), key=lambda task: task.id, reverse=True)
         return tasks, str(ids[-1]) if len(ids) < len(listed) else end
 
-    async def attempts(self, task_id: str) -> list[Attempt]:
-        """The task's runs, oldest first; empty also where there is no such task."""
-        return [rows.attempt(row) for row in await self._database.fetch(load("task_attempts"), task_id)]
+    async def attempts(self, task_id: str, size: int, after: int = 0) -> tuple[list[Attempt], int | None]:
+        """Up to `size` of the task's runs, oldest first, after that attempt; the last one, or None on the last page.
+
+        Empty also where there is no such task. Fewer where errors are large.
+        """
+        found = await self._database.fetch(load("task_attempts"), task_id, after, size, PAGE_BYTES)
+        more = bool(found) and found[0]["found"] > len(found)
+        return list(map(rows.attempt, found)), found[-1]["attempt"] if more else None
 
     async def find_failed(self, wanted: TaskFilter, limit: int) -> list[str]:
         """Ids of FAILED tasks that fit, oldest first."""

@@ -27,8 +27,8 @@ class Transaction:
         return await sessions.end_within(self._connection, session, generation, reason)
 
     async def held(self, session: str) -> list[Held]:
-        """The tasks that a session runs, locked in id order."""
-        return await sessions.held_within(self._connection, session)
+        """The tasks that a session runs, without payloads, locked in id order."""
+        return await sessions.held_within(self._connection, session, payloads=False)
 
     async def lock_due(self, limit: int) -> list[Decidable]:
         """SCHEDULED tasks whose run_at has come, longest due first, locked."""

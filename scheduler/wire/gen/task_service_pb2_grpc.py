@@ -168,7 +168,7 @@ class TaskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAttempts(self, request, context):
-        """The task's runs, oldest first.
+        """The task's runs, oldest first, in pages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -55,7 +55,7 @@ class TaskServiceStub:
     PurgeTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.PurgeTasksRequest, _task_service_pb2.PurgeTasksResponse]
     """Deletes FAILED tasks that fit a filter."""
     ListAttempts: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ListAttemptsRequest, _task_service_pb2.ListAttemptsResponse]
-    """The task's runs, oldest first."""
+    """The task's runs, oldest first, in pages."""
 
 @_typing.type_check_only
 class TaskServiceAsyncStub(TaskServiceStub):
@@ -83,7 +83,7 @@ class TaskServiceAsyncStub(TaskServiceStub):
     PurgeTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.PurgeTasksRequest, _task_service_pb2.PurgeTasksResponse]  # type: ignore[assignment]
     """Deletes FAILED tasks that fit a filter."""
     ListAttempts: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ListAttemptsRequest, _task_service_pb2.ListAttemptsResponse]  # type: ignore[assignment]
-    """The task's runs, oldest first."""
+    """The task's runs, oldest first, in pages."""
 
 class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
     """Errors are google.rpc.Status with ErrorInfo (domain "taskyard", a reason to branch on), BadRequest naming each
@@ -174,6 +174,6 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.ListAttemptsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.ListAttemptsResponse, _abc.Awaitable[_task_service_pb2.ListAttemptsResponse]]:
-        """The task's runs, oldest first."""
+        """The task's runs, oldest first, in pages."""
 
 def add_TaskServiceServicer_to_server(servicer: TaskServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -41,14 +41,15 @@ class Stage:
         await Sessions(self.database).hello(record)
 
     async def run(self, ids: Sequence[str]) -> None:
-        claimed = await self._claims.claim([Bid(i, 0, self.session) for i in ids], {self.session: 1})
+        bids = [Bid(i, (await self.snapshot(i)).attempt, self.session) for i in ids]
+        claimed = await self._claims.claim(bids, {self.session: 1})
         assert {claim.task_id for claim in claimed} == set(ids)
 
     async def succeed(self, task_id: str, result: bytes = b"null") -> None:
-        await self._end(task_id, Succeeded(result))
+        await self.end(task_id, Succeeded(result))
 
     async def fail(self, task_id: str, error_type: str = "ValueError") -> None:
-        await self._end(task_id, Failed(TaskError(error_type, "no", "trace", retryable=False)))
+        await self.end(task_id, Failed(TaskError(error_type, "no", "trace", retryable=False)))
 
     async def snapshot(self, task_id: str) -> Snapshot:
         found = await self._stored.decidable(task_id)
@@ -59,6 +60,6 @@ class Stage:
         rows = await self.database.fetch(f"SELECT count(*) FROM taskyard.{table}")
         return int(rows[0][0])
 
-    async def _end(self, task_id: str, event: Event) -> None:
+    async def end(self, task_id: str, event: Event) -> None:
         applied = await self._changes.apply([decide(await self.snapshot(task_id), event, random.random)])
         assert applied.ids == {task_id}

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from scheduler.domain.task import TaskError
+from scheduler.domain.transitions import Failed, Released
 from scheduler.storage.redis.connection import connect
 from scheduler.storage.redis.hints import Hints
 from scheduler.storage.redis.keys import Keys
@@ -100,6 +102,61 @@ async def test_attempts_are_listed_with_the_running_one(api: Api, namespace: str
     (failed,) = (await api.http.get(f"/v1/tasks/{task.id}/attempts")).json()["attempts"]
     assert (failed["outcome"], failed["pod"], failed["dispatcher"]) == ("FAILED", "pod-1", "dispatcher-1")
     assert failed["error"] == {"type": "ValueError", "message": "no", "stack": "trace", "retryable": False}
+
+
+async def runs(stage: Stage, task: str, count: int, error: TaskError | None = None) -> None:
+    """Have a task run and handed back, or fail with that error, as often."""
+    for _ in range(count):
+        await stage.run([task])
+        await stage.end(task, Failed(error) if error else Released())
+        await stage.database.fetch("UPDATE taskyard.task SET state = 'QUEUED', failures = 0 WHERE id = $1", task)
+
+
+async def test_attempts_come_in_pages_of_both_apis(api: Api, namespace: str, stage: Stage) -> None:
+    task = await api.submit(namespace)
+    await runs(stage, task.id, 52)
+    await stage.run([task.id])
+    old = await api.tasks.ListAttempts(task_service_pb2.ListAttemptsRequest(task_id=task.id))
+    assert [run.attempt for run in old.attempts] == list(range(1, 51)), "without a size as many as a list of tasks has"
+    rest = await api.http.get(f"/v1/tasks/{task.id}/attempts", params={"page_token": old.next_page_token})
+    assert [run["attempt"] for run in rest.json()["attempts"]] == [51, 52, 53]
+    assert rest.json()["next_page_token"] == ""
+    exact = await api.http.get(f"/v1/tasks/{task.id}/attempts", params={"page_size": 53})
+    assert (len(exact.json()["attempts"]), exact.json()["next_page_token"]) == (53, "")
+
+
+async def test_a_page_of_attempts_with_large_errors_is_cut_short(api: Api, namespace: str, stage: Stage) -> None:
+    task = await api.submit(namespace)
+    await runs(stage, task.id, 60, TaskError("E", "\u20ac" * 4096, "\u20ac" * 16 * 1024))
+    seen: list[int] = []
+    token = ""
+    while True:
+        request = task_service_pb2.ListAttemptsRequest(task_id=task.id, page_size=1000, page_token=token)
+        page = await api.tasks.ListAttempts(request)
+        assert page.ByteSize() < 3 * 1024 * 1024
+        seen += [run.attempt for run in page.attempts]
+        token = page.next_page_token
+        if not token:
+            break
+    assert seen == list(range(1, 61))
+
+
+async def test_tokens_and_sizes_of_attempts_are_checked(api: Api, namespace: str, stage: Stage) -> None:
+    one, other = await api.submit(namespace), await api.submit(namespace)
+    await runs(stage, one.id, 2)
+    page = await api.tasks.ListAttempts(task_service_pb2.ListAttemptsRequest(task_id=one.id, page_size=1))
+    tasks = await api.tasks.ListTasks(listing(namespace, page_size=1))
+    for request, field in (
+        ({"task_id": other.id, "page_token": page.next_page_token}, "page_token"),
+        ({"task_id": one.id, "page_token": tasks.next_page_token}, "page_token"),
+        ({"task_id": one.id, "page_token": "abc"}, "page_token"),
+        ({"task_id": one.id, "page_size": 1001}, "page_size"),
+        ({"task_id": one.id, "page_size": -1}, "page_size"),
+    ):
+        asked = task_service_pb2.ListAttemptsRequest(**request)
+        assert (await refused(api.tasks.ListAttempts(asked))).fields == [field]
+    answer = await api.http.get(f"/v1/tasks/{one.id}/attempts?page=2")
+    assert answer.status_code == 400
 
 
 async def test_an_ended_task_tells_all_about_its_end(api: Api, namespace: str, stage: Stage) -> None:

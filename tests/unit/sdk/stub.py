@@ -225,11 +225,16 @@ class StubScheduler(
         self, request: task_service_pb2.ListAttemptsRequest, context: Context
     ) -> task_service_pb2.ListAttemptsResponse:
         await self._find(request.task_id, context)
+        self.pages.append(request.page_size)
         runs = [
             task_pb2.Attempt(task_id=request.task_id, attempt=1, outcome=task_pb2.ATTEMPT_OUTCOME_CRASHED),
             task_pb2.Attempt(task_id=request.task_id, attempt=2, worker="w1"),
         ]
-        return task_service_pb2.ListAttemptsResponse(attempts=runs)
+        # One a page, though more were asked for: errors are large.
+        start = int(request.page_token or 0)
+        return task_service_pb2.ListAttemptsResponse(
+            attempts=runs[start : start + 1], next_page_token="" if start else "1"
+        )
 
     async def ListQueues(  # noqa: N802
         self, request: queue_service_pb2.ListQueuesRequest, context: Context

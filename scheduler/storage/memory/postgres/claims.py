@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from scheduler.domain import limits
 from scheduler.domain.task import TaskState
-from scheduler.storage.claims import Bid, Claimed, Head
+from scheduler.storage.claims import CLAIM_BYTES, Bid, Claimed, Head
 from scheduler.storage.lanes import Page
 from scheduler.storage.memory.postgres.client import Client
 from scheduler.storage.memory.postgres.tables import TaskRow
@@ -75,8 +75,12 @@ def _claim(work: Work, bids: Sequence[Bid], generations: Mapping[str, int]) -> l
         if row is not None and bid.task_id not in ready:
             work.lock(work.tables.tasks, bid.task_id)
             ready[bid.task_id] = bid, row
-    won = []
+    won: list[Claimed] = []
+    carried = 0
     for bid, row in ready.values():
+        if carried >= CLAIM_BYTES:
+            break
+        carried += len(row.payload) if len(row.payload) <= limits.PAYLOAD_BYTES else 0
         running = row._replace(
             state=TaskState.RUNNING,
             attempt=row.attempt + 1,

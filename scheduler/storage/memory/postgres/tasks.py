@@ -45,9 +45,9 @@ class StoredTasks:
         """Up to `size` tasks that fit, newest first, from the one after `after` on; and where the next page goes on."""
         return await self._client.run(lambda work: _page(work, wanted, size, after))
 
-    async def attempts(self, task_id: str) -> list[Attempt]:
-        """The task's runs, oldest first; empty also where there is no such task."""
-        return await self._client.run(lambda work: _attempts(work, task_id))
+    async def attempts(self, task_id: str, size: int, after: int = 0) -> tuple[list[Attempt], int | None]:
+        """Up to `size` of the task's runs, oldest first, after that attempt; the last one, or None on the last page."""
+        return await self._client.run(lambda work: _attempts(work, task_id, size, after))
 
     async def find_failed(self, wanted: TaskFilter, limit: int) -> list[str]:
         """Ids of FAILED tasks that fit, oldest first."""
@@ -142,12 +142,14 @@ def _weight(row: TaskRow) -> int:
     return len(row.payload) + len(row.result or b"") + sum(len((text or "").encode()) for text in texts) + TASK_BYTES
 
 
-def _attempts(work: Work, task_id: str) -> list[Attempt]:
-    return [
-        attempt
-        for row in _rows(work, [task_id])
-        for attempt in (*map(_ended, _ended_rows(work, row)), *_under_way(work, row))
-    ]
+def _attempts(work: Work, task_id: str, size: int, after: int) -> tuple[list[Attempt], int | None]:
+    found: list[tuple[Attempt, int]] = []
+    for row in _rows(work, [task_id]):
+        found += [(_ended(ended), len((ended.error or "").encode())) for ended in _ended_rows(work, row)]
+        found += [(attempt, 0) for attempt in _under_way(work, row)]
+    rest = [(attempt, weight) for attempt, weight in found if attempt.attempt > after]
+    page = within_weight(rest[:size])
+    return page, page[-1].attempt if len(page) < len(rest) else None
 
 
 def _ended_rows(work: Work, row: TaskRow) -> list[AttemptRow]:

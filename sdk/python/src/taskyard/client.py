@@ -43,6 +43,8 @@ from taskyard.models import (
     WorkerInfo,
 )
 
+_ATTEMPTS = 200
+"""Runs of a task that are fetched at a time."""
 _UNSUCCESSFUL = {
     TaskState.FAILED: TaskFailed,
     TaskState.CANCELLED: TaskCancelled,
@@ -225,10 +227,16 @@ class Client:
         return Affected(answer.count, tuple(answer.ids))
 
     async def attempts(self, id: str) -> tuple[Attempt, ...]:
-        """The task's runs, oldest first."""
-        request = task_service_pb2.ListAttemptsRequest(task_id=id)
-        answer = await self._calls.ask(lambda at, limit: at.tasks.ListAttempts(request, timeout=limit))
-        return tuple(map(_messages.attempt, answer.attempts))
+        """All of the task's runs, oldest first, in as many calls as it takes."""
+        request = task_service_pb2.ListAttemptsRequest(task_id=id, page_size=_ATTEMPTS)
+        found: builtins.list[Attempt] = []
+        more = True
+        while more:
+            page = await self._calls.ask(lambda at, limit: at.tasks.ListAttempts(request, timeout=limit))
+            found += map(_messages.attempt, page.attempts)
+            request.page_token = page.next_page_token
+            more = bool(page.next_page_token)
+        return tuple(found)
 
     async def queues(self) -> tuple[Queue, ...]:
         """The namespace's queues."""

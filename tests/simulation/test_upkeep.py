@@ -1,0 +1,162 @@
+"""What a dispatcher's upkeep does by the clock, with a store in memory and under virtual time."""
+
+import asyncio
+import uuid
+from random import Random
+
+import pytest
+import uuid_utils
+
+from dispatcher.announcements import Announcements
+from dispatcher.completion import Completion
+from dispatcher.endings import Endings
+from dispatcher.handover import Handover
+from dispatcher.queues import QueueDefaults
+from dispatcher.resending import Resending
+from dispatcher.sessions import Roster, Running, Session
+from dispatcher.upkeep import INTERVAL, PATIENCE, STOP_GRACE, Upkeep
+from scheduler.domain.matching import Capabilities
+from scheduler.domain.submission import build
+from scheduler.domain.task import TaskState
+from scheduler.publication import Publication
+from scheduler.storage.claims import Bid
+from scheduler.storage.memory.link import Direct
+from scheduler.storage.memory.postgres import MemoryTaskStore, TaskServer
+from scheduler.storage.memory.redis import MemoryDelivery, RedisServer
+from scheduler.storage.sessions import SessionRecord
+from scheduler.storage.submissions import NewTask
+from scheduler.telemetry import Runner, Telemetry
+from tests.simulation.chance import EPOCH, VirtualClock
+from tests.simulation.loop import VirtualLoop
+
+
+class Stage:
+    """One dispatcher's upkeep, one session of it, and the store."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self.loop = loop
+        self.store = MemoryTaskStore(TaskServer(lambda: EPOCH + loop.time(), lambda _: None), Direct())
+        delivery = MemoryDelivery(RedisServer(loop.time, lambda: "id"), timeout=None)
+        clock, roster, telemetry = VirtualClock(loop), Roster(), Telemetry.silent()
+        endings = Endings(Publication(delivery.lanes, self.store.outbox), Announcements(delivery.hints), telemetry)
+        queues = QueueDefaults(self.store.queues)
+        completion = Completion(
+            changes=self.store.changes,
+            endings=endings,
+            queues=queues,
+            telemetry=telemetry,
+            clock=clock,
+            slots_freed=lambda: None,
+        )
+        self.upkeep = Upkeep(
+            roster=roster,
+            sessions=self.store.sessions,
+            resending=Resending(self.store.sessions, Handover(completion), clock),
+            completion=completion,
+            queues=queues,
+            clock=clock,
+        )
+        self.session = Session(
+            id=str(uuid.uuid4()),
+            generation=1,
+            runner=Runner("s", "w"),
+            capabilities=Capabilities("default", frozenset(["x"])),
+            slots=9,
+            draining=False,
+        )
+        roster.put(self.session)
+
+    async def hello(self) -> None:
+        """The session is in the store as well."""
+        record = SessionRecord(
+            id=self.session.id, namespace="default", worker="w", dispatcher="d", types=["x"], slots=9
+        )
+        await self.store.sessions.hello(record)
+
+    async def runs(self, *, sent: bool = True) -> str:
+        """A task that the session runs, of which it knows or not."""
+        task = NewTask(str(uuid_utils.uuid7()), build(type="x", payload=b"1"))
+        await self.store.submissions.submit([task])
+        (claimed,) = await self.store.claims.claim([Bid(task.id, 0, self.session.id)], {self.session.id: 1})
+        if sent:
+            self.session.assign([Running(claimed, self.loop.time())], [])
+        return task.id
+
+    async def told(self) -> float:
+        """When the worker is told to stop something."""
+        while True:
+            for frame in await self.session.frames():
+                if frame.stops:
+                    return self.loop.time()
+
+    async def ended(self, task: str) -> float:
+        """When it is CANCELLED."""
+        while (await self.store.tasks.states([task]))[task] is not TaskState.CANCELLED:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        return self.loop.time()
+
+
+@pytest.mark.parametrize("hinted", [True, False])
+@pytest.mark.parametrize("moment", [0.01, 1.0, 4.9, 5.1, 7.5, 9.99])
+@pytest.mark.parametrize("age", [0.0, 0.3, 20.0])
+def test_a_handler_that_does_not_stop_is_given_up_half_a_minute_after_it_was_asked_to(
+    hinted: bool, moment: float, age: float
+) -> None:
+    """Whether the hint of the cancel comes or not, and whenever: not when upkeep happens to look."""
+
+    async def main(loop: VirtualLoop) -> tuple[float, float]:
+        stage = Stage(loop)
+        await stage.hello()
+        upkeep = asyncio.create_task(stage.upkeep.run())
+        await asyncio.sleep(moment)
+        task = await stage.runs()
+        await asyncio.sleep(age)
+        await stage.store.changes.request_cancel([task])
+        asked = loop.time()
+        if hinted:
+            stage.upkeep.cancel([task])
+        told = await stage.told()
+        ended = await stage.ended(task)
+        upkeep.cancel()
+        return told - asked, ended - asked
+
+    with VirtualLoop(Random(1), 1_000_000) as loop:
+        told, ended = loop.run(main(loop))
+    assert told <= (0.0 if hinted else INTERVAL + 0.1)
+    assert STOP_GRACE - (0.0 if hinted else INTERVAL + 0.1) <= ended <= STOP_GRACE + PATIENCE + 0.1
+
+
+def test_what_ends_in_time_is_not_given_up() -> None:
+    async def main(loop: VirtualLoop) -> int:
+        stage = Stage(loop)
+        await stage.hello()
+        upkeep = asyncio.create_task(stage.upkeep.run())
+        task = await stage.runs()
+        await asyncio.sleep(1)
+        await stage.store.changes.request_cancel([task])
+        stage.upkeep.cancel([task])
+        stage.session.forget(task, 1)
+        await asyncio.sleep(60)
+        upkeep.cancel()
+        # The store still has it as running: it is sent again, as one that the session lacks.
+        return len((await stage.store.tasks.attempts(task, 9))[0])
+
+    with VirtualLoop(Random(1), 1_000_000) as loop:
+        assert loop.run(main(loop)) == 1
+
+
+def test_an_attempt_that_was_never_sent_is_sent_at_the_second_look() -> None:
+    async def main(loop: VirtualLoop) -> float:
+        stage = Stage(loop)
+        await stage.hello()
+        upkeep = asyncio.create_task(stage.upkeep.run())
+        await asyncio.sleep(1)
+        task = await stage.runs(sent=False)
+        began = loop.time()
+        while not stage.session.runs(task, 1):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        upkeep.cancel()
+        return loop.time() - began
+
+    with VirtualLoop(Random(1), 1_000_000) as loop:
+        assert 5.0 < loop.run(main(loop)) < 10.5
