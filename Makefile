@@ -43,6 +43,10 @@ demo: $(READY) ## Count words on a cluster while a worker and the leader are kil
 chaos: $(READY) tools ## Break a cluster on purpose and check what was seen (MINUTES=3 SEED=1; ARGS=...)
 	$(BIN)/python -m chaos run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: abuse
+abuse: $(READY) tools ## Let greedy clients loose on a cluster beside an honest load: 20 minutes (MINUTES=20 SEED=1; ARGS=...)
+	$(BIN)/python -m chaos abuse $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: bench
 bench: $(READY) ## Measure throughput and latency on a cluster of this machine's own (ARGS=...)
 	$(BIN)/python -m bench $(ARGS)

@@ -11,8 +11,8 @@ import typer
 
 from chaos.backends.cluster import Capability
 from chaos.backlog import as_recoveries, measure_refills
-from chaos.experiments import PRESETS, Preset, plan
-from chaos.faults import all_faults, possible_faults
+from chaos.experiments import PRESETS, Preset, besieged, plan, siege
+from chaos.faults import abuse, all_faults, possible_faults
 from chaos.judgement import evidence_of, judge
 from chaos.measures.recoveries import QUIET
 from chaos.outcome import shortcomings, with_recoveries
@@ -20,7 +20,7 @@ from chaos.recoveries import GAP, LOAD, repetitions, table
 from chaos.report import write_report
 from chaos.result import CALM, Result
 from chaos.run import Experiment, run
-from chaos.staging import SHARES, cluster_for, load_for
+from chaos.staging import HONEST, SHARES, cluster_for, honest_load, load_for
 
 LONG_MINUTES = 10.0
 TOLD = 20
@@ -68,6 +68,37 @@ def run_command(  # noqa: PLR0917 - options, not arguments
     typer.echo(f"seed {seed}, {chosen.seconds / 60:g} minutes, into {directory}")
     result = asyncio.run(run(experiment, cluster_for(backend, directory, chosen), typer.echo))
     _report(result, directory)
+    sys.exit(0 if result.passed else 1)
+
+
+@app.command("abuse")
+def abuse_command(
+    seed: Seed = None,
+    minutes: Minutes = None,
+    only: Annotated[str, typer.Option(help="One of the abuses, not all at once.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Where the report and the history go; must not exist.")] = None,
+) -> None:
+    """Let greedy clients abuse a cluster beside an honest load, and see what it costs the others; 20 minutes."""
+    seed, preset = _seed(seed), _preset("abuse").lasting(minutes)
+    directory = _directory(out, f"abuse-{seed}")
+    abuses = {fault.name: fault for fault in abuse.faults(besieged(preset)) if only in ("", fault.name)}
+    experiment = Experiment(
+        seed=seed,
+        preset_name="abuse",
+        preset=preset,
+        backend="local",
+        out=directory,
+        workload=honest_load,
+        shares=HONEST,
+        steps=siege(preset, abuses.values()),
+        abuses=abuses,
+    )
+    typer.echo(f"seed {seed}, {preset.seconds / 60:g} minutes of {', '.join(abuses)}, into {directory}")
+    result = asyncio.run(run(experiment, cluster_for("local", directory, preset), typer.echo))
+    _report(result, directory)
+    typer.echo(
+        "\n".join(f"{check.name}: {check.end:g} {check.unit}" for check in result.rest if "honest" in check.name)
+    )
     sys.exit(0 if result.passed else 1)
 
 

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
@@ -17,13 +17,14 @@ from chaos import archive
 from chaos.backends.cluster import Cluster, Sizes
 from chaos.execution import Execution, heal_everything
 from chaos.experiments import Preset, Step, plan
-from chaos.faults import all_faults, possible_faults
+from chaos.faults import Fault, all_faults, possible_faults
 from chaos.history import audit, journal
 from chaos.history.record import Facts as HistoryFacts
 from chaos.history.record import History
 from chaos.judgement import HISTORY, Evidence, judge
 from chaos.load import Load, spread_clients
 from chaos.machine import commit, machine
+from chaos.measures.patience import patience_check, peak_checks
 from chaos.measures.rest import as_sizes, rest_checks
 from chaos.progress import CountingJournal, tell, unfinished
 from chaos.result import Facts, RestCheck, Result
@@ -55,6 +56,8 @@ class Experiment:
     workload: Callable[[], Workload]
     shares: Mapping[str, float]
     steps: Sequence[Step] | None = None
+    abuses: Mapping[str, Fault] = field(default_factory=dict)
+    """Greedy clients that `steps` name; how honest tasks and the servers' memory endure them is judged."""
 
 
 async def run(experiment: Experiment, cluster: Cluster, say: Say) -> Result:
@@ -76,7 +79,7 @@ class _Run:
         self._history = experiment.out / HISTORY
         self._journal = CountingJournal(self._history / "client.jsonl")
         self._faults = possible_faults(cluster.capabilities)
-        self._execution = Execution(cluster, all_faults(), self._journal, say=say)
+        self._execution = Execution(cluster, {**all_faults(), **experiment.abuses}, self._journal, say=say)
 
     async def run(self) -> Evidence:
         await self._with_database(audit.install)
@@ -156,6 +159,8 @@ class _Run:
         self, before: Sizes, after: Sizes, loaded_until: float, healed_at: float, drained_at: float | None
     ) -> Evidence:
         rest = self._rest(before, after)
+        if self._experiment.abuses:
+            rest += peak_checks(await self._cluster.peaks())
         history = History(
             facts=HistoryFacts(
                 retention=self._experiment.preset.retention,
@@ -171,9 +176,13 @@ class _Run:
         shutil.copytree(self._cluster.worker_logs, self._history / "workers")
         journal.load(history, self._history, self._origin)
         await self._with_database(lambda connection: audit.load(history, connection, self._origin))
+        faults = self._execution.records(self._origin)
+        if self._experiment.abuses:
+            rest.append(patience_check(history, (fault for fault in faults if fault.fault in self._experiment.abuses)))
+            history.sizes = as_sizes(rest)
         archive.save(history, self._history, self._origin)
         facts = await self._facts(loaded_until, healed_at, drained_at)
-        return Evidence(history=history, facts=facts, faults=self._execution.records(self._origin), rest=rest)
+        return Evidence(history=history, facts=facts, faults=faults, rest=rest)
 
     async def _facts(self, loaded_until: float, healed_at: float, drained_at: float | None) -> Facts:
         experiment = self._experiment

@@ -30,6 +30,15 @@ SHARES = {**MIX, "poison": 0.007}
 """Of the load. A poisonous task costs its worker four lives of seconds, so there can't be many."""
 
 
+HONEST = {"plain": 0.9, "slow": 0.05, "keyed": 0.05}
+"""Of the load beside greedy clients: what it takes is to be the server's doing."""
+
+
+def honest_load() -> Workload:
+    """Those workloads at once."""
+    return workload(",".join(f"{name}={share}" for name, share in HONEST.items()))
+
+
 def load_for() -> Workload:
     """All workloads at once."""
     return workload(",".join(f"{name}={share}" for name, share in SHARES.items()))

@@ -11,6 +11,7 @@ from scheduler.api.readiness import Readiness
 from scheduler.api.services import Services
 from scheduler.api.submissions import SubmissionDesk
 from scheduler.api.tasks import Tasks
+from scheduler.api.traffic import Traffic
 from scheduler.api.waits import Waits
 from scheduler.clock import SystemClock
 from scheduler.intake import Intake
@@ -61,6 +62,11 @@ class Assembly:
         return Waits(self.stores.tasks.tasks)
 
     @cached_property
+    def traffic(self) -> Traffic:
+        """Bytes under way through both transports."""
+        return Traffic()
+
+    @cached_property
     def readiness(self) -> Readiness:
         """Whether requests should come here."""
         return Readiness(self.stores.tasks.ping, lambda: self.stores.identity.obstacle)
@@ -83,6 +89,7 @@ class Assembly:
             waits=self.waits,
             hints=self.stores.delivery.hints,
             telemetry=self.telemetry,
+            leaving=self.traffic.leaving,
         )
 
     @cached_property
@@ -95,6 +102,7 @@ class Assembly:
             backlogs=self.backlogs,
             cluster=Cluster(EtcdMembership(self.stores.etcd), self.stores.tasks.workers),
             readiness=self.readiness,
+            traffic=self.traffic,
         )
 
     async def listen(self) -> None:

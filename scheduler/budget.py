@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class Budget:
@@ -40,9 +40,15 @@ class Budget:
                 # Its turn had come in the same moment.
                 self.give_back(size)
             else:
-                self._waiting.remove((size, turn))
+                with suppress(ValueError):
+                    # Whoever was served meanwhile may have passed over it already.
+                    self._waiting.remove((size, turn))
                 self._serve()
             raise
+
+    def overdraw(self, size: int) -> None:
+        """Spend without asking what turned out to be larger than it seemed; others wait until it is back."""
+        self._spent += size
 
     def give_back(self, size: int) -> None:
         """These bytes are no longer under way."""

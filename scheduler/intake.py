@@ -9,6 +9,8 @@ import uuid_utils
 
 from scheduler import failpoints
 from scheduler.batcher import Batcher
+from scheduler.budget import Budget
+from scheduler.domain import limits
 from scheduler.domain.lanes import Lane
 from scheduler.domain.task import TaskSpec
 from scheduler.publication import Publication
@@ -25,13 +27,19 @@ class Intake:
         self._submissions = submissions
         self._publication = publication
         self._batcher = Batcher(self._store, size=_BATCH, parallel=2)
+        self._budget = Budget(limits.STORING_BYTES)
 
     async def submit(self, specs: Sequence[TaskSpec]) -> Sequence[Submitted | Conflict]:
         """One outcome per submission, in their order; raises StoreUnavailable if it is unknown whether they are stored.
 
         The submissions of one call are stored together or not at all.
         """
-        return await self._batcher.add(specs)
+        size = sum(len(spec.payload) for spec in specs)
+        await self._budget.spend(size)
+        try:
+            return await self._batcher.add(specs)
+        finally:
+            self._budget.give_back(size)
 
     async def close(self) -> None:
         """Wait until all that was accepted is stored and published."""

@@ -149,7 +149,7 @@ class Scheduler:
         self.grpc_address = await self._grpc.start(settings.grpc_address)
         telemetry = self._telemetry
         probes = probe_routes(telemetry.metrics, telemetry.lag.live, self.parts.readiness.obstacle)
-        self._rest = RestServer(services, probes)
+        self._rest = RestServer(services, probes, settings.names)
         await self._rest.start(listener)
 
     async def _must_go_on(self, loop: Coroutine[Any, Any, Any]) -> None:

@@ -69,11 +69,19 @@ class SchedulerSettings(StoreSettings):
     """What a scheduler can be told. Times are in seconds."""
 
     rest_address: str = Field("0.0.0.0:8080", description="host:port of the REST API, /metrics, /livez and /readyz")
+    rest_hosts: str = Field(
+        "", description="names, besides localhost, that a REST API on a loopback address answers to: a,b or *"
+    )
     grpc_address: str = Field("0.0.0.0:7070", description="host:port of the gRPC API")
     max_backlog: int = Field(
         1_000_000, ge=1, description="submits to a queue are refused while this many tasks wait in it, unless it says"
     )
     drain_timeout: float = Field(10.0, ge=0, description="how long a stopping scheduler finishes calls under way")
+
+    @property
+    def names(self) -> frozenset[str]:
+        """`rest_hosts`, one by one, and the machine's own name."""
+        return frozenset(filter(None, map(str.strip, self.rest_hosts.split(",")))) | {socket.gethostname()}
 
 
 def _path(text: str) -> Path | None:

@@ -100,6 +100,12 @@ async def fresh_database(postgres_server: Postgres) -> DatabaseMaker:
     return functools.partial(_database, postgres_server)
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def as_superuser(postgres_server: Postgres) -> Callable[[str], str]:
+    """The URL of the same database for the superuser, who may make roles."""
+    return lambda url: postgres_server.admin_url(url.rpartition("/")[2])
+
+
 @pytest.fixture(scope="session")
 def database_template() -> str:
     """Name of the database that `database_url` copies; override it with one that has a schema."""

@@ -54,6 +54,7 @@ class Capability(StrEnum):
     CLOCK = "clock"
     POSTGRES_FAILOVER = "postgres-failover"
     REDIS_FAILOVER = "redis-failover"
+    REFUSE = "refuse"  # stores that say no: rights, logins and quotas are ours to change
     ETCD_MEMBERS = "etcd-members"  # more than one: leader kill, quorum loss, move-leader
 
 
@@ -139,6 +140,10 @@ class Cluster(Protocol):
     @property
     def postgres_url(self) -> str:
         """The primary, not through any link."""
+
+    @property
+    def postgres_role(self) -> str:
+        """The role that the servers log in with; `postgres_execute` uses another, which may do anything."""
 
     @property
     def worker_logs(self) -> Path:
@@ -231,6 +236,15 @@ class Cluster(Protocol):
 
     async def etcd_compact(self) -> None:
         """Forgets all revisions but the newest."""
+
+    async def etcd_full(self, full: bool) -> None:
+        """Raises etcd's alarm that its quota is used up, or disarms it."""
+
+    async def etcd_replace(self) -> None:
+        """Kills all members and starts them without their data, as a new cluster."""
+
+    async def peaks(self) -> Mapping[str, int]:
+        """The most memory, in bytes, that each server's process has had since its start; empty if unknown."""
 
     async def sizes(self) -> Sizes:
         """Memory, connections, rows and stream lengths now."""

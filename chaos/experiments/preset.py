@@ -53,6 +53,7 @@ class Preset:
 PRESETS = {
     "smoke": Preset(seconds=40, storm=20, gap=2.5, longest=6, settle=4, calms=1, rate=100, drain=120),
     "quick": Preset(seconds=180, storm=40, gap=2.0, at_once=5, longest=15, calms=1, rate=150, drain=180),
+    "abuse": Preset(seconds=1200, rate=50, drain=300, retention=60),
     "full": Preset(
         seconds=3660,
         storm=90,

@@ -4,12 +4,23 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from chaos.backends.cluster import Capability
-from chaos.faults import etcd, failpoints, network, postgres, processes, redis, resources, upgrades, workers
+from chaos.faults import (
+    etcd,
+    failpoints,
+    network,
+    postgres,
+    processes,
+    redis,
+    refusals,
+    resources,
+    upgrades,
+    workers,
+)
 from chaos.faults.fault import Blow, Fault, Hit, Scene
 
 __all__ = ["Blow", "Fault", "Hit", "Scene", "all_faults", "possible_faults"]
 
-FAMILIES = (processes, postgres, redis, etcd, network, resources, workers, upgrades, failpoints)
+FAMILIES = (processes, postgres, redis, etcd, refusals, network, resources, workers, upgrades, failpoints)
 
 
 @cache

@@ -30,6 +30,18 @@ async def changes_version(scene: Scene, _blow: Blow) -> AsyncIterator[Hit]:
         await roll(scene, parts, version=CURRENT)
 
 
+@asynccontextmanager
+async def changes_endpoints(scene: Scene, _blow: Blow) -> AsyncIterator[Hit]:
+    """The servers are told other addresses of etcd, one by one, and then again the former ones."""
+    parts = [part.name for role in SERVERS for part in scene.cluster.parts(role)]
+    endpoints = ",".join(part.addresses["endpoint"] for part in scene.cluster.parts(Role.ETCD))
+    try:
+        await roll(scene, parts, environment={"TASKYARD_ETCD_ENDPOINTS": endpoints})
+        yield Hit(tuple(parts), endpoints)
+    finally:
+        await roll(scene, parts, environment={})
+
+
 def faults() -> list[Fault]:
     """This family."""
     strains = frozenset({FAMILY})
@@ -51,6 +63,17 @@ def faults() -> list[Fault]:
             changes_version,
             (2.0, 6.0),
             frozenset({Capability.VERSIONS}),
+            strains,
+            recovery=15.0,
+        ),
+        Fault(
+            "change-endpoints",
+            FAMILY,
+            "rolling change of etcd's addresses and back",
+            ("servers",),
+            changes_endpoints,
+            (2.0, 6.0),
+            frozenset({Capability.ENVIRONMENT, Capability.ETCD_MEMBERS}),
             strains,
             recovery=15.0,
         ),

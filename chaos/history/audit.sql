@@ -67,7 +67,9 @@ BEGIN
     SELECT id, state, attempt, failures, crashes, session, cancel_requested, run_at, expires_at,
            ARRAY[namespace, queue, type, selector, priority::text], idempotency_key,
            taskyard_audit.digest(payload), (retry::jsonb ->> 'max_attempts')::integer
-    FROM after;
+    FROM after
+    -- What abusers do is theirs to know: its cost is measured, not its history.
+    WHERE namespace <> 'abuse';
     RETURN NULL;
 END
 $$;
@@ -82,7 +84,7 @@ BEGIN
            n.expires_at, taskyard_audit.digest(n.result), n.error::jsonb ->> 'type'
     FROM after n
     JOIN before o ON o.id = n.id
-    WHERE (o.state, o.attempt, o.failures, o.crashes, o.session, o.cancel_requested, o.run_at, o.expires_at, o.result)
+    WHERE n.namespace <> 'abuse' AND (o.state, o.attempt, o.failures, o.crashes, o.session, o.cancel_requested, o.run_at, o.expires_at, o.result)
         IS DISTINCT FROM
           (n.state, n.attempt, n.failures, n.crashes, n.session, n.cancel_requested, n.run_at, n.expires_at, n.result);
     RETURN NULL;
@@ -92,7 +94,8 @@ $$;
 CREATE FUNCTION taskyard_audit.task_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO taskyard_audit.task (task, old, attempt, failures, crashes, session, cancel_requested, due, expires)
-    SELECT id, state, attempt, failures, crashes, session, cancel_requested, run_at, expires_at FROM before;
+    SELECT id, state, attempt, failures, crashes, session, cancel_requested, run_at, expires_at FROM before
+    WHERE namespace <> 'abuse';
     RETURN NULL;
 END
 $$;
@@ -100,8 +103,9 @@ $$;
 CREATE FUNCTION taskyard_audit.note_session(s taskyard.session) RETURNS void LANGUAGE sql AS $$
     INSERT INTO taskyard_audit.session (session, namespace, generation, live, slots, types, queues, labels, worker,
                                         dispatcher, draining, reason)
-    VALUES (s.id, s.namespace, s.generation, s.live, s.slots, s.types, s.queues, s.labels::text, s.worker,
-            s.dispatcher, s.draining, s.end_reason)
+    SELECT s.id, s.namespace, s.generation, s.live, s.slots, s.types, s.queues, s.labels::text, s.worker,
+           s.dispatcher, s.draining, s.end_reason
+    WHERE s.namespace <> 'abuse'
 $$;
 
 CREATE FUNCTION taskyard_audit.session_changed() RETURNS trigger LANGUAGE plpgsql AS $$

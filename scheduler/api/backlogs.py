@@ -80,6 +80,9 @@ def pool(
     """A checked pool; raises Violation naming the field. `fields` is how the caller spells queues and types."""
     selectors.check_labels(labels)
     queue_field, type_field = fields
+    for field, given in zip(fields, (queues, types), strict=True):
+        if len(given) > limits.SESSION_TYPES:
+            raise Violation(field, f"more than {limits.SESSION_TYPES}")
     return Pool(
         namespace=submission.name("namespace", namespace) if namespace else "default",
         labels=dict(labels),

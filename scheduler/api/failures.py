@@ -6,6 +6,7 @@ from enum import StrEnum
 import grpc
 
 from scheduler import unforeseen
+from scheduler.domain import limits
 from scheduler.domain.task import TaskState
 from scheduler.domain.violations import Violation
 from scheduler.storage.unavailable import StoreUnavailable
@@ -14,6 +15,7 @@ DOMAIN = "taskyard"
 """Of every ErrorInfo."""
 
 _STORE_RETRY_SECONDS = 1.0
+_CROWD_RETRY_SECONDS = 1.0
 
 
 class Reason(StrEnum):
@@ -27,6 +29,9 @@ class Reason(StrEnum):
     IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
     FAILED_PRECONDITION = "FAILED_PRECONDITION"
     BACKLOG_FULL = "BACKLOG_FULL"
+    TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS"
+    CROSS_SITE = "CROSS_SITE"
+    UNKNOWN_HOST = "UNKNOWN_HOST"
     UNAVAILABLE = "UNAVAILABLE"
     INTERNAL = "INTERNAL"
 
@@ -51,6 +56,9 @@ _STATUS = {
     Reason.IDEMPOTENCY_CONFLICT: (grpc.StatusCode.ALREADY_EXISTS, 409),
     Reason.FAILED_PRECONDITION: (grpc.StatusCode.FAILED_PRECONDITION, 409),
     Reason.BACKLOG_FULL: (grpc.StatusCode.RESOURCE_EXHAUSTED, 429),
+    Reason.TOO_MANY_REQUESTS: (grpc.StatusCode.RESOURCE_EXHAUSTED, 429),
+    Reason.CROSS_SITE: (grpc.StatusCode.PERMISSION_DENIED, 403),
+    Reason.UNKNOWN_HOST: (grpc.StatusCode.PERMISSION_DENIED, 421),
     Reason.UNAVAILABLE: (grpc.StatusCode.UNAVAILABLE, 503),
     Reason.INTERNAL: (grpc.StatusCode.INTERNAL, 500),
 }
@@ -77,7 +85,8 @@ class Failure(Exception):
 
 
 def invalid(*violations: Violation) -> Failure:
-    """Fields break rules."""
+    """Fields break rules; the first of them are named."""
+    violations = violations[: limits.VIOLATIONS]
     return Failure(Reason.INVALID_ARGUMENT, "; ".join(map(str, violations)), violations=violations)
 
 
@@ -109,6 +118,11 @@ def backlog_full(namespace: str, queue: str, limit: int, retry_after: float) -> 
     message = f"queue: {queue!r} of namespace {namespace!r} has its limit of {limit} waiting tasks"
     metadata = {"namespace": namespace, "queue": queue, "limit": str(limit)}
     return Failure(Reason.BACKLOG_FULL, message, retry_after=retry_after, metadata=metadata)
+
+
+def too_many(what: str) -> Failure:
+    """There is too much under way at once; nothing of the request was carried out."""
+    return Failure(Reason.TOO_MANY_REQUESTS, f"{what}, try again", retry_after=_CROWD_RETRY_SECONDS)
 
 
 def shutting_down() -> Failure:

@@ -8,6 +8,7 @@ from scheduler.api.queues import Queues
 from scheduler.api.readiness import Readiness
 from scheduler.api.submissions import SubmissionDesk
 from scheduler.api.tasks import Tasks
+from scheduler.api.traffic import Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +21,4 @@ class Services:
     backlogs: Backlogs
     cluster: Cluster
     readiness: Readiness
+    traffic: Traffic

@@ -1,6 +1,6 @@
 """Accepting tasks, each with its own outcome."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
@@ -8,9 +8,10 @@ from typing import NamedTuple, Protocol
 from scheduler.api import failures
 from scheduler.api.admission import Admission
 from scheduler.api.failures import Failure
+from scheduler.domain import limits
 from scheduler.domain.task import RetryPolicy, Task, TaskSpec, TaskState
 from scheduler.storage.submissions import Conflict, Submitted
-from scheduler.storage.tasks import StoredTasks
+from scheduler.storage.tasks import TASK_BYTES, StoredTasks, within_weight
 from scheduler.telemetry import Telemetry
 
 _NO_RETRY = RetryPolicy()
@@ -54,12 +55,37 @@ class SubmissionDesk:
         self._stored = stored
         self._telemetry = telemetry
 
-    async def submit(self, items: Sequence[Item]) -> list[Accepted | Failure]:
-        """Store what can be taken; one outcome per item, in their order."""
+    async def submit_one(self, spec: TaskSpec) -> Accepted:
+        """Store it, or raise Failure."""
+        outcome = (await self._accept([spec]))[0]
+        if isinstance(outcome, Failure):
+            raise outcome
+        known = _deduplicated([outcome])
+        accepted = _accepted(*outcome, await self._stored.get_many(known) if known else {})
+        if isinstance(accepted, Failure):
+            raise accepted
+        return accepted
+
+    async def submit(self, items: Sequence[Item]) -> list[Accepted | AcceptedId | Failure]:
+        """Store what can be taken; one outcome per item, in their order.
+
+        Those that would make the answer too large are told by id and state.
+        """
         outcomes = await self._accept(items)
         known = _deduplicated(outcomes)
-        firsts = await self._stored.get_many(known) if known else {}
-        return [o if isinstance(o, Failure) else _accepted(*o, firsts) for o in outcomes]
+        weights = await self._stored.weights(known) if known else {}
+        whole = _whole(outcomes, weights)
+        first = [task_id for task_id in known if task_id in whole]
+        firsts = await self._stored.get_many(first) if first else {}
+        states = await self._stored.states(known) if len(first) < len(known) else {}
+        return [
+            o
+            if isinstance(o, Failure)
+            else _accepted(*o, firsts)
+            if o[1].task_id in whole
+            else _accepted_id(*o, states)
+            for o in outcomes
+        ]
 
     async def submit_ids(self, items: Sequence[Item]) -> list[AcceptedId | Failure]:
         """As `submit`, but answers with ids and states."""
@@ -147,6 +173,17 @@ def _accepted_id(spec: TaskSpec, submitted: Submitted, states: dict[str, TaskSta
     if submitted.task_id in states:
         return AcceptedId(submitted.task_id, states[submitted.task_id], True)
     return _vanished(submitted.task_id)
+
+
+def _whole(outcomes: Sequence[_Outcome], weights: Mapping[str, int]) -> set[str]:
+    """Ids of the tasks, from the first on, that the answer has room for as a whole."""
+    accepted = [o for o in outcomes if not isinstance(o, Failure)]
+    weighed = [(s.task_id, weights.get(s.task_id, 0) if s.deduplicated else _weight(spec)) for spec, s in accepted]
+    return set(within_weight(weighed, limits.ANSWER_BYTES))
+
+
+def _weight(spec: TaskSpec) -> int:
+    return len(spec.payload) + len(spec.selector) + len((spec.idempotency_key or "").encode()) + TASK_BYTES
 
 
 def _deduplicated(outcomes: Sequence[_Outcome]) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from scheduler.api import failures, filters
 from scheduler.api.hints import Hints
+from scheduler.api.traffic import Direction
 from scheduler.api.waits import Waits
 from scheduler.batcher import Batcher
 from scheduler.domain import transitions
@@ -18,7 +19,7 @@ from scheduler.publication import Publication
 from scheduler.storage.changes import Applied, Changes
 from scheduler.storage.outbox import Outbox
 from scheduler.storage.retrying import retried
-from scheduler.storage.tasks import Decidable, StoredTasks, TaskFilter
+from scheduler.storage.tasks import PAGE_BYTES, Decidable, StoredTasks, TaskFilter, within_weight
 from scheduler.storage.transaction import Transactions
 from scheduler.storage.unavailable import StoreUnavailable
 from scheduler.telemetry import Moved, Telemetry
@@ -27,6 +28,12 @@ _log = logging.getLogger(__name__)
 
 _TRIES = 10
 _READ_TASKS = 100
+_FEW_TASKS = 2
+"""So few are read without asking first how large they are."""
+_PORTION_BYTES = 512 * 1024
+"""What the tasks that one watcher is told of at once weigh, unless one of them is larger."""
+_ONE_BYTES = 128 * 1024
+"""What a task counts before its size is known; most are smaller."""
 _NAMED_IDS = 100
 """How many ids a bulk operation's answer names."""
 
@@ -69,6 +76,7 @@ class Tasks:
         waits: Waits,
         hints: Hints,
         telemetry: Telemetry,
+        leaving: Direction,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._transactions = transactions
@@ -79,20 +87,23 @@ class Tasks:
         self._waits = waits
         self._hints = hints
         self._telemetry = telemetry
+        self._leaving = leaving
         self._draw = draw
         self._reads = Batcher(self._read, size=_READ_TASKS, parallel=2)
 
-    async def get(self, task_id: str) -> Task:
-        """The task as it is now."""
-        task: Task | None = (await self._reads.add([task_id]))[0]
+    async def get(self, task_id: str, caller: str = "") -> Task:
+        """The task as it is now. Here and below, `caller` is the connection that the answer goes to."""
+        async with self._leaving.room(caller, _ONE_BYTES):
+            task: Task | None = (await self._reads.add([task_id]))[0]
         if task is None:
             raise failures.no_task(task_id)
         return task
 
-    async def page(self, wanted: TaskFilter, size: int, token: str) -> Page:
+    async def page(self, wanted: TaskFilter, size: int, token: str, caller: str = "") -> Page:
         """A page of tasks; `token` is the page before's, or empty."""
-        size = filters.page_size(size)
-        tasks, last = await self._stored.page(wanted, size, filters.after(wanted, token))
+        size, after = filters.page_size(size), filters.after(wanted, token)
+        async with self._leaving.room(caller, PAGE_BYTES):
+            tasks, last = await self._stored.page(wanted, size, after)
         return Page(tasks, filters.page_token(wanted, last) if last else "")
 
     async def attempts(self, task_id: str) -> list[Attempt]:
@@ -102,36 +113,37 @@ class Tasks:
             await self.get(task_id)
         return found
 
-    async def wait(self, task_id: str, seconds: float) -> Task:
-        """The task once it is terminal, or as it is when the time is up."""
-        with self._waits.watching([task_id]) as watcher:
-            task = await self.get(task_id)
-            if task.state.terminal or not seconds:
-                return task
+    async def wait(self, task_id: str, seconds: float, caller: str = "", kind: str = "") -> Task:
+        """The task once it is terminal, or as it is when the time is up. `kind` is whom the wait counts for."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        with self._waits.watching([task_id], kind or caller) as watcher:
+            task = await self.get(task_id, caller)
             with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    _, ended = (await watcher.next())[0]
-                    if ended is None:
-                        raise failures.no_task(task_id)
-                    return ended
-        return await self.get(task_id)
+                while seconds and not task.state.terminal:
+                    # What will be read again must not be kept until then.
+                    del task
+                    async with asyncio.timeout_at(deadline):
+                        await watcher.next()
+                    task = await self.get(task_id, caller)
+                return task
+        return await self.get(task_id, caller)
 
-    async def watch(self, ids: Sequence[str]) -> AsyncIterator[Seen]:
+    async def watch(self, ids: Sequence[str], caller: str = "") -> AsyncIterator[Seen]:
         """Each task as it is now, and once more when it has become terminal; ends when all are."""
-        with self._waits.watching(ids) as watcher:
-            wanted = list(dict.fromkeys(ids))
+        with self._waits.watching(ids, caller) as watcher:
             waited: set[str] = set()
-            for start in range(0, len(wanted), _READ_TASKS):
-                some = wanted[start : start + _READ_TASKS]
-                found = await self._stored.get_many(some)
-                waited |= {task.id for task in found.values() if not task.state.terminal}
-                yield Seen([found[i] for i in some if i in found], [i for i in some if i not in found])
+            async for seen in self._portions(list(dict.fromkeys(ids)), caller):
+                waited |= {task.id for task in seen.tasks if not task.state.terminal}
+                yield seen
             while waited:
-                ended = [(task_id, task) for task_id, task in await watcher.next() if task_id in waited]
-                waited -= {task_id for task_id, _ in ended}
-                yield Seen([task for _, task in ended if task], [task_id for task_id, task in ended if task is None])
+                told = list(waited & await watcher.next())
+                async for seen in self._portions(told, caller):
+                    ended = [task for task in seen.tasks if task.state.terminal]
+                    waited -= {task.id for task in ended}.union(seen.unknown_ids)
+                    if ended or seen.unknown_ids:
+                        yield Seen(ended, seen.unknown_ids)
 
-    async def cancel(self, task_id: str) -> Task:
+    async def cancel(self, task_id: str, caller: str = "") -> Task:
         """Cancel a task that waits, ask one that runs to stop; the answer tells which happened.
 
         Fails where it has ended in another way; cancelling a CANCELLED task again changes nothing.
@@ -140,14 +152,14 @@ class Tasks:
             task = await self._decidable(task_id)
             state = task.snapshot.state
             if state is TaskState.CANCELLED:
-                return await self.get(task_id)
+                return await self.get(task_id, caller)
             if state.terminal:
                 raise failures.wrong_state(task_id, state, "it has ended and cannot be cancelled")
             if await (self._ask_to_stop(task_id) if state is TaskState.RUNNING else self._cancel_waiting(task)):
-                return await self.get(task_id)
+                return await self.get(task_id, caller)
         raise _restless(task_id)
 
-    async def redrive(self, task_id: str) -> Task:
+    async def redrive(self, task_id: str, caller: str = "") -> Task:
         """Queue a FAILED task again with fresh budgets."""
         for _ in range(_TRIES):
             task = await self._decidable(task_id)
@@ -159,7 +171,7 @@ class Tasks:
             applied = await self._changes.apply([decided])
             if applied.ids:
                 await self._redriven([task], applied)
-                return await self.get(task_id)
+                return await self.get(task_id, caller)
         raise _restless(task_id)
 
     async def redrive_many(self, wanted: TaskFilter, limit: int, *, dry_run: bool) -> Bulk:
@@ -191,6 +203,24 @@ class Tasks:
                 return ids
 
         return _bulk(await retried(once))
+
+    async def _portions(self, ids: Sequence[str], caller: str) -> AsyncIterator[Seen]:
+        """The tasks as they are now, no more at once than one message carries."""
+        few = len(ids) <= _FEW_TASKS
+        weights = dict.fromkeys(ids, _ONE_BYTES) if few else await self._stored.weights(ids)
+        if unknown := [i for i in ids if i not in weights]:
+            yield Seen([], unknown)
+        left = [(i, weights[i]) for i in ids if i in weights]
+        while left:
+            some = within_weight(left, _PORTION_BYTES)
+            size = sum(weight for _, weight in left[: len(some)])
+            del left[: len(some)]
+            yield await self._portion(some, size, caller)
+
+    async def _portion(self, ids: Sequence[str], size: int, caller: str) -> Seen:
+        async with self._leaving.room(caller, size):
+            found = await self._stored.get_many(ids)
+        return Seen([found[i] for i in ids if i in found], [i for i in ids if i not in found])
 
     async def _read(self, ids: list[str]) -> list[Task | None]:
         found = await self._stored.get_many(list(set(ids)))

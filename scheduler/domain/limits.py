@@ -10,6 +10,50 @@ FRAME_RECEIVE_BYTES = 16 * 1024 * 1024
 """What is received at all: a frame between the two is refused in our own words, a larger one in gRPC's."""
 JSON_DEPTH = 64
 
+SUBMIT_BYTES = PAYLOAD_BYTES + 64 * 1024
+"""A request that submits one task."""
+REQUEST_BYTES = 256 * 1024
+"""A request of any other kind but a batch."""
+SPARE_BYTES = 64 * 1024
+"""What a batch over gRPC may hold beside payloads …"""
+TASK_SPARE_BYTES = 2 * 1024
+"""… and as much more for each of its tasks, which is what the texts of a task take at most."""
+VIOLATIONS = 20
+"""Violations that one answer names."""
+ANSWER_BYTES = 5 * 512 * 1024
+"""What whole tasks take in the answer to a batch: gRPC's clients refuse 4 MiB, and refusals may be beside them."""
+
+STORING_BYTES = 16 * 1024 * 1024
+"""Payloads that one scheduler stores at once."""
+ARRIVING_BYTES = 64 * 1024 * 1024
+"""Requests under way in one scheduler at once, from the moment that they are read until they are carried out."""
+ARRIVING_BYTES_EACH = 16 * 1024 * 1024
+"""Those of one connection."""
+LEAVING_BYTES = 64 * 1024 * 1024
+"""Answers under way in one scheduler at once, from before they are read from the store until they are sent."""
+LEAVING_BYTES_EACH = 8 * 1024 * 1024
+CALLS = 20_000
+"""Calls under way in one scheduler at once, over gRPC."""
+CALLS_EACH = 10_000
+"""Those of one connection: gRPC's clients keep what is more to themselves."""
+WAITS = 10_000
+"""Callers that wait for tasks at once, in one scheduler …"""
+WAITS_EACH = 1_000
+"""… on one connection; all that wait over HTTP count as one …"""
+WAITED_TASKS = 100_000
+"""… and the tasks that all of them wait for."""
+WAITED_TASKS_EACH = 20_000
+CONNECTIONS = 2_000
+"""Open connections of one HTTP port."""
+HEAD_BYTES = 64 * 1024
+"""Request line and headers of an HTTP request."""
+HEAD_SECONDS = 10.0
+"""From the first byte of a connection or request to the end of its headers."""
+BODY_SECONDS = 30.0
+"""From the end of the headers to the end of the body, and for a request over gRPC."""
+SENDING_SECONDS = 60.0
+"""How long an answer waits for a client that does not read."""
+
 NAME_LENGTH = 63
 TYPE_LENGTH = 128
 KEY_BYTES = 256

@@ -10,8 +10,11 @@ from scheduler.domain.transitions import Snapshot
 
 Id = TypeVar("Id")
 
-_PAGE_BYTES = 2 * 1024 * 1024
-"""Payloads and results of a page; gRPC's clients refuse messages of more than 4 MiB unless told otherwise."""
+PAGE_BYTES = 2 * 1024 * 1024
+"""What the tasks of a page weigh; gRPC's clients refuse messages of more than 4 MiB unless told otherwise."""
+
+TASK_BYTES = 600
+"""What a task weighs beside its texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,9 @@ class StoredTasks(Protocol):
     async def states(self, ids: Sequence[str]) -> dict[str, TaskState]:
         """States of those of the tasks that exist, by id."""
 
+    async def weights(self, ids: Sequence[str]) -> dict[str, int]:
+        """About how many bytes those of the tasks that exist take in an answer, by id."""
+
     async def page(self, wanted: TaskFilter, size: int, after: str | None) -> tuple[list[Task], str | None]:
         """Up to `size` tasks that fit, newest first, from the one after `after` on; and where the next page goes on.
 
@@ -61,12 +67,8 @@ class StoredTasks(Protocol):
         """Ids of FAILED tasks that fit, oldest first."""
 
 
-def within_weight(weighed: Iterable[tuple[Id, int]]) -> list[Id]:
+def within_weight(weighed: Iterable[tuple[Id, int]], most: int = PAGE_BYTES) -> list[Id]:
     """Of (id, bytes) pairs the ids from the first on that one answer can carry, at least one."""
     pairs = list(weighed)
     sums = accumulate(weight for _, weight in pairs)
-    return [
-        task_id
-        for n, ((task_id, _), total) in enumerate(zip(pairs, sums, strict=True))
-        if n == 0 or total <= _PAGE_BYTES
-    ]
+    return [task_id for n, ((task_id, _), total) in enumerate(zip(pairs, sums, strict=True)) if n == 0 or total <= most]

@@ -3,21 +3,22 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from scheduler.telemetry.metrics import Metrics
+from scheduler.web.server import HttpServer
 
 Live = Callable[[], bool]
 """Whether this process itself works; asks no store."""
 Ready = Callable[[], Awaitable[str | None]]
 """Why this process cannot do its work right now, or None if it can."""
+
+_KEEP_ALIVE_SECONDS = 5
 
 _log = logging.getLogger(__name__)
 
@@ -49,9 +50,8 @@ class ProbeServer:
 
     def __init__(self, address: str, metrics: Metrics, live: Live, ready: Ready) -> None:
         self._address = address
-        self._app = Starlette(routes=probe_routes(metrics, live, ready))
-        self._server: _Server | None = None
-        self._serving: asyncio.Task[None] | None = None
+        app = Starlette(routes=probe_routes(metrics, live, ready))
+        self._server = HttpServer(app, keep_alive=_KEEP_ALIVE_SECONDS)
 
     @property
     def address(self) -> str:
@@ -63,34 +63,11 @@ class ProbeServer:
         listener = _listen(self._address)
         host, port = listener.getsockname()[:2]
         self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        config = uvicorn.Config(
-            self._app, log_config=None, log_level="warning", access_log=False, lifespan="off", ws="none"
-        )
-        self._server = _Server(config)
-        self._serving = asyncio.create_task(self._server.serve([listener]), name="probe-server")
-        await self._server.listening.wait()
+        await self._server.start(listener)
 
     async def stop(self) -> None:
         """Answer what is being asked, then close."""
-        if self._server is not None and self._serving is not None:
-            self._server.should_exit = True
-            await self._serving
-
-
-class _Server(uvicorn.Server):
-    """uvicorn as a part of a process: it tells when it listens and leaves signals alone."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+        await self._server.stop()
 
 
 def _listen(address: str) -> socket.socket:

@@ -31,8 +31,12 @@ GrpcPortOption = Annotated[
 SessionPortOption = Annotated[
     int, typer.Option(min=0, max=65535, help="Worker port of the first dispatcher; others take free ones. 0: any free.")
 ]
-PostgresOption = Annotated[str | None, typer.Option(help="Use this Postgres; none is started.")]
-RedisOption = Annotated[str | None, typer.Option(help="Use this Redis or Valkey; none is started.")]
+PostgresOption = Annotated[
+    str | None, typer.Option(envvar="TASKYARD_DEV_POSTGRES_URL", help="Use this Postgres; none is started.")
+]
+RedisOption = Annotated[
+    str | None, typer.Option(envvar="TASKYARD_DEV_REDIS_URL", help="Use this Redis or Valkey; none is started.")
+]
 EtcdOption = Annotated[str | None, typer.Option(help="Use this etcd, HOST:PORT[,…]; none is started.")]
 
 

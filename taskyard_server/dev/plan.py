@@ -15,6 +15,8 @@ DEMO_WORKER = (*apart.PYTHON, "-m", "taskyard.cli", "worker", "run", "taskyard.d
 # Set by the plan for the roles it concerns, and so never inherited from the user's own shell.
 PLANNED_VARIABLES = frozenset(
     {
+        "TASKYARD_DEV_POSTGRES_URL",
+        "TASKYARD_DEV_REDIS_URL",
         "TASKYARD_POSTGRES_URL",
         "TASKYARD_REDIS_URL",
         "TASKYARD_ETCD_ENDPOINTS",

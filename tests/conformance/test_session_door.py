@@ -26,12 +26,13 @@ from scheduler.domain.task import Task, TaskState
 from scheduler.storage.etcd import Etcd, EtcdSettings
 from scheduler.storage.memory.etcd import EtcdServer, MemoryAccess
 from scheduler.storage.memory.redis import MemoryDelivery, RedisServer
+from scheduler.storage.postgres.database import Database
 from scheduler.storage.submissions import NewTask
 from scheduler.telemetry import Telemetry
 from scheduler.wire.gen import worker_service_pb2 as wire
 from scheduler.wire.gen import worker_service_pb2_grpc as wire_grpc
 from scheduler.wire.gen.task_pb2 import TaskError
-from tests.conformance.task_stores import Yard
+from tests.conformance.task_stores import PostgresYard, Yard
 
 LANE = "default/default/demo.echo/5/"
 
@@ -151,6 +152,21 @@ async def test_one_task_that_cannot_be_run_among_a_hundred(place: Place) -> None
     worker.call.cancel()
     again = place.worker(session_id=worker.hello.session_id)
     assert (await again.begin()).generation == 2
+
+
+async def test_a_row_that_cannot_even_be_written_keeps_nobody_else_from_being_claimed(
+    database: Database, place: Place
+) -> None:
+    if not isinstance(place.yard, PostgresYard):
+        pytest.skip("the store in memory has no constraints")
+    ids = await place.tasks(30)
+    await place.yard.poison(ids[7], timeout=-1.0)
+    await database.fetch("ALTER TABLE taskyard.task ADD CONSTRAINT late CHECK (timeout_seconds > 0) NOT VALID")
+    worker = place.worker()
+    await worker.begin()
+    await place.publish(ids)
+    assert {one.task_id for one in await worker.assigned(29)} == set(ids) - {ids[7]}
+    assert (await place.task(ids[7])).state == "QUEUED"
 
 
 async def test_an_entry_of_the_lanes_that_is_no_tasks_is_dropped_alone(place: Place) -> None:

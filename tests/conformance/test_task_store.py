@@ -313,6 +313,24 @@ async def test_of_two_results_in_one_batch_only_what_changed_the_task_is_told_as
     assert (await life.task(task)).result == b"3"
 
 
+async def test_a_page_counts_all_that_makes_its_tasks_large(life: Life) -> None:
+    ids = await life.submitted(*(new() for _ in range(150)))
+    session = await life.session()
+    for task in ids:
+        await life.claimed(task, session)
+    failed = Failed(TaskError("T" * 256, "m" * 4096, "s" * 16384, retryable=False))
+    seen = [(await life.seen(task)).snapshot for task in ids]
+    await life.changes.apply([decide(snapshot, failed, random.random) for snapshot in seen])
+    weights = await life.store.tasks.weights([*ids, str(uuid.uuid4())])
+    assert set(weights) == set(ids)
+    assert {weight for weight in weights.values() if not 21_000 < weight < 22_000} == set()
+    page, last = await life.store.tasks.page(TaskFilter(), 1000, None)
+    assert sum(weights[task.id] for task in page) <= 2 * 1024 * 1024
+    assert last == page[-1].id
+    rest, end = await life.store.tasks.page(TaskFilter(), 1000, last)
+    assert (len(page) + len(rest), end) == (150, None)
+
+
 async def test_a_task_redriven_past_its_expiry_can_run(life: Life) -> None:
     (task,), session = await life.submitted(), await life.session()
     await life.claimed(task, session)

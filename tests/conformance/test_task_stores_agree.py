@@ -218,9 +218,11 @@ class Chance:
     def ask_page(self) -> Ask:
         wanted, size = self.filter(), self.random.randint(1, 9)
         after = self.random.choice([None, self.random.choice(self.tasks)])
+        known = list(self.tasks)
 
         async def ask(store: TaskStore) -> object:
-            return await store.tasks.page(wanted, size, after), await store.tasks.find_failed(wanted, size)
+            page, weights = await store.tasks.page(wanted, size, after), await store.tasks.weights(known)
+            return page, weights, await store.tasks.find_failed(wanted, size)
 
         return ask
 

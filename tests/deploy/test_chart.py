@@ -15,6 +15,7 @@ SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 
 CHARTS_OWN = {
     *("postgres_url", "redis_url", "etcd_endpoints", "etcd_ca_file", "etcd_cert_file", "etcd_key_file"),
+    *("etcd_user", "etcd_password"),
     *("rest_address", "grpc_address", "session_address", "http_address", "advertised_address"),
     *("pod_name", "node_name", "drain_timeout"),
 }
@@ -73,6 +74,15 @@ def test_values_that_make_no_sense_are_refused(wrong: str, complaint: str) -> No
     answer = template("--set", wrong)
     assert answer.returncode != 0
     assert complaint in answer.stderr
+
+
+def test_etcds_user_and_password_come_from_a_secret() -> None:
+    given = ("etcd.builtin.enabled=false", "etcd.endpoints={e:2379}", "etcd.auth.existingSecret=etcd-login")
+    answer = template(*(word for setting in given for word in ("--set", setting)))
+    assert answer.returncode == 0, answer.stderr
+    for name, key in (("TASKYARD_ETCD_USER", "username"), ("TASKYARD_ETCD_PASSWORD", "password")):
+        entry = f"- name: {name}\n              valueFrom: {{secretKeyRef: {{name: etcd-login, key: {key}}}}}"
+        assert answer.stdout.count(entry) == 2
 
 
 def test_every_setting_of_the_server_can_be_configured_and_no_other() -> None:

@@ -57,7 +57,9 @@ class Crew:
 
     def __init__(self, directory: Path, stores: OwnStores) -> None:
         self._directory = directory
-        self._stores = StoreAddresses(stores.postgres.url, stores.redis.url, stores.etcd.url)
+        self._stores = StoreAddresses(
+            stores.postgres.url, stores.redis.url, stores.etcd.url, stores.etcd.user, stores.etcd.password
+        )
         self._started: list[Process] = []
         self.records = Records(stores.postgres.url)
         self._journal = directory / "journal"

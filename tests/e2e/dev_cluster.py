@@ -99,9 +99,11 @@ def _lives(pid: int) -> bool:
 
 
 @asynccontextmanager
-async def dev_cluster(directory: Path, *options: str, records: str | None = None) -> AsyncIterator[DevCluster]:
+async def dev_cluster(
+    directory: Path, *options: str, records: str | None = None, environment: dict[str, str] | None = None
+) -> AsyncIterator[DevCluster]:
     """Runs `taskyard-server dev` with these options; `records` is the URL of a Postgres of somebody else."""
-    async with _supervisor(directory, options):
+    async with _supervisor(directory, options, {**os.environ, **(environment or {})}):
         document = json.loads((directory / "cluster.json").read_text())
         own = {entry["name"]: entry["addresses"] for entry in document["processes"]}
         async with (
@@ -112,12 +114,14 @@ async def dev_cluster(directory: Path, *options: str, records: str | None = None
 
 
 @asynccontextmanager
-async def _supervisor(directory: Path, options: tuple[str, ...]) -> AsyncIterator[None]:
+async def _supervisor(directory: Path, options: tuple[str, ...], environment: dict[str, str]) -> AsyncIterator[None]:
     ports = ("--rest-port", "0", "--grpc-port", "0", "--session-port", "0")
     command = (sys.executable, "-m", "taskyard_server", "dev", "--dir", str(directory), *ports, *options)
     said = directory.with_suffix(".out")
     with said.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output, process_group=0)
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=output, stderr=output, env=environment, process_group=0
+        )
 
     async def is_ready() -> bool:
         assert process.returncode is None, said.read_text()

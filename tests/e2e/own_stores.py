@@ -25,19 +25,27 @@ class OwnStores(NamedTuple):
     etcd: Etcd
 
     @property
-    def options(self) -> list[str]:
+    def environment(self) -> dict[str, str]:
         """What tells a cluster to use them."""
-        return [
-            *("--postgres-url", self.postgres.url),
-            *("--redis-url", self.redis.url),
-            *("--etcd-endpoints", self.etcd.url),
-        ]
+        return {
+            "TASKYARD_DEV_POSTGRES_URL": self.postgres.url,
+            "TASKYARD_DEV_REDIS_URL": self.redis.url,
+            "TASKYARD_ETCD_USER": self.etcd.user,
+            "TASKYARD_ETCD_PASSWORD": self.etcd.password,
+        }
+
+    @property
+    def options(self) -> list[str]:
+        """What else does, and is no secret."""
+        return ["--etcd-endpoints", self.etcd.url]
 
 
 @asynccontextmanager
 async def own_stores(directory: Path) -> AsyncIterator[OwnStores]:
     """Starts one of each; whatever became of them, none is left at the end."""
-    stores = OwnStores(Postgres(directory / "postgres"), Valkey(directory / "redis"), Etcd(directory / "etcd"))
+    stores = OwnStores(
+        Postgres(directory / "postgres"), Valkey(directory / "redis"), Etcd(directory / "etcd", passwords=True)
+    )
     try:
         await asyncio.gather(*(store.start() for store in stores))
         await asyncio.gather(*(store.wait_ready() for store in stores))

@@ -84,12 +84,12 @@ async def replicate(redis: Redis, host: str, port: str) -> None:
 
 
 async def test_a_replica_is_unavailable(server: Valkey) -> None:
-    async with connect(server.url) as redis:
+    async with connect(server.url) as redis, connect(server.admin_url) as admin:
         store = LaneStore(redis, Keys())
-        await replicate(redis, "127.0.0.1", "1")
+        await replicate(admin, "127.0.0.1", "1")
         with pytest.raises(StoreUnavailable):
             await store.publish({A: [("a", 1)]})
-        await replicate(redis, "NO", "ONE")
+        await replicate(admin, "NO", "ONE")
         await store.publish({A: [("a", 1)]})
 
 

@@ -12,6 +12,7 @@ from scheduler.storage.redis import Entry, Keys, LaneStore, Quota, connect, lane
 from scheduler.storage.redis.batch import Batch
 from scheduler.storage.redis.keys import GROUP
 from scheduler.storage.unavailable import StoreUnavailable
+from taskyard_server.dev.valkey import Valkey
 
 A = "default/mail/send/5/"
 C = "default/video/encode/5/gpu"
@@ -30,10 +31,11 @@ def store(redis: Redis) -> LaneStore:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def full(redis: Redis) -> AsyncIterator[Any]:
+async def full(valkey_server: Valkey) -> AsyncIterator[Any]:
     """Call it to leave the server no memory until the end of the test."""
-    yield lambda: redis.config_set("maxmemory", 1)
-    await redis.config_set("maxmemory", 0)
+    async with connect(valkey_server.admin_url) as admin:
+        yield lambda: admin.config_set("maxmemory", 1)
+        await admin.config_set("maxmemory", 0)
 
 
 async def one(store: LaneStore, name: str = "task", lane: str = A) -> list[Entry]:

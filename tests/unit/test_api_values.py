@@ -92,3 +92,47 @@ def test_a_page_token_belongs_to_its_filter(last: Any, noise: str) -> None:
         with pytest.raises(Violation) as caught:
             filters.after(of, bad)
         assert caught.value.field == "page_token"
+
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("read", "body", "field"),
+    [
+        (documents.batch, b'{"tasks":[' + b"0," * 2 * MIB + b"0]}", "tasks"),
+        (documents.batch, b'{"tasks":[' + b"{}," * MIB + b"0]}", "tasks"),
+        (documents.batch, b'{"tasks":[{"payload":[' + b"0," * 2 * MIB + b"0]}]}", "tasks[0].payload"),
+        (documents.batch, b'{"tasks":[{"payload":"' + b"a" * 4 * MIB + b'"}]}', "tasks[0].payload"),
+        (documents.batch, b'{"tasks":[{"payload":"' + b"a" * 4 * MIB, "tasks[0].payload"),
+        (documents.batch, b'{"tasks":[{"depends_on":[' + b"0," * MIB + b"0]}]}", "tasks[0].depends_on"),
+        (documents.batch, b'{"tasks":[{"depends_on":[' + b"0," * 100 + b"0]}]}", "tasks[0].depends_on"),
+        (documents.batch, b'{"tasks":["' + b"a" * MIB + b'"]}', "tasks[0]"),
+        (documents.task, b'{"queue":"' + b"a" * MIB + b'"}', "queue"),
+        (documents.plain, b'{"filter":{' + b",".join(b'"a%d":0' % n for n in range(100)) + b"}}", "filter"),
+        (documents.plain, b"{" + b",".join(b'"a%d":0' % n for n in range(100_000)) + b"}", "body"),
+        (documents.plain, b'{"' + b"a" * MIB + b'":0}', "body"),
+    ],
+)
+def test_a_document_of_too_many_parts_is_not_read_to_its_end(read: Any, body: bytes, field: str) -> None:
+    with pytest.raises(Violation) as refused:
+        read(body)
+    assert refused.value.field == field
+
+
+@given(st.sampled_from([4096, 256 * 1024]), st.integers(-20, 10), JSON)
+def test_values_end_where_they_end_wherever_it_is(length: int, more: int, last: Any) -> None:
+    # Values are looked at in parts of these lengths.
+    text = json.dumps(["x" * (length + more - len(json.dumps([last])) - 6), last])
+    read = documents.batch(('{"tasks":[{"payload":' + text + ',"type":"t"}]}').encode())["tasks"]
+    assert read[0]["payload"].document == text.encode()
+    assert read[0]["type"] == "t"
+
+
+@pytest.mark.parametrize("length", range(4085, 4100))
+def test_a_number_is_not_cut(length: int) -> None:
+    text = "0." + "1" * (length - 2)
+    assert (
+        documents.batch(('{"tasks":[{"payload":' + text + "}]}").encode())["tasks"][0]["payload"].document
+        == text.encode()
+    )

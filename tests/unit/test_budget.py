@@ -69,3 +69,25 @@ async def test_spending_at_once_tells_whether_it_was_possible() -> None:
             assert not again
         assert budget.spent == 8
     assert budget.spent == 0
+
+
+async def test_who_gave_up_in_the_moment_of_being_passed_over_is_no_error() -> None:
+    budget = Budget(10)
+    await budget.spend(10)
+    waiting = [asyncio.create_task(budget.spend(5)) for _ in range(2)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    budget.give_back(10)
+    with pytest.raises(asyncio.CancelledError):
+        await waiting[0]
+    await waiting[1]
+    assert budget.spent == 5
+
+
+async def test_what_was_larger_than_it_seemed_keeps_others_waiting() -> None:
+    budget = Budget(10)
+    await budget.spend(2)
+    budget.overdraw(20)
+    assert not budget.allows(1)
+    budget.give_back(22)
+    assert budget.allows(10)

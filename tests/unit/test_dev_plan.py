@@ -72,9 +72,11 @@ def test_a_worker_is_told_every_dispatcher_and_its_labels_and_nothing_of_the_sto
 
 def test_children_inherit_settings_but_no_planned_ones() -> None:
     shell = {"PATH": "/bin", "TASKYARD_LOG_LEVEL": "debug", "TASKYARD_POSTGRES_URL": "postgresql://production"}
+    shell |= {"TASKYARD_DEV_POSTGRES_URL": "postgresql://p", "TASKYARD_ETCD_PASSWORD": "secret"}
     plan = make_plan(options(), shell)
     assert plan.workers[0].environment["TASKYARD_LOG_LEVEL"] == "debug"
-    assert "TASKYARD_POSTGRES_URL" not in plan.workers[0].environment
+    for name in ("TASKYARD_POSTGRES_URL", "TASKYARD_DEV_POSTGRES_URL", "TASKYARD_ETCD_PASSWORD"):
+        assert name not in plan.workers[0].environment
     assert plan.migrate.environment["TASKYARD_POSTGRES_URL"] == "postgresql://p"
 
 

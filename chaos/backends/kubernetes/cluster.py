@@ -76,6 +76,11 @@ class KubernetesCluster:
         return self._options.postgres_url
 
     @property
+    def postgres_role(self) -> str:
+        """Unsupported: roles are for whatever runs Postgres."""
+        return _unsupported("roles are for whatever runs Postgres")
+
+    @property
     def worker_logs(self) -> Path:
         """Where the workers' own logs are collected."""
         return self._options.worker_logs
@@ -220,6 +225,18 @@ class KubernetesCluster:
     async def etcd_compact(self) -> None:
         """Unsupported."""
         _unsupported("etcd's members cannot be called from here")
+
+    async def etcd_full(self, full: bool) -> None:  # noqa: ARG002 - the protocol's
+        """Unsupported."""
+        _unsupported("etcd's members cannot be called from here")
+
+    async def etcd_replace(self) -> None:
+        """Unsupported."""
+        _unsupported("etcd's members cannot be called from here")
+
+    async def peaks(self) -> Mapping[str, int]:
+        """Nobody counts them here."""
+        return {}
 
     async def sizes(self) -> Sizes:
         """Memory as metrics-server knows it, connections, rows and stream lengths; descriptors are unknown."""

@@ -51,6 +51,8 @@ class Assembly:
     async def start(self) -> None:
         """Starts everything; whoever calls this calls `close` afterwards, whatever came of it."""
         self.worker_logs.mkdir(parents=True)
+        # Nobody else's business, e.g. what a handler logs.
+        self.directory.chmod(0o700)
         await self._open_proxies()
         await self._start_stores()
         await run(self.roles.migration(self.postgres.url))
@@ -68,7 +70,17 @@ class Assembly:
     @property
     def roles(self) -> Roles:
         """How the parts that aren't stores are started."""
-        return Roles(self.options, self.layout, self.proxied, self.clocks, self.versions, self.logs, self.worker_logs)
+        return Roles(
+            options=self.options,
+            layout=self.layout,
+            proxied=self.proxied,
+            clocks=self.clocks,
+            versions=self.versions,
+            postgres=self.postgres,
+            redis=self.redis,
+            logs=self.logs,
+            worker_logs=self.worker_logs,
+        )
 
     def parts(self, *roles: Role) -> list[Part]:
         """The parts of some roles."""

@@ -26,6 +26,7 @@ from chaos.backends.local.assembly import Assembly
 from chaos.backends.local.layout import CLIENT, POSTGRES, REDIS
 from chaos.backends.local.options import Options
 from chaos.backends.local.process import tail
+from chaos.backends.local.stores.postgres import USER
 from chaos.backends.waiting import StillMissing, until_whole
 
 WARM_UP = 3.0
@@ -63,6 +64,11 @@ class LocalCluster:
     def postgres_url(self) -> str:
         """The primary, not through any link."""
         return self._assembly.postgres.url
+
+    @property
+    def postgres_role(self) -> str:
+        """The role that the servers log in with."""
+        return USER
 
     @property
     def worker_logs(self) -> Path:
@@ -229,6 +235,18 @@ class LocalCluster:
         """Forgets all revisions but the newest."""
         await self._assembly.etcd.compact()
 
+    async def etcd_full(self, full: bool) -> None:
+        """Raises etcd's alarm that its quota is used up, or disarms it."""
+        await self._assembly.etcd.set_full(full)
+
+    async def etcd_replace(self) -> None:
+        """Kills all members and starts them without their data."""
+        await self._assembly.etcd.replace()
+
+    async def peaks(self) -> Mapping[str, int]:
+        """The most memory that each server's process has had since its start."""
+        return {part.name: _peak(part.pid) for role in SERVERS for part in self.parts(role) if part.pid is not None}
+
     async def sizes(self) -> Sizes:
         """Memory, connections, rows and stream lengths now."""
         families = {name: member.process.family() for name, member in self._assembly.members.items()}
@@ -247,6 +265,12 @@ class LocalCluster:
         if task is None:
             raise RuntimeError("a cluster is entered in a task")
         return task.cancel
+
+
+def _peak(pid: int) -> int:
+    """As Linux counts it, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) * 1024
 
 
 def _sum(processes: Iterable[psutil.Process], size: Callable[[psutil.Process], int]) -> int:

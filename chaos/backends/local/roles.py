@@ -13,7 +13,8 @@ from chaos.backends.local.layout import ETCD_MEMBERS, POSTGRES, REDIS, Layout
 from chaos.backends.local.member import Member
 from chaos.backends.local.options import Options
 from chaos.backends.local.process import Command
-from chaos.backends.local.stores.postgres import DATABASE, USER
+from chaos.backends.local.stores.postgres import Postgres
+from chaos.backends.local.stores.redis import Redis
 from chaos.backends.local.versions import Versions
 
 SERVER = (sys.executable, "-m", "taskyard_server")
@@ -28,6 +29,8 @@ class Roles:
     proxied: Mapping[Link, list[str]]
     clocks: Clocks
     versions: Versions
+    postgres: Postgres
+    redis: Redis
     logs: Path
     worker_logs: Path
 
@@ -66,8 +69,8 @@ class Roles:
 
     def _stores(self, name: str) -> dict[str, str]:
         return {
-            "TASKYARD_POSTGRES_URL": f"postgresql://{USER}@{self._proxied(name, POSTGRES)}/{DATABASE}",
-            "TASKYARD_REDIS_URL": f"redis://{self._proxied(name, REDIS)}/0",
+            "TASKYARD_POSTGRES_URL": self.postgres.url_at(self._proxied(name, POSTGRES)),
+            "TASKYARD_REDIS_URL": self.redis.url_at(self._proxied(name, REDIS)),
             "TASKYARD_ETCD_ENDPOINTS": ",".join(self._proxied(name, member) for member in ETCD_MEMBERS),
         }
 

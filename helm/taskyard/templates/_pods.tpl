@@ -124,6 +124,12 @@ readinessProbe:
       key: {{ ternary $redis.existingSecretKey "redis-url" (ne $redis.existingSecret "") }}
 - name: TASKYARD_ETCD_ENDPOINTS
   value: {{ include "taskyard.etcdEndpoints" .root | quote }}
+{{- if $etcd.auth.existingSecret }}
+- name: TASKYARD_ETCD_USER
+  valueFrom: {secretKeyRef: {name: {{ $etcd.auth.existingSecret }}, key: {{ $etcd.auth.userKey }}}}
+- name: TASKYARD_ETCD_PASSWORD
+  valueFrom: {secretKeyRef: {name: {{ $etcd.auth.existingSecret }}, key: {{ $etcd.auth.passwordKey }}}}
+{{- end }}
 {{- if $etcd.tls.existingSecret }}
 - name: TASKYARD_ETCD_CA_FILE
   value: /etc/taskyard/tls/etcd/{{ $etcd.tls.caKey }}

@@ -1,4 +1,4 @@
-"""Every refused call ends in the one vocabulary of failures, also one whose request cannot be read."""
+"""Every call passes the door, and every refused one ends in the one vocabulary of failures."""
 
 from __future__ import annotations
 
@@ -6,30 +6,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
-from google.protobuf.descriptor import Descriptor
-from google.protobuf.message import DecodeError
 
 from scheduler.api import failures
-from scheduler.api.grpc import status
-from scheduler.wire import undecodable
+from scheduler.api.grpc import requests, status
+from scheduler.api.grpc.door import Door
 
 _OURS = "/taskyard.v1."
 
 _Handler = Any
 """gRPC's description of a method, whose types are not public."""
-
-
-class _Unreadable:
-    """Stands in for a request, so that the method's wrapper can say what is wrong with it."""
-
-    def __init__(self, raw: bytes, descriptor: Descriptor) -> None:
-        self.failure = failures.invalid(undecodable.violation(raw, descriptor))
+_Context = grpc.aio.ServicerContext[Any, Any]
+_Call = Callable[[Any, _Context], Awaitable[None]]
 
 
 class Refusals(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """Turns what our methods raise into statuses with details."""
 
-    def __init__(self) -> None:
+    def __init__(self, door: Door) -> None:
+        self._door = door
         self._wrapped: dict[str, _Handler] = {}
 
     async def intercept_service(
@@ -44,50 +38,52 @@ class Refusals(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         handler = await continuation(handler_call_details)
         if handler is None or not method.startswith(_OURS):
             return handler
-        self._wrapped[method] = _wrap(handler)
+        call = _streamed(handler, self._door) if handler.response_streaming else _single(handler, self._door)
+        self._wrapped[method] = grpc.stream_stream_rpc_method_handler(_refusing(call, self._door))
         return self._wrapped[method]
 
 
-def _wrap(handler: _Handler) -> _Handler:
-    read = _lenient(handler.request_deserializer)
-    if handler.response_streaming:
-        return handler._replace(unary_stream=_streaming(handler.unary_stream), request_deserializer=read)
-    return handler._replace(unary_unary=_unary(handler.unary_unary), request_deserializer=read)
+def _single(handler: _Handler, door: Door) -> _Call:
+    behave: Callable[[Any, _Context], Awaitable[Any]] = handler.unary_unary
+    read, write = requests.reader(handler.request_deserializer), handler.response_serializer
 
-
-def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    # It is the FromString of the request's class.
-    descriptor: Descriptor = deserialize.__self__.DESCRIPTOR  # type: ignore[attr-defined]
-
-    def read(raw: bytes) -> Any:
-        try:
-            return deserialize(raw)
-        except DecodeError:
-            return _Unreadable(raw, descriptor)
-
-    return read
-
-
-def _unary(behaviour: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        try:
-            if isinstance(request, _Unreadable):
-                raise request.failure
-            return await behaviour(request, context)
-        except Exception as error:
-            return await status.abort(context, failures.from_error(error))
+    async def call(_: Any, context: _Context) -> None:
+        who = context.peer()
+        async with door.request(context, who, read) as request:
+            # Nobody but the method holds it, so that a large one goes as soon as it is read.
+            answer = await behave(request.pop(), context)
+        message = write(answer)
+        del answer
+        await door.answer(context, who, message)
 
     return call
 
 
-def _streaming(behaviour: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
-    async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+def _streamed(handler: _Handler, door: Door) -> _Call:
+    behave: Callable[[Any, _Context], AsyncIterator[Any]] = handler.unary_stream
+    read, write = requests.reader(handler.request_deserializer), handler.response_serializer
+
+    async def call(_: Any, context: _Context) -> None:
+        who = context.peer()
+        async with door.request(context, who, read) as request:
+            answers = behave(request.pop(), context)
+        async for answer in answers:
+            message = write(answer)
+            del answer
+            await door.answer(context, who, message)
+
+    return call
+
+
+def _refusing(call: _Call, door: Door) -> _Call:
+    async def guarded(requests_: Any, context: _Context) -> None:
         try:
-            if isinstance(request, _Unreadable):
-                raise request.failure
-            async for message in behaviour(request, context):
-                yield message
+            with door.call(context.peer()):
+                await call(requests_, context)
+        except grpc.aio.InternalError:
+            # gRPC could neither read nor write: the client is gone, and nobody is there to be told.
+            return
         except Exception as error:
             await status.abort(context, failures.from_error(error))
 
-    return call
+    return guarded

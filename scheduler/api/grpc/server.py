@@ -7,10 +7,12 @@ from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 
 from scheduler.api.grpc.cluster import ClusterService
+from scheduler.api.grpc.door import MESSAGE_BYTES, Door
 from scheduler.api.grpc.queues import QueueService
 from scheduler.api.grpc.refusals import Refusals
 from scheduler.api.grpc.tasks import TaskService
 from scheduler.api.services import Services
+from scheduler.domain import limits
 from scheduler.telemetry import GrpcHealth
 from scheduler.wire.gen import (
     cluster_service_pb2,
@@ -21,7 +23,8 @@ from scheduler.wire.gen import (
     task_service_pb2_grpc,
 )
 
-_RECEIVE_BYTES = 6 * 1024 * 1024
+_PENDING_SECONDS = 600
+_LOOKAHEAD_BYTES = 4 * 1024
 _HEALTH_SECONDS = 1.0
 _LEAVING_SECONDS = 0.5
 """How long clients that watch the health get to go elsewhere: a call that arrives while gRPC stops is broken off, and
@@ -35,13 +38,30 @@ _SERVICES = tuple(
     )
 )
 _OPTIONS = (
-    ("grpc.max_receive_message_length", _RECEIVE_BYTES),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    # What is too large for clients is known only to those who make the answer.
     ("grpc.max_send_message_length", -1),
     # A second process on the same port must fail, not take half of the calls.
     ("grpc.so_reuseport", 0),
     # Clients may look every 5 s whether an idle connection is alive.
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+    # A client that is gone, or that reads nothing at all, is noticed.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    # By default gRPC drops calls at random, as CANCELLED and without a word, while a thousand wait to be looked at, and
+    # those that waited for 30 s. How long a call may wait is for its client to say.
+    ("grpc.server.max_pending_requests", limits.CALLS),
+    ("grpc.server.max_pending_requests_hard_limit", limits.CALLS),
+    ("grpc.server_max_unrequested_time_in_server", _PENDING_SECONDS),
+    ("grpc.max_concurrent_streams", limits.CALLS_EACH),
+    ("grpc.max_allowed_incoming_connections", limits.CONNECTIONS),
+    ("grpc.server_handshake_timeout_ms", int(limits.HEAD_SECONDS * 1000)),
+    # What a client may send before it is asked for, for each call.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", _LOOKAHEAD_BYTES),
+    # A few kilobytes could become gigabytes before anybody counts them.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
 )
 
 
@@ -51,7 +71,7 @@ class GrpcServer:
     def __init__(self, services: Services) -> None:
         self._readiness = services.readiness
         self._health = GrpcHealth(_SERVICES)
-        self._server = grpc.aio.server(interceptors=[Refusals()], options=_OPTIONS)
+        self._server = grpc.aio.server(interceptors=[Refusals(Door(services.traffic))], options=_OPTIONS)
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(
             TaskService(services.desk, services.tasks), self._server
         )

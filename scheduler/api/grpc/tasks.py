@@ -1,7 +1,11 @@
 """TaskService."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import grpc
 from typing_extensions import override
 
 from scheduler.api import failures, filters
@@ -9,16 +13,14 @@ from scheduler.api.failures import Failure
 from scheduler.api.grpc import status
 from scheduler.api.identifiers import task_id
 from scheduler.api.submissions import Accepted, AcceptedId, Item, SubmissionDesk
-from scheduler.api.tasks import Seen, Tasks
+from scheduler.api.tasks import Tasks
 from scheduler.domain import limits, submission
-from scheduler.domain.task import Task
 from scheduler.domain.violations import Violation, within
 from scheduler.storage.tasks import TaskFilter
 from scheduler.wire import convert, specs, times
 from scheduler.wire.gen import task_pb2, task_service_pb2, task_service_pb2_grpc
 
-_FRAME_BYTES = 2 * 1024 * 1024
-"""About how much one message of a stream carries."""
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class TaskService(task_service_pb2_grpc.TaskServiceServicer):
@@ -30,72 +32,69 @@ class TaskService(task_service_pb2_grpc.TaskServiceServicer):
 
     @override
     async def SubmitTask(
-        self, request: task_service_pb2.SubmitTaskRequest, context: object
+        self, request: task_service_pb2.SubmitTaskRequest, context: Context
     ) -> task_service_pb2.SubmitTaskResponse:
         with within("task"):
             spec = specs.spec(request.task)
-        outcome = (await self._desk.submit([spec]))[0]
-        if isinstance(outcome, Failure):
-            raise outcome
+        outcome = await self._desk.submit_one(spec)
         return task_service_pb2.SubmitTaskResponse(task=convert.task(outcome.task), deduplicated=outcome.deduplicated)
 
     @override
     async def SubmitTasks(
-        self, request: task_service_pb2.SubmitTasksRequest, context: object
+        self, request: task_service_pb2.SubmitTasksRequest, context: Context
     ) -> task_service_pb2.SubmitTasksResponse:
-        if len(request.tasks) > limits.BATCH_TASKS:
-            raise Violation("tasks", f"more than {limits.BATCH_TASKS} tasks")
-        if request.ByteSize() > limits.BATCH_BYTES:
-            raise failures.too_large("tasks", limits.BATCH_BYTES)
-        items = _items(request.tasks)
-        if request.ids_only:
-            results = [_short_result(outcome) for outcome in await self._desk.submit_ids(items)]
+        items, ids_only = _items(request.tasks), request.ids_only
+        # Its payloads were copied, and are large.
+        del request
+        if ids_only:
+            results = map(_result, await self._desk.submit_ids(items))
         else:
-            results = [_result(outcome) for outcome in await self._desk.submit(items)]
+            results = map(_result, await self._desk.submit(items))
         return task_service_pb2.SubmitTasksResponse(results=results)
 
     @override
-    async def GetTask(self, request: task_service_pb2.GetTaskRequest, context: object) -> task_pb2.Task:
-        return convert.task(await self._tasks.get(task_id(request.id)))
+    async def GetTask(self, request: task_service_pb2.GetTaskRequest, context: Context) -> task_pb2.Task:
+        return convert.task(await self._tasks.get(task_id(request.id), context.peer()))
 
     @override
     async def ListTasks(
-        self, request: task_service_pb2.ListTasksRequest, context: object
+        self, request: task_service_pb2.ListTasksRequest, context: Context
     ) -> task_service_pb2.ListTasksResponse:
-        page = await self._tasks.page(_filter(request.filter), request.page_size, request.page_token)
+        wanted = _filter(request.filter)
+        page = await self._tasks.page(wanted, request.page_size, request.page_token, context.peer())
         return task_service_pb2.ListTasksResponse(
             tasks=[convert.task(task) for task in page.tasks], next_page_token=page.next_page_token
         )
 
     @override
-    async def WaitTask(self, request: task_service_pb2.WaitTaskRequest, context: object) -> task_pb2.Task:
+    async def WaitTask(self, request: task_service_pb2.WaitTaskRequest, context: Context) -> task_pb2.Task:
         seconds = limits.WAIT_SECONDS_DEFAULT
         if request.HasField("wait"):
             seconds = submission.seconds("wait", times.seconds("wait", request.wait), limits.WAIT_SECONDS_MAX)
-        return convert.task(await self._tasks.wait(task_id(request.id), seconds))
+        return convert.task(await self._tasks.wait(task_id(request.id), seconds, context.peer()))
 
     @override
     async def WatchTasks(
-        self, request: task_service_pb2.WatchTasksRequest, context: object
+        self, request: task_service_pb2.WatchTasksRequest, context: Context
     ) -> AsyncIterator[task_service_pb2.WatchTasksResponse]:
         if not 1 <= len(request.ids) <= limits.PAGE_SIZE_MAX:
             raise Violation("ids", f"must be 1 to {limits.PAGE_SIZE_MAX} ids")
         ids = [task_id(text, f"ids[{n}]") for n, text in enumerate(request.ids)]
-        async for seen in self._tasks.watch(ids):
-            for frame in _frames(seen):
-                yield frame
+        async for seen in self._tasks.watch(ids, context.peer()):
+            # Nothing is kept here of a message that its client may be slow to take.
+            yield task_service_pb2.WatchTasksResponse(tasks=map(convert.task, seen.tasks), unknown_ids=seen.unknown_ids)
 
     @override
-    async def CancelTask(self, request: task_service_pb2.CancelTaskRequest, context: object) -> task_pb2.Task:
-        return convert.task(await self._tasks.cancel(task_id(request.id)))
+    async def CancelTask(self, request: task_service_pb2.CancelTaskRequest, context: Context) -> task_pb2.Task:
+        return convert.task(await self._tasks.cancel(task_id(request.id), context.peer()))
 
     @override
-    async def RedriveTask(self, request: task_service_pb2.RedriveTaskRequest, context: object) -> task_pb2.Task:
-        return convert.task(await self._tasks.redrive(task_id(request.id)))
+    async def RedriveTask(self, request: task_service_pb2.RedriveTaskRequest, context: Context) -> task_pb2.Task:
+        return convert.task(await self._tasks.redrive(task_id(request.id), context.peer()))
 
     @override
     async def RedriveTasks(
-        self, request: task_service_pb2.RedriveTasksRequest, context: object
+        self, request: task_service_pb2.RedriveTasksRequest, context: Context
     ) -> task_service_pb2.RedriveTasksResponse:
         wanted = _dead_letters(request.filter)
         bulk = await self._tasks.redrive_many(wanted, request.limit, dry_run=request.dry_run)
@@ -103,7 +102,7 @@ class TaskService(task_service_pb2_grpc.TaskServiceServicer):
 
     @override
     async def PurgeTasks(
-        self, request: task_service_pb2.PurgeTasksRequest, context: object
+        self, request: task_service_pb2.PurgeTasksRequest, context: Context
     ) -> task_service_pb2.PurgeTasksResponse:
         wanted = _dead_letters(request.filter)
         bulk = await self._tasks.purge_many(wanted, request.limit, dry_run=request.dry_run)
@@ -111,7 +110,7 @@ class TaskService(task_service_pb2_grpc.TaskServiceServicer):
 
     @override
     async def ListAttempts(
-        self, request: task_service_pb2.ListAttemptsRequest, context: object
+        self, request: task_service_pb2.ListAttemptsRequest, context: Context
     ) -> task_service_pb2.ListAttemptsResponse:
         found = await self._tasks.attempts(task_id(request.task_id, "task_id"))
         return task_service_pb2.ListAttemptsResponse(attempts=[convert.attempt(attempt) for attempt in found])
@@ -128,16 +127,13 @@ def _items(messages: Sequence[task_pb2.TaskSpec]) -> list[Item]:
     return items
 
 
-def _result(outcome: Accepted | Failure) -> task_service_pb2.SubmitResult:
+def _result(outcome: Accepted | AcceptedId | Failure) -> task_service_pb2.SubmitResult:
     if isinstance(outcome, Failure):
         return task_service_pb2.SubmitResult(error=status.submit_error(outcome))
-    return task_service_pb2.SubmitResult(task=convert.task(outcome.task), deduplicated=outcome.deduplicated)
-
-
-def _short_result(outcome: AcceptedId | Failure) -> task_service_pb2.SubmitResult:
-    if isinstance(outcome, Failure):
-        return task_service_pb2.SubmitResult(error=status.submit_error(outcome))
-    task = task_pb2.Task(id=outcome.id, state=convert.STATES[outcome.state])
+    if isinstance(outcome, AcceptedId):
+        task = task_pb2.Task(id=outcome.id, state=convert.STATES[outcome.state])
+    else:
+        task = convert.task(outcome.task)
     return task_service_pb2.SubmitResult(task=task, deduplicated=outcome.deduplicated)
 
 
@@ -156,21 +152,3 @@ def _dead_letters(message: task_service_pb2.TaskFilter) -> TaskFilter:
     wanted = _filter(message)
     with within("filter"):
         return filters.dead_letters(wanted)
-
-
-def _frames(seen: Seen) -> Iterator[task_service_pb2.WatchTasksResponse]:
-    """The answer in as many messages as it takes to keep each within what clients take."""
-    frame = task_service_pb2.WatchTasksResponse(unknown_ids=seen.unknown_ids)
-    weight = 0
-    for task in seen.tasks:
-        if weight and weight + _weight(task) > _FRAME_BYTES:
-            yield frame
-            frame, weight = task_service_pb2.WatchTasksResponse(), 0
-        frame.tasks.append(convert.task(task))
-        weight += _weight(task)
-    if frame.tasks or frame.unknown_ids:
-        yield frame
-
-
-def _weight(task: Task) -> int:
-    return len(task.payload) + len(task.result or b"") + 500

@@ -1,6 +1,7 @@
 """Getting a request's body: within its limits, of the right type, as the model that it should be."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import orjson
@@ -11,39 +12,76 @@ from scheduler.api import failures
 from scheduler.api.failures import Failure, Reason
 from scheduler.api.rest import documents, models, problems
 from scheduler.api.submissions import Item
+from scheduler.api.traffic import Direction
 from scheduler.domain import limits
 from scheduler.domain.task import TaskSpec
 from scheduler.domain.violations import Violation
 
-_BODY_BYTES = 5 * 1024 * 1024
-
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
-async def task(request: Request, idempotency_key: str | None) -> TaskSpec:
-    """The submission in the body; raises Failure or Violation."""
-    fields = _parsed(await _json(request), documents.task)
-    spec = _model(models.TaskSpec, fields)
+class Bodies:
+    """Reads bodies, which count as long as they are under way."""
+
+    def __init__(self, arriving: Direction) -> None:
+        self._arriving = arriving
+
+    @asynccontextmanager
+    async def task(self, request: Request, idempotency_key: str | None) -> AsyncIterator[TaskSpec]:
+        """The submission in the body; raises Failure or Violation."""
+        async with self._json(request, "body", limits.SUBMIT_BYTES) as body:
+            yield _task(body, idempotency_key)
+
+    @asynccontextmanager
+    async def batch(self, request: Request) -> AsyncIterator[tuple[list[Item], bool]]:
+        """The submissions in the body, or what is wrong with each, and whether ids are enough as an answer."""
+        async with self._json(request, "tasks", limits.BATCH_BYTES) as body:
+            read = _model(models.Batch, _parsed(body, documents.batch))
+            yield _items(read.tasks), bool(read.ids_only)
+
+    async def plain(self, request: Request, kind: type[AnyModel]) -> AnyModel:
+        """The document in the body; raises Failure or Violation."""
+        async with self._json(request, "body", limits.REQUEST_BYTES) as body:
+            return _model(kind, _parsed(body, documents.plain))
+
+    @asynccontextmanager
+    async def _json(self, request: Request, field: str, most: int) -> AsyncIterator[bytes]:
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            message = f"content-type: must be application/json, not {media_type[:100]!r}"
+            raise Failure(Reason.UNSUPPORTED_MEDIA_TYPE, message)
+        # What is sent in chunks may become as large as it may be.
+        told = request.headers.get("content-length", "")
+        size = max(1, int(told)) if told.isdecimal() else most
+        if size > most:
+            raise failures.too_large(field, most)
+        async with self._arriving.room(connection(request), size):
+            async with self._arriving.moving("the body took too long to arrive"):
+                body = await _read(request, field, most)
+            yield body
+
+
+def connection(request: Request) -> str:
+    """Who asks, as one connection."""
+    client = request.client
+    return f"{client.host}:{client.port}" if client else ""
+
+
+async def _read(request: Request, field: str, most: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise failures.too_large(field, most)
+    return bytes(body)
+
+
+def _task(body: bytes, idempotency_key: str | None) -> TaskSpec:
+    spec = _model(models.TaskSpec, _parsed(body, documents.task))
     if idempotency_key and spec.idempotency_key not in (None, "", idempotency_key):
         raise Violation("idempotency_key", "differs from the Idempotency-Key header")
     spec.idempotency_key = idempotency_key or spec.idempotency_key
     return spec.to_domain(orjson.loads)
-
-
-async def batch(request: Request) -> tuple[list[Item], bool]:
-    """The submissions in the body, or what is wrong with each, and whether ids are enough as an answer."""
-    body = await _json(request)
-    read = _model(models.Batch, _parsed(body, documents.batch))
-    if len(read.tasks) > limits.BATCH_TASKS:
-        raise Violation("tasks", f"more than {limits.BATCH_TASKS} tasks")
-    if len(body) > limits.BATCH_BYTES:
-        raise failures.too_large("tasks", limits.BATCH_BYTES)
-    return _items(read.tasks), bool(read.ids_only)
-
-
-async def plain(request: Request, kind: type[AnyModel]) -> AnyModel:
-    """The document in the body; raises Failure or Violation."""
-    return _model(kind, _parsed(await _json(request), documents.plain))
 
 
 def _items(documents_: Sequence[Any]) -> list[Item]:
@@ -54,7 +92,9 @@ def _items(documents_: Sequence[Any]) -> list[Item]:
         except Violation as violation:
             items.append(failures.invalid(violation.within(f"tasks[{place}]")))
         except ValidationError as error:
-            items.append(_within(f"tasks[{place}]", problems.from_validation(error.errors(include_url=False))))
+            # One of them is enough, as over gRPC: there may be many for each of many tasks.
+            first = error.errors(include_url=False)[:1]
+            items.append(_within(f"tasks[{place}]", problems.from_validation(first)))
     return items
 
 
@@ -76,16 +116,3 @@ def _model(kind: type[AnyModel], fields: dict[str, Any]) -> AnyModel:
         return kind.model_validate(fields)
     except ValidationError as error:
         raise problems.from_validation(error.errors(include_url=False)) from error
-
-
-async def _json(request: Request) -> bytes:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        message = f"content-type: must be application/json, not {media_type!r}"
-        raise Failure(Reason.UNSUPPORTED_MEDIA_TYPE, message)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _BODY_BYTES:
-            raise failures.too_large("body", _BODY_BYTES)
-    return bytes(body)

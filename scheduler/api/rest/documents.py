@@ -12,6 +12,20 @@ from typing import Any, NoReturn
 from scheduler.domain import limits
 from scheduler.domain.violations import Violation
 
+_FIELDS = 24
+"""Of one object or list, the tasks aside: no request has as many, and each one too many costs a violation."""
+_NAME_CHARACTERS = 256
+"""Of a field's name as it is written, quotes included."""
+_FIELD_CHARACTERS = 16 * 1024
+"""Of any field's value as it is written: four times what the longest text may have."""
+_PAYLOAD_CHARACTERS = limits.PAYLOAD_BYTES + 16
+_TASK_CHARACTERS = 1024
+"""Of an item among the tasks that is no object."""
+_FIRST_CHARACTERS = 4096
+"""Most values are shorter, so that no more than this is copied for them."""
+_CUT_CHARACTERS = 16
+"""Where a value is cut off, the parser complains about one of so many last characters."""
+
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -75,8 +89,10 @@ def _object(text: str, start: int, path: str, readers: dict[str, _Value]) -> tup
             raise Violation(ascii(field)[1:-1], "is not a field of this request")
         if name in fields:
             raise Violation(field, "is given twice")
+        if len(fields) >= _FIELDS:
+            raise Violation(path.removesuffix(".") or "body", f"more than {_FIELDS} fields")
         at = _skip(text, _expect(text, at, ":"))
-        fields[name], at = readers.get(name, _any)(text, at, field)
+        fields[name], at = readers.get(name, _small)(text, at, field)
         at = _skip(text, at)
         if text[at : at + 1] == "}":
             return fields, at + 1
@@ -91,6 +107,8 @@ def _tasks(text: str, start: int, path: str) -> tuple[list[Any], int]:
     if text[at : at + 1] == "]":
         return tasks, at + 1
     while True:
+        if len(tasks) >= limits.BATCH_TASKS:
+            raise Violation(path, f"more than {limits.BATCH_TASKS} tasks")
         item, at = _task(text, at, f"{path}[{len(tasks)}]")
         tasks.append(item)
         at = _skip(text, at)
@@ -102,29 +120,57 @@ def _tasks(text: str, start: int, path: str) -> tuple[list[Any], int]:
 def _task(text: str, start: int, path: str) -> tuple[Any, int]:
     if text[start : start + 1] == "{":
         return _object(text, start, f"{path}.", {"payload": _raw})
-    return _any(text, start, path)
+    return _any(text, start, path, _TASK_CHARACTERS)
 
 
-def _any(text: str, start: int, path: str) -> tuple[Any, int]:
+def _small(text: str, start: int, path: str) -> tuple[Any, int]:
+    value, end = _any(text, start, path)
+    if isinstance(value, dict | list) and len(value) > _FIELDS:
+        raise Violation(path, f"more than {_FIELDS} fields or items")
+    return value, end
+
+
+def _any(text: str, start: int, path: str, most: int = _FIELD_CHARACTERS) -> tuple[Any, int]:
     try:
-        return _scan(text, start)
+        value, end = _bounded(text, start, path, most)
+    except Violation:
+        raise
     except json.JSONDecodeError as error:
-        raise Malformed(f"{path}: not JSON: {error}") from error
+        raise Malformed(f"{path}: not JSON: {error.msg} at character {start + error.pos}") from error
     except RecursionError as error:
         raise Violation(path, f"nested deeper than {limits.JSON_DEPTH} levels") from error
     except ValueError as error:
         # Python refuses to read integers of thousands of digits.
         raise Violation(path, f"not readable: {error}") from error
+    return value, end
+
+
+def _bounded(text: str, start: int, path: str, most: int) -> tuple[Any, int]:
+    """The value there; raises Violation rather than look at more than so many characters."""
+    for length in (_FIRST_CHARACTERS, most):
+        part = text[start : start + length]
+        whole = start + length >= len(text)
+        try:
+            value, end = _scan(part, 0)
+        except json.JSONDecodeError as error:
+            cut = error.pos >= len(part) - _CUT_CHARACTERS or error.msg.startswith("Unterminated string")
+            if whole or not cut:
+                raise
+        else:
+            # A number that ends with the part may go on.
+            if whole or end < length:
+                return value, start + end
+    raise Violation(path, "is too long")
 
 
 def _raw(text: str, start: int, path: str) -> tuple[RawJson, int]:
-    _, end = _any(text, start, path)
+    _, end = _any(text, start, path, _PAYLOAD_CHARACTERS)
     return RawJson(text[start:end].encode("utf-8", "surrogateescape")), end
 
 
 def _name(text: str, at: int) -> tuple[str, int]:
     if text[at : at + 1] == '"':
-        return _any(text, at, "a field's name")
+        return _any(text, at, "body", _NAME_CHARACTERS)
     raise Malformed(f"not JSON: a field's name is missing at character {at}")
 
 

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from scheduler.api import failures
 from scheduler.api.failures import Failure, Reason
@@ -77,6 +78,11 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         return response(_http_failure(request, error), dict(error.headers or {}))
 
+    async def gone(_: Request, __: Exception) -> Response:
+        # The client left in the middle of its request: nobody is there to read it.
+        return Response(status_code=400)
+
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(Failure, refused)
     app.add_exception_handler(Violation, refused)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from scheduler.api.backlogs import pool, read_labels
-from scheduler.api.rest import answers, bodies, models, openapi, views
+from scheduler.api.rest import answers, models, openapi, views
+from scheduler.api.rest.bodies import Bodies
 from scheduler.api.services import Services
 
 
@@ -13,6 +14,7 @@ def routes(services: Services) -> APIRouter:
     """The routes on queues."""
     router = APIRouter(tags=["queues"])
     queues, backlogs = services.queues, services.backlogs
+    bodies = Bodies(services.traffic.arriving)
 
     @router.get(
         "/v1/queues",

@@ -1,61 +1,31 @@
 """The REST server, in the same event loop as everything else."""
 
-import asyncio
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 
-import uvicorn
 from starlette.routing import BaseRoute
 
 from scheduler.api.rest import app
+from scheduler.api.rest.gate import Gate
 from scheduler.api.services import Services
+from scheduler.web import origins
+from scheduler.web.server import HttpServer
 
 _KEEP_ALIVE_SECONDS = 75
 
 
 class RestServer:
-    """Serves until stopped."""
+    """Serves until stopped. `names` are what it is called by those who reach it on a loopback address."""
 
-    def __init__(self, services: Services, probes: Sequence[BaseRoute]) -> None:
-        config = uvicorn.Config(
-            app.build(services, probes),
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        )
-        self._server = _Server(config)
-        self._serving: asyncio.Task[None] | None = None
+    def __init__(self, services: Services, probes: Sequence[BaseRoute], names: Collection[str]) -> None:
+        self._gate = Gate(app.build(services, probes), services.traffic.leaving, names)
+        self._server = HttpServer(self._gate, keep_alive=_KEEP_ALIVE_SECONDS)
 
     async def start(self, listener: socket.socket) -> None:
         """Answer what comes in over the listening socket."""
-        self._serving = asyncio.create_task(self._server.serve([listener]), name="rest-server")
-        await self._server.listening.wait()
+        self._gate.local = origins.is_loopback(listener.getsockname()[0])
+        await self._server.start(listener)
 
     async def stop(self, grace: float) -> None:
         """Take no more requests, and give those under way `grace` seconds."""
-        if self._serving is None:
-            return
-        self._server.config.timeout_graceful_shutdown = max(1, round(grace))
-        self._server.should_exit = True
-        await self._serving
-
-
-class _Server(uvicorn.Server):
-    """uvicorn as a part of a process: it tells when it listens and leaves signals alone."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+        await self._server.stop(grace)

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from scheduler.api import filters
-from scheduler.api.failures import Failure
 from scheduler.api.identifiers import task_id
-from scheduler.api.rest import answers, bodies, models, openapi, values, views
+from scheduler.api.rest import answers, models, openapi, values, views
+from scheduler.api.rest.bodies import Bodies, connection
 from scheduler.api.services import Services
 from scheduler.api.tasks import Bulk
 from scheduler.domain import limits, submission
@@ -32,7 +32,7 @@ def routes(services: Services) -> APIRouter:
 
 
 def _add_submits(router: APIRouter, services: Services) -> None:
-    desk = services.desk
+    desk, bodies = services.desk, Bodies(services.traffic.arriving)
 
     @router.post(
         "/v1/tasks",
@@ -46,10 +46,8 @@ def _add_submits(router: APIRouter, services: Services) -> None:
         },
     )
     async def submit_task(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
-        spec = await bodies.task(request, _utf8(idempotency_key))
-        outcome = (await desk.submit([spec]))[0]
-        if isinstance(outcome, Failure):
-            raise outcome
+        async with bodies.task(request, _utf8(idempotency_key)) as spec:
+            outcome = await desk.submit_one(spec)
         return answers.response(answers.task(outcome.task), 200 if outcome.deduplicated else 201)
 
     @router.post(
@@ -60,8 +58,8 @@ def _add_submits(router: APIRouter, services: Services) -> None:
         responses={200: {"model": views.BatchResults}, **openapi.refusals(413, 415)},
     )
     async def submit_tasks(request: Request) -> Response:
-        items, ids_only = await bodies.batch(request)
-        outcomes = await (desk.submit_ids(items) if ids_only else desk.submit(items))
+        async with bodies.batch(request) as (items, ids_only):
+            outcomes = await (desk.submit_ids(items) if ids_only else desk.submit(items))
         return answers.response({"results": [answers.result(outcome) for outcome in outcomes]})
 
 
@@ -73,8 +71,8 @@ def _add_reads(router: APIRouter, services: Services) -> None:
         summary="List tasks, newest first",
         responses={200: {"model": views.TaskList}, **openapi.refusals()},
     )
-    async def list_tasks(query: Annotated[models.ListQuery, Query()]) -> Response:
-        page = await tasks.page(query.to_domain(), query.page_size, query.page_token)
+    async def list_tasks(request: Request, query: Annotated[models.ListQuery, Query()]) -> Response:
+        page = await tasks.page(query.to_domain(), query.page_size, query.page_token, connection(request))
         found = [answers.task(task) for task in page.tasks]
         return answers.response({"tasks": found, "next_page_token": page.next_page_token})
 
@@ -83,9 +81,12 @@ def _add_reads(router: APIRouter, services: Services) -> None:
         summary="Get a task, or wait until it has ended",
         responses={200: {"model": views.Task}, **openapi.refusals(404)},
     )
-    async def get_task(id_: TaskId, query: Annotated[models.GetQuery, Query()]) -> Response:
+    async def get_task(request: Request, id_: TaskId, query: Annotated[models.GetQuery, Query()]) -> Response:
         wanted, wait = task_id(id_), _wait(query.wait)
-        return answers.response(answers.task(await (tasks.wait(wanted, wait) if wait else tasks.get(wanted))))
+        caller = connection(request)
+        # A connection has one request at a time, so that all of them are counted together.
+        found = await (tasks.wait(wanted, wait, caller, kind="http") if wait else tasks.get(wanted, caller))
+        return answers.response(answers.task(found))
 
     @router.get(
         "/v1/tasks/{id}/attempts",
@@ -106,20 +107,20 @@ def _add_changes(router: APIRouter, services: Services) -> None:
         description="A task that has not started is CANCELLED at once; a running one is asked to stop.",
         responses={200: {"model": views.Task}, **openapi.refusals(404, 409)},
     )
-    async def cancel_task(id_: TaskId) -> Response:
-        return answers.response(answers.task(await tasks.cancel(task_id(id_))))
+    async def cancel_task(request: Request, id_: TaskId) -> Response:
+        return answers.response(answers.task(await tasks.cancel(task_id(id_), connection(request))))
 
     @router.post(
         "/v1/tasks/{id}:redrive",
         summary="Queue a FAILED task again with fresh budgets",
         responses={200: {"model": views.Task}, **openapi.refusals(404, 409)},
     )
-    async def redrive_task(id_: TaskId) -> Response:
-        return answers.response(answers.task(await tasks.redrive(task_id(id_))))
+    async def redrive_task(request: Request, id_: TaskId) -> Response:
+        return answers.response(answers.task(await tasks.redrive(task_id(id_), connection(request))))
 
 
 def _add_dead_letters(router: APIRouter, services: Services) -> None:
-    tasks = services.tasks
+    tasks, bodies = services.tasks, Bodies(services.traffic.arriving)
     shared: dict[str, Any] = {
         "openapi_extra": openapi.body(models.DeadLetters),
         "responses": {200: {"model": views.BulkResult}, **openapi.refusals(413, 415)},

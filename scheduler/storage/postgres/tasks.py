@@ -35,6 +35,10 @@ class StoredTasks:
         found = await self._database.fetch(load("task_states"), ids)
         return {str(row[0]): TaskState(row[1]) for row in found}
 
+    async def weights(self, ids: Sequence[str]) -> dict[str, int]:
+        """About how many bytes those of the tasks that exist take in an answer, by id."""
+        return {str(row[0]): row[1] for row in await self._database.fetch(load("task_weights"), ids)}
+
     async def page(self, wanted: TaskFilter, size: int, after: str | None) -> tuple[list[Task], str | None]:
         """Up to `size` tasks that fit, newest first, from the one after `after` on; and where the next page goes on.
 

@@ -19,5 +19,5 @@ async def stores(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OwnS
 async def cluster(stores: OwnStores, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DevCluster]:
     directory = tmp_path_factory.mktemp("on-stores") / "cluster"
     options = (*stores.options, "--workers", "3", "--slots", "16")
-    async with dev_cluster(directory, *options, records=stores.postgres.url) as running:
+    async with dev_cluster(directory, *options, records=stores.postgres.url, environment=stores.environment) as running:
         yield running

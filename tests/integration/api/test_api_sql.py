@@ -1,6 +1,7 @@
 """`taskyard.submit` refuses what both APIs refuse, in the same words, and needs no right but its own."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
@@ -215,9 +216,11 @@ async def test_a_key_used_for_another_request_is_refused_in_the_same_words(
     assert str(caught.value) == refusal.message
 
 
-async def test_a_role_may_submit_with_that_right_alone(api: Api, database: Database) -> None:
-    owner = await asyncpg.connect(api.postgres_url)
-    submitter = await asyncpg.connect(api.postgres_url)
+async def test_a_role_may_submit_with_that_right_alone(
+    api: Api, database: Database, as_superuser: Callable[[str], str]
+) -> None:
+    owner = await asyncpg.connect(as_superuser(api.postgres_url))
+    submitter = await asyncpg.connect(as_superuser(api.postgres_url))
     try:
         await owner.execute("CREATE ROLE submitter; GRANT USAGE ON SCHEMA taskyard TO submitter")
         await submitter.execute("SET ROLE submitter")

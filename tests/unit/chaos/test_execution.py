@@ -26,11 +26,13 @@ class Recording:
         self.told: list[tuple[Any, ...]] = []
         self.capabilities = frozenset(Capability)
         self.links: Sequence[Link] = LINKS
+        self.postgres_role = "servers"
         self.terminated = 0
 
     def parts(self, role: Role | None = None) -> Sequence[Part]:
         roles = Role if role is None else (role,)
-        return [Part(f"{each}-{number}", each, 1) for each in roles for number in range(1, COUNTS[each] + 1)]
+        addresses = {"endpoint": "127.0.0.1:1"}
+        return [Part(f"{each}-{number}", each, 1, addresses) for each in roles for number in range(1, COUNTS[each] + 1)]
 
     async def leader(self, role: Role = Role.DISPATCHER) -> str | None:
         # Whoever leads and is told to end makes way for the next.
@@ -48,6 +50,7 @@ class Recording:
         return ["0", [b"lane-1"]] if words[0] == "SCAN" else "OK"
 
     async def postgres_execute(self, sql: str) -> list[dict[str, Any]]:
+        self.told.append(("postgres_execute", sql))
         return [{"one": sql}]
 
     def __getattr__(self, verb: str) -> Any:
@@ -83,6 +86,7 @@ async def test_every_fault_can_be_injected_and_taken_back(fault: str, tmp_path: 
         assert not said
         assert [record.error for record in execution.records(0.0)] == [None]
     assert cluster.told
+    assert [told[1:] for told in cluster.told if told[0] == "etcd_full"] in ([], [(True,), (False,)])
     verbs = cluster.verbs()
     pairs = (("freeze", "thaw"), ("hold", "release"), ("exhaust_descriptors", "relieve"), ("toxic", "heal"))
     for begun, undone in pairs:

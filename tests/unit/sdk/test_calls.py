@@ -23,10 +23,12 @@ from taskyard import (
     ServerError,
     TaskyardError,
     Unavailable,
+    _status,
 )
 from taskyard._addresses import parse_addresses
 from taskyard._calls import Calls
 from taskyard._channel import Scheduler, Schedulers
+from taskyard._gen import task_service_pb2
 from tests.unit.sdk.stub import Context, StubScheduler, failure, serving
 
 Code = grpc.StatusCode
@@ -71,6 +73,12 @@ async def test_nobody_there_is_known_not_to_have_happened(dead_address: str) -> 
         with pytest.raises(Unavailable, match=f"can't reach {dead_address}") as caught:
             await client.submit("demo.echo")
     assert not caught.value.outcome_unknown
+
+
+async def test_what_was_sent_away_unseen_is_known_not_to_have_happened() -> None:
+    raised = _status.of_item(task_service_pb2.SubmitError(reason="TOO_MANY_REQUESTS", message="try again"))
+    assert isinstance(raised, Unavailable)
+    assert not raised.outcome_unknown
 
 
 async def test_a_name_without_addresses_is_known_not_to_have_been_sent_to() -> None:

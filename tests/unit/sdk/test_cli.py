@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -70,6 +71,8 @@ async def test_payload_from_file_and_input_stays_as_written(
         (["1", "--delay", "soon"], None, "delay: 'soon' is not a duration"),
         (["1", "--delay", "99999999999d"], None, "delay: '99999999999d' is too long"),
         (["1", "--run-at", "2030-01-01T00:00:00"], None, "run_at: must be a datetime with a time zone"),
+        (["1", "--run-at", "9999-12-31T23:59:59-05:00"], None, "run_at: must be between the years 1 and 9999"),
+        (["1", "--expires-at", "0001-01-01T00:00:00+05:00"], None, "expires_at: must be between the years 1 and 9999"),
         (["1", "--run-at", "tomorrow"], None, "run_at: 'tomorrow' is not a time"),
         (["1", "--address", "nowhere:x"], None, "address: 'nowhere:x' is not host:port"),
         (["1", "--queue", "\udcff"], None, "queue: "),
@@ -215,3 +218,91 @@ async def test_flags_win_over_what_a_workers_code_says(tmp_path: Path) -> None:
 async def test_worker_run_refuses(taskyard: Command, arguments: list[str], complaint: str) -> None:
     result = await taskyard("worker", "run", *arguments)
     assert (result.exit_code, complaint in result.stderr) == (2, True)
+
+
+SHELL_CASES = {
+    "closed input": ("task submit demo.echo - <&-", 2, "", "error: standard input is closed\n"),
+    "nobody to ask": ("dlq purge <&-", 2, "", "error: purging needs --yes where nobody can be asked\n"),
+    "closed output": ("task get task-1 >&-", 0, "", ""),
+    "closed output, as JSON": ("task get task-1 -o json >&-", 0, "", ""),
+    "closed errors": ("task get nothing 2>&-", 3, "", ""),
+    "all closed": ("task get nothing <&- >&- 2>&-", 3, "", ""),
+    "a reader that goes away": ("task list | true; exit ${PIPESTATUS[0]}", 141, "", ""),
+    "a reader that goes away, as JSON": ("task list -o json | true; exit ${PIPESTATUS[0]}", 141, "", ""),
+}
+
+
+@pytest.mark.parametrize("name", SHELL_CASES)
+async def test_whatever_the_shell_has_done_to_its_streams(
+    taskyard: Command, address: str, tmp_path: Path, name: str
+) -> None:
+    await taskyard("task", "submit", "demo.echo")
+    command, code, stdout, stderr = SHELL_CASES[name]
+    script = f"{sys.executable} -m taskyard.cli {command}"
+    environment = {**os.environ, "TASKYARD_ADDRESS": address, "TASKYARD_NAMESPACE": "tests"}
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", script, cwd=tmp_path, env=environment, stdout=-1, stderr=-1
+    )
+    told = await process.communicate()
+    assert (process.returncode, told[0].decode(), told[1].decode()) == (code, stdout, stderr)
+
+
+@pytest.mark.parametrize(
+    ("variables", "shown"),
+    [
+        ({"PYTHONIOENCODING": "latin-1"}, '"ü ?"'.encode("latin-1")),
+        ({"PYTHONIOENCODING": "cp1252"}, '"ü ?"'.encode("cp1252")),
+        # ASCII is taken for a set-up that nobody meant.
+        ({"PYTHONIOENCODING": "ascii"}, '"ü 日"'.encode()),
+        ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, '"ü 日"'.encode()),
+        ({"LC_ALL": "C.UTF-8"}, '"ü 日"'.encode()),
+    ],
+)
+async def test_any_terminal_shows_what_it_can(
+    address: str, stub: StubScheduler, tmp_path: Path, variables: dict[str, str], shown: bytes
+) -> None:
+    environment = {**os.environ, **variables, "TASKYARD_ADDRESS": address, "TASKYARD_NAMESPACE": "tests"}
+
+    async def run(*arguments: str) -> bytes:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "taskyard.cli", *arguments, cwd=tmp_path, env=environment, stdout=-1, stderr=-1
+        )
+        stdout, stderr = await process.communicate()
+        assert (process.returncode, stderr) == (0, b"")
+        return stdout
+
+    # What is given arrives whole, whatever the terminal can show.
+    await run("task", "submit", "demo.echo", '"ü 日"', "--key", "ü 日")
+    (task,) = stub.tasks.values()
+    assert (task.payload.decode(), task.idempotency_key) == ('"ü 日"', "ü 日")
+    assert shown in await run("task", "get", "task-1")
+    assert '"ü 日"'.encode() in await run("task", "get", "task-1", "-o", "json")
+
+
+@pytest.mark.parametrize(
+    ("code", "complaint"),
+    [
+        ("raise ConnectionRefusedError(111, 'Connection refused')", "ended with ConnectionRefusedError: [Errno 111]"),
+        ("import sys; sys.exit(3)", "ended with SystemExit: 3"),
+        ("raise SystemExit", "ended with SystemExit: "),
+        ("import no_such_module_at_all", "ended with ModuleNotFoundError: No module named 'no_such_module_at_all'"),
+        ("1 +", "ended with SyntaxError: "),
+        ("e = SyntaxError('x'); e.text = 5; raise e", "ended with SyntaxError: x"),
+    ],
+)
+async def test_a_module_that_fails_shows_where(tmp_path: Path, code: str, complaint: str) -> None:
+    (tmp_path / "jobs.py").write_text(f"\n{code}\n")
+    exit_code, stdout, stderr = await run_process("worker", "run", "jobs:worker", cwd=tmp_path)
+    assert (exit_code, stdout) == (2, "")
+    *trace, last = stderr.splitlines()
+    assert f"importing 'jobs' {complaint}" in last
+    assert any("jobs.py" in line for line in trace)
+    assert not any("importlib" in line for line in trace)
+
+
+async def test_wrong_settings_of_a_worker_are_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "jobs.py").write_text(
+        "from taskyard.worker import Worker\nworker = Worker(processes=-2)\nworker.task('x')(lambda payload: payload)\n"
+    )
+    code, stdout, stderr = await run_process("worker", "run", "jobs:worker", cwd=tmp_path)
+    assert (code, stdout, stderr) == (2, "", "error: processes must be 1 to 10000, got -2\n")

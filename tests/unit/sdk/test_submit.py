@@ -1,7 +1,7 @@
 """Submitting: what travels together, what each caller learns, what is sent again."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, Unpack
 
 import grpc
@@ -286,3 +286,57 @@ async def test_a_closed_client_fails_what_waits(address: str, stub: StubSchedule
     for call in (client.submit("demo.echo"), client.get("task-1"), client.result("task-1")):
         with pytest.raises(TaskyardError, match="client is closed"):
             await call
+
+
+class Unspeakable:
+    """Has no truth."""
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("neither")
+
+
+async def test_a_task_that_cannot_be_sent_is_refused_alone(client: Client, stub: StubScheduler) -> None:
+    east, west = timezone(timedelta(hours=5)), timezone(timedelta(hours=-5))
+    wrong: list[tuple[Any, str]] = [
+        (TaskRequest("demo.echo", run_at=datetime.max.replace(tzinfo=west)), "run_at: must be between the years"),
+        (TaskRequest("demo.echo", expires_at=datetime.min.replace(tzinfo=east)), "expires_at: must be between"),
+        (TaskRequest("demo.echo", run_at=datetime(2030, 1, 1, tzinfo=NoOffset())), "run_at: must be a datetime with"),
+        (TaskRequest("demo.echo", retry={}), "retry: must be a RetryPolicy, got dict"),  # type: ignore[arg-type]
+        (TaskRequest("demo.echo", delay="soon"), "delay: "),  # type: ignore[arg-type]
+        (TaskRequest("demo.echo", timeout=10**400), "timeout: "),
+        (TaskRequest("demo.echo", depends_on="abc"), "depends_on: must be a sequence of ids"),
+        (TaskRequest("demo.echo", selector=Unspeakable()), "RuntimeError: neither"),  # type: ignore[arg-type]
+        (TaskRequest(5), "type: "),  # type: ignore[arg-type]
+        ({"type": "demo.echo"}, "task: must be a TaskRequest, got dict"),
+        ("demo.echo", "task: must be a TaskRequest, got str"),
+        (None, "task: must be a TaskRequest, got NoneType"),
+    ]
+    requests = [request for request, _ in wrong]
+    outcomes = await client.submit_many([TaskRequest("demo.echo"), *requests, TaskRequest("x")])
+    assert len(stub.tasks) == 2
+    for outcome, (_, complaint) in zip(outcomes[1:-1], wrong, strict=True):
+        assert isinstance(outcome, InvalidArgument)
+        assert complaint in str(outcome)
+
+
+class NoOffset(tzinfo):
+    """A zone that does not know."""
+
+    def utcoffset(self, _moment: datetime | None) -> None:
+        return None
+
+    dst = utcoffset
+
+    def tzname(self, _moment: datetime | None) -> None:
+        return None
+
+
+async def test_times_beyond_what_python_has_do_not_hide_a_task(client: Client, stub: StubScheduler) -> None:
+    handle = await client.submit("demo.echo")
+    stub.tasks[handle.id].run_at.seconds = 10**15
+    stub.tasks[handle.id].expires_at.seconds = -(10**15)
+    stub.tasks[handle.id].timeout.seconds = 10**18
+    task = await handle.get()
+    assert task.run_at == datetime.max.replace(tzinfo=UTC)
+    assert task.expires_at == datetime.min.replace(tzinfo=UTC)
+    assert task.timeout == timedelta.max

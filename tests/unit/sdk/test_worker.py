@@ -192,10 +192,11 @@ async def test_an_attempt_cancelled_before_its_first_step_is_reported() -> None:
 def test_of_a_lost_attempt_nothing_is_sent(dispatcher: StubDispatcher) -> None:
     worker = Worker()
     causes: list[StopCause | None] = []
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
 
     @worker.task("t")
     async def run(ctx: Context, payload: object) -> None:
+        begun.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -207,6 +208,7 @@ def test_of_a_lost_attempt_nothing_is_sent(dispatcher: StubDispatcher) -> None:
         stream = dispatcher.accept()
         lost, last = assignment("t"), assignment("last")
         stream.assign(lost)
+        assert begun.wait(PATIENCE)
         stream.stop(lost, wire.STOP_REASON_LOST)
         assert ended.wait(PATIENCE)
         stream.assign(last)

@@ -41,9 +41,9 @@ def test_shutdown_hands_back_what_does_not_finish(dispatcher: StubDispatcher) ->
 
 
 @contextmanager
-def demo_process(stub: StubDispatcher) -> Iterator[subprocess.Popen[bytes]]:
+def demo_process(stub: StubDispatcher, *launcher: str) -> Iterator[subprocess.Popen[bytes]]:
     environment = {**os.environ, "TASKYARD_DISPATCHERS": stub.address}
-    process = subprocess.Popen([sys.executable, "-m", "taskyard.demo"], env=environment)
+    process = subprocess.Popen([*launcher, sys.executable, "-m", "taskyard.demo"], env=environment)
     try:
         yield process
     finally:
@@ -64,6 +64,31 @@ def test_sigterm_finishes_what_runs_and_exits_cleanly(dispatcher: StubDispatcher
         stream.acknowledge(result)
         stream.wait_for(lambda: any(frame.goodbye for frame in stream.frames))
         assert process.wait(PATIENCE) == 0
+
+
+def test_hanging_up_finishes_what_runs_however_often(dispatcher: StubDispatcher) -> None:
+    with demo_process(dispatcher) as process:
+        stream = dispatcher.accept()
+        task = assignment("demo.sleep", {"seconds": 0.5})
+        stream.assign(task)
+        stream.assign(marker := assignment("unknown"))
+        error_of(stream, marker)
+        process.send_signal(signal.SIGHUP)
+        stream.wait_for(lambda: any(frame.drain for frame in stream.frames))
+        process.send_signal(signal.SIGHUP)
+        outcome(stream, task)
+        stream.wait_for(lambda: any(frame.goodbye for frame in stream.frames))
+        assert process.wait(PATIENCE) == 0
+
+
+def test_under_nohup_hanging_up_is_ignored(dispatcher: StubDispatcher) -> None:
+    with demo_process(dispatcher, "nohup") as process:
+        stream = dispatcher.accept()
+        process.send_signal(signal.SIGHUP)
+        task = assignment("demo.sleep", {"seconds": 0})
+        stream.assign(task)
+        outcome(stream, task)
+        assert not any(frame.drain for frame in stream.frames)
 
 
 def test_a_second_signal_ends_the_process_at_once(dispatcher: StubDispatcher) -> None:

@@ -39,6 +39,7 @@ class Etcd:
         self._addresses = addresses
         self._http = httpx.AsyncClient(timeout=5.0, trust_env=False)
         self.members = {name: self._member(name) for name in places}
+        self._unwanted: set[str] = set()  # whose data is not to be found by the next start
 
     async def start(self) -> None:
         """Starts all."""
@@ -84,6 +85,27 @@ class Etcd:
         name, status = next(iter((await self._statuses()).items()))
         await self._call(name, "kv/compaction", revision=status["header"]["revision"], physical=True)
 
+    async def set_full(self, full: bool) -> None:
+        """Raises or disarms the alarm NOSPACE at every member."""
+        for status in (await self._statuses()).values():
+            member = status["header"]["member_id"]
+            action = "ACTIVATE" if full else "DEACTIVATE"
+            await self._call_any("maintenance/alarm", action=action, memberID=member, alarm="NOSPACE")
+
+    async def replace(self) -> None:
+        """Kills every member; they start again without their data."""
+        for member in self.members.values():
+            member.hold()
+        for member in self.members.values():
+            await member.end()
+        self._unwanted |= set(self.members)
+        for member in self.members.values():
+            member.release()
+
+    async def _call_any(self, method: str, **body: Any) -> Any:
+        """Of a member that answers."""
+        return await self._call(next(iter(await self._statuses())), method, **body)
+
     async def _statuses(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name in self.members:
@@ -105,6 +127,9 @@ class Etcd:
 
     async def _prepare(self, member: Member) -> Command:
         place = self._places[member.name]
+        if member.name in self._unwanted:
+            place.clear()
+            self._unwanted.discard(member.name)
         flags = [f"--{key}={value}" for key, value in self._settings(member.name).items()]
         return Command(
             (str(tool("etcd")), *flags),

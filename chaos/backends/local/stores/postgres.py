@@ -6,6 +6,7 @@ import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 
 from chaos.backends import database
@@ -19,13 +20,14 @@ from chaos.backends.local.program import postgres_program, unprivileged
 from chaos.backends.waiting import until
 
 USER = DATABASE = "taskyard"
+"""Owns the database, and is no superuser: one could run any program as whoever started the run."""
+ADMIN = "postgres"
 SLOT = "standby"
 PROMOTION_SECONDS = 30
 
 ACCESS_RULES = """\
-local all all trust
-host  all all 127.0.0.1/32 trust
-host  replication all 127.0.0.1/32 trust
+host all all 127.0.0.1/32 scram-sha-256
+host replication all 127.0.0.1/32 scram-sha-256
 """
 
 SETTINGS = {
@@ -67,14 +69,19 @@ class Postgres:
         self._upstream = upstream
         self._addresses = addresses
         self._clocks = clocks
+        self._passwords = {user: token_urlsafe(32) for user in (USER, ADMIN)}
         self._synchronous = False
         self._stale = set(places)  # have no data, or that of an old timeline
         self.members = {name: self._member(name) for name in places}
 
     @property
     def url(self) -> str:
-        """URL of the primary."""
-        return self._url(self.primary)
+        """URL of the primary, as the servers' user."""
+        return self.url_at(self._addresses[self.primary])
+
+    def url_at(self, address: str) -> str:
+        """The same by another way there."""
+        return self._url(USER, address, DATABASE)
 
     @property
     def address(self) -> str:
@@ -85,7 +92,9 @@ class Postgres:
         """Makes both and waits until the standby is in step."""
         await self.members[self.primary].start()
         await until(self._answers)
-        await database.execute(self._url(self.primary, "postgres"), f'CREATE DATABASE "{DATABASE}"')
+        owner = f"CREATE ROLE \"{USER}\" LOGIN PASSWORD '{self._passwords[USER]}'"
+        for statement in (owner, f'CREATE DATABASE "{DATABASE}" OWNER "{USER}"'):
+            await database.execute(self._admin_url("postgres"), statement)
         await self.members[self.standby].start()
         await self.attach()
 
@@ -116,8 +125,8 @@ class Postgres:
         await self.execute(f"SELECT pg_promote(true, {PROMOTION_SECONDS})")
 
     async def execute(self, sql: str) -> list[dict[str, Any]]:
-        """Runs a statement on the primary."""
-        return await database.execute(self.url, sql)
+        """Runs a statement on the primary, as its superuser."""
+        return await database.execute(self._admin_url(DATABASE), sql)
 
     async def _count(self, sql: str) -> int:
         try:
@@ -132,16 +141,19 @@ class Postgres:
 
     async def _answers(self) -> bool:
         try:
-            await database.execute(self._url(self.primary, "postgres"), "SELECT 1")
+            await database.execute(self._admin_url("postgres"), "SELECT 1")
         except database.UNREACHABLE:
             return False
         return True
 
-    def _url(self, name: str, name_of_database: str = DATABASE) -> str:
-        return f"postgresql://{USER}@{self._addresses[name]}/{name_of_database}"
+    def _admin_url(self, name_of_database: str) -> str:
+        return self._url(ADMIN, self._addresses[self.primary], name_of_database)
+
+    def _url(self, user: str, address: str, name_of_database: str) -> str:
+        return f"postgresql://{user}:{self._passwords[user]}@{address}/{name_of_database}"
 
     def _member(self, name: str) -> Member:
-        addresses = {"url": self._url(name)}
+        addresses = {"address": self._addresses[name]}
         return Member(
             name, Role.POSTGRES, addresses, self._prepare, stop_signal=signal.SIGINT, ended=self._clocks.forget
         )
@@ -162,14 +174,28 @@ class Postgres:
         place = self._places[name]
         place.clear()
         if name == self.primary:
-            options = ("--encoding=UTF8", "--locale=C", "--auth=trust", "--no-instructions", "--no-sync")
-            await run(self._command(name, "initdb", f"--pgdata={place.directory}", f"--username={USER}", *options))
+            await self._make_first(name)
             return
         drop = f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{SLOT}'"
         await self.execute(drop)
-        source = ("--host", LOOPBACK, "--port", str(port_of(self._upstream)), "--username", USER)
+        source = ("--host", LOOPBACK, "--port", str(port_of(self._upstream)), "--username", ADMIN)
         copy = ("--wal-method=stream", "--checkpoint=fast", "--no-sync", "--create-slot", f"--slot={SLOT}", "-R")
-        await run(self._command(name, "pg_basebackup", f"--pgdata={place.directory}", *source, *copy))
+        backup = self._command(name, "pg_basebackup", f"--pgdata={place.directory}", *source, *copy)
+        # It writes the password into the new standby's settings.
+        await run(replace(backup, environment={**backup.environment, "PGPASSWORD": self._passwords[ADMIN]}))
+
+    async def _make_first(self, name: str) -> None:
+        place = self._places[name]
+        # Beside the data: initdb wants its directory empty.
+        password = self._logs / f"{name}.password"
+        password.touch(mode=0o600)
+        password.write_text(self._passwords[ADMIN])
+        options = ("--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "--no-instructions", "--no-sync")
+        user = (f"--username={ADMIN}", f"--pwfile={password}")
+        try:
+            await run(self._command(name, "initdb", f"--pgdata={place.directory}", *user, *options))
+        finally:
+            password.unlink()
 
     def _command(self, name: str, program: str, *arguments: str) -> Command:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}

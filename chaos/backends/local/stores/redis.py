@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -15,6 +16,10 @@ from chaos.backends.local.place import Place
 from chaos.backends.local.port import LOOPBACK, port_of
 from chaos.backends.local.process import Command
 from chaos.backends.local.program import valkey_program
+
+CONFIGURATION = "valkey.conf"
+USER = "default"
+ADMIN = "admin"
 
 
 class Redis:
@@ -29,6 +34,7 @@ class Redis:
         self._upstream = upstream
         self._addresses = addresses
         self._clocks = clocks
+        self._passwords = {user: token_urlsafe(32) for user in (USER, ADMIN)}
         self._unwanted: set[str] = set()
         self.members = {name: self._member(name) for name in places}
 
@@ -41,6 +47,10 @@ class Redis:
     def url(self) -> str:
         """URL of the primary."""
         return self._url(self.primary)
+
+    def url_at(self, address: str) -> str:
+        """The servers' URL of the primary, by one way there. They may not configure it: who may can write any file."""
+        return f"redis://:{self._passwords[USER]}@{address}/0"
 
     async def start(self) -> None:
         """Starts both."""
@@ -73,10 +83,10 @@ class Redis:
         return await streams.command(self.url, *words)
 
     def _url(self, name: str) -> str:
-        return f"redis://{self._addresses[name]}/0"
+        return f"redis://{ADMIN}:{self._passwords[ADMIN]}@{self._addresses[name]}/0"
 
     def _member(self, name: str) -> Member:
-        addresses = {"url": self._url(name)}
+        addresses = {"address": self._addresses[name]}
         return Member(name, Role.REDIS, addresses, self._prepare, ended=self._clocks.forget)
 
     async def _prepare(self, member: Member) -> Command:
@@ -84,27 +94,36 @@ class Redis:
         if member.name in self._unwanted:
             place.clear()
             self._unwanted.discard(member.name)
+        # Everybody sees the arguments of a process.
+        configuration = place.path / CONFIGURATION
+        configuration.touch(mode=0o600)
+        configuration.write_text(self._configuration(member.name))
         return Command(
-            (str(valkey_program()), *self._arguments(member.name)),
+            (str(valkey_program()), CONFIGURATION),
             {**os.environ, **self._clocks.environment(member.name, member.role)},
             self._logs / f"{member.name}.log",
             directory=place.directory,
             enter=place.enter,
         )
 
-    def _arguments(self, name: str) -> list[str]:
+    def _configuration(self, name: str) -> str:
         settings = {
             "bind": LOOPBACK,
             "port": str(port_of(self._addresses[name])),
-            "dir": str(self._places[name].directory),
+            "dir": f'"{self._places[name].directory}"',
             "appendonly": "yes",
             "appendfsync": "everysec",
-            "save": "",
+            "save": '""',
             "maxmemory-policy": "noeviction",
             "repl-timeout": "10",
             "repl-diskless-sync-delay": "0",
+            "masteruser": ADMIN,
+            "masterauth": self._passwords[ADMIN],
         }
-        words = [word for key, value in settings.items() for word in (f"--{key}", value)]
         if name == self.replica:
-            words += ["--replicaof", LOOPBACK, str(port_of(self._upstream))]
-        return words
+            settings["replicaof"] = f"{LOOPBACK} {port_of(self._upstream)}"
+        users = (self._user(USER, "+@all -@admin"), self._user(ADMIN, "+@all"))
+        return "".join(f"{line}\n" for line in (*(f"{key} {value}" for key, value in settings.items()), *users))
+
+    def _user(self, name: str, commands: str) -> str:
+        return f"user {name} reset on >{self._passwords[name]} ~* &* {commands}"

@@ -12,7 +12,7 @@ from scheduler.storage import codec
 from scheduler.storage.memory.postgres.client import Client
 from scheduler.storage.memory.postgres.tables import AttemptRow, TaskRow
 from scheduler.storage.memory.postgres.work import Work
-from scheduler.storage.tasks import Decidable, TaskFilter, within_weight
+from scheduler.storage.tasks import TASK_BYTES, Decidable, TaskFilter, within_weight
 
 
 class StoredTasks:
@@ -36,6 +36,10 @@ class StoredTasks:
     async def states(self, ids: Sequence[str]) -> dict[str, TaskState]:
         """States of those of the tasks that exist, by id."""
         return await self._client.run(lambda work: {row.id: row.state for row in _rows(work, ids)})
+
+    async def weights(self, ids: Sequence[str]) -> dict[str, int]:
+        """About how many bytes those of the tasks that exist take in an answer, by id."""
+        return await self._client.run(lambda work: {row.id: _weight(row) for row in _rows(work, ids)})
 
     async def page(self, wanted: TaskFilter, size: int, after: str | None) -> tuple[list[Task], str | None]:
         """Up to `size` tasks that fit, newest first, from the one after `after` on; and where the next page goes on."""
@@ -124,9 +128,14 @@ def _fits(wanted: TaskFilter) -> Callable[[TaskRow], bool]:
 def _page(work: Work, wanted: TaskFilter, size: int, after: str | None) -> tuple[list[Task], str | None]:
     fits = _fits(wanted)
     rows = sorted((r for r in work.tasks(*TaskState) if (after is None or r.id < after) and fits(r)), reverse=True)
-    ids = within_weight((row.id, len(row.payload) + len(row.result or b"")) for row in rows[:size])
+    ids = within_weight((row.id, _weight(row)) for row in rows[:size])
     more = len(ids) < min(len(rows), size + 1)
     return [_task(work, row) for row in rows[: len(ids)]], ids[-1] if more else None
+
+
+def _weight(row: TaskRow) -> int:
+    texts = (row.error, row.selector, row.idempotency_key, row.traceparent, row.progress)
+    return len(row.payload) + len(row.result or b"") + sum(len((text or "").encode()) for text in texts) + TASK_BYTES
 
 
 def _attempts(work: Work, task_id: str) -> list[Attempt]:

@@ -1,7 +1,9 @@
 -- Ids of a page and what they weigh (sizes are read without the values), newest first. $1..$5: namespace, queue, type, state, error type, each null where anything goes. $6: the
 -- last id of the page before. Planned for its values each time, so that partial indexes on state can serve.
 -- An error is matched as codec.dump_error writes it: what somebody else wrote there need not be JSON at all.
-SELECT t.id, octet_length(t.payload) + coalesce(octet_length(t.result), 0) AS bytes
+SELECT t.id, octet_length(t.payload) + coalesce(octet_length(t.result), 0) + coalesce(octet_length(t.error), 0)
+    + octet_length(t.selector) + coalesce(octet_length(t.idempotency_key), 0) + coalesce(octet_length(t.traceparent), 0)
+    + coalesce(octet_length(t.progress), 0) + 600 AS bytes
 FROM taskyard.task t
 WHERE ($1::text IS NULL OR t.namespace = $1)
     AND ($2::text IS NULL OR t.queue = $2)

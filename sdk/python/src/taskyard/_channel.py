@@ -122,8 +122,6 @@ class Schedulers:
         self._closed = True
         if self.home.elsewhere:
             return  # all that is open is the other process's
-        if self._open:
-            self.home.enter()
         for scheduler in self._open.values():
             await scheduler.channel.close(None)
         self._open.clear()

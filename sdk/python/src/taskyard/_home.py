@@ -43,6 +43,11 @@ class Home:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
+    def used(self) -> bool:
+        """Whether the client has moved in anywhere."""
+        return self._process is not None
+
+    @property
     def elsewhere(self) -> bool:
         """Whether it lives in the process that this one was forked from."""
         return self._process is not None and self._process != os.getpid()

@@ -145,6 +145,11 @@ def _unavailable(refusal: _Refusal) -> TaskyardError:
     return Unavailable(refusal.message, outcome_unknown=not refusal.never_sent, reason=refusal.reason or "UNAVAILABLE")
 
 
+def _too_many_requests(refusal: _Refusal) -> TaskyardError:
+    # Sent away before anything was carried out.
+    return Unavailable(refusal.message, outcome_unknown=False, reason=refusal.reason)
+
+
 def _deadline_exceeded(refusal: _Refusal) -> TaskyardError:
     return DeadlineExceeded(refusal.message, outcome_unknown=True)
 
@@ -162,6 +167,7 @@ _BY_REASON: dict[str, _Build] = {
     "IDEMPOTENCY_CONFLICT": _idempotency_conflict,
     "FAILED_PRECONDITION": _failed_precondition,
     "BACKLOG_FULL": _backlog_full,
+    "TOO_MANY_REQUESTS": _too_many_requests,
     "UNAVAILABLE": _unavailable,
     TOO_LARGE: _server_error,
     "DEADLINE_EXCEEDED": _deadline_exceeded,

@@ -99,7 +99,9 @@ class Client:
 
     async def close(self) -> None:
         """End what is still on its way with Unavailable, and close the connections."""
-        if not self._schedulers.home.elsewhere:
+        home = self._schedulers.home
+        if home.used and not home.elsewhere:
+            home.enter()
             self._coalescer.close()
             self._watcher.close()
         await self._schedulers.close()

@@ -95,7 +95,7 @@ class SubmitTasksResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmitResult]:
-        """One per task, in their order."""
+        """One per task, in their order. Tasks beyond 2.5 MiB have id and state alone, as with ids_only."""
 
     def __init__(
         self,

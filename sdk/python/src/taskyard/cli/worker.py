@@ -132,7 +132,7 @@ def _broken(module_name: str, error: BaseException) -> InvalidArgument:
         trace = trace.tb_next
     from taskyard.worker.outcome import describe
 
-    told = describe(error.with_traceback(trace or error.__traceback__))
+    told = describe(error.with_traceback(trace))
     typer.echo(told.stack, err=True, nl=False)
     return _invalid("target", f"importing {module_name!r} ended with {told.type}: {told.message}")
 

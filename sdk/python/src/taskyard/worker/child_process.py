@@ -37,7 +37,7 @@ class ChildProcess:
         return True
 
     def receive(self) -> tuple[Any, ...] | None:
-        """The next message; None if there is none, nor will be: the process is gone, or its handler wrote to its pipe."""
+        """The next message; None if there will be none: the process is gone, or its handler wrote to its pipe."""
         try:
             message = self.connection.recv()
         except Exception:  # a handler can write anything there

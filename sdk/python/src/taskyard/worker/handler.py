@@ -140,7 +140,8 @@ def _is_context(hint: object, function: Callable[..., Any]) -> bool:
     """Whether a parameter's hint is the context's; one that can't be resolved is not, and their number decides."""
     try:
         if isinstance(hint, str):
-            hint = eval(hint, getattr(inspect.unwrap(function), "__globals__", {}))  # as typing itself does
+            # As typing itself does: it is the module's own source.
+            hint = eval(hint, getattr(inspect.unwrap(function), "__globals__", {}))  # noqa: S307
         if get_origin(hint) is Annotated:
             hint = get_args(hint)[0]
         if get_origin(hint) in (Union, types.UnionType):

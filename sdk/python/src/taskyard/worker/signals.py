@@ -16,8 +16,8 @@ Handler = Callable[[int, FrameType | None], Any]
 
 _before: dict[signal.Signals, Any] = {}
 """What handled the signals that this process has taken over."""
-_serving = 0
-"""Workers at work in this process."""
+_serving: list[None] = []
+"""One for each worker at work in this process."""
 
 
 def take_over(number: signal.Signals, handler: Handler) -> None:
@@ -63,17 +63,24 @@ def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
 @contextmanager
 def serving() -> Iterator[None]:
     """Meanwhile the process is a worker, and what is forked from it is not."""
-    global _serving
-    _serving += 1
+    _serving.append(None)
     try:
         yield
     finally:
-        _serving -= 1
+        _serving.pop()
 
 
-def _in_forked_child() -> None:
+def _before_fork() -> None:
+    # A signal that met the child with the worker's handler still in place would be lost to it.
+    _fork.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def _in_parent() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _fork.mask)
+
+
+def _in_child() -> None:
     """Let the child be terminated, and what ends it not reach the worker's event loop."""
-    global _serving
     if _serving:
         for number in _SIGNALS:
             # Of a program that serves a worker on an event loop of its own.
@@ -82,7 +89,14 @@ def _in_forked_child() -> None:
     if _before:
         signal.set_wakeup_fd(-1)
         _give_back()
-    _serving = 0
+    _serving.clear()
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _fork.mask)
+    except KeyboardInterrupt:
+        # It waited for this, but from here it would go nowhere.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
 
 
-os.register_at_fork(after_in_child=_in_forked_child)
+_fork = threading.local()
+os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)

@@ -1,14 +1,25 @@
 """A worker's /livez, /readyz and /metrics, served from a thread so that a blocked event loop still answers."""
 
 import asyncio
+import socket
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http import HTTPStatus
+from typing import Any
 
 LAG_PATIENCE = 1.0
 """Seconds to wait for the event loop; a longer lag is shown as this."""
+CONNECTIONS = 32
+"""Served at once."""
+HEAD_BYTES = 16 * 1024
+SECONDS = 5.0
+"""For a request to arrive, and for its answer to be taken."""
+
+_HEADERS = "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\nConnection: close\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +36,73 @@ class Status:
     outcomes: Mapping[str, int]
 
 
+class _Request(socketserver.BaseRequestHandler):
+    """One request on a connection of its own: who is slow, sends much or breaks off is left without an answer."""
+
+    server: "_Server"
+
+    def handle(self) -> None:
+        connection: socket.socket = self.request
+        # A connection that is closed from elsewhere ends in one of these, too.
+        with suppress(OSError, UnicodeDecodeError, ValueError):
+            method, path = _read_request(connection)
+            if method not in ("GET", "HEAD"):
+                return
+            code, body = self.server.answer(path)
+            head = f"HTTP/1.1 {code} {HTTPStatus(code).phrase}\r\n{_HEADERS}Content-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + (body if method == "GET" else b""))
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    """A thread for each connection, and a few connections at once: the oldest makes room for the newest."""
+
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], answer: Callable[[str], tuple[int, bytes]]) -> None:
+        self.answer = answer
+        self._open: dict[socket.socket, None] = {}
+        self._lock = threading.Lock()
+        super().__init__(address, _Request)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            if len(self._open) >= CONNECTIONS:
+                _hang_up(next(iter(self._open)))
+            self._open[request] = None
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Whatever a client does, nobody wants to read of it."""
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def _read_request(connection: socket.socket) -> tuple[str, str]:
+    """Method and path; raises OSError or ValueError for what is none in time."""
+    deadline = time.monotonic() + SECONDS
+    head = b""
+    while b"\r\n\r\n" not in head and b"\n\n" not in head:
+        connection.settimeout(max(0.001, deadline - time.monotonic()))
+        part = connection.recv(4096)
+        head += part
+        if not part or len(head) > HEAD_BYTES or time.monotonic() >= deadline:
+            raise ValueError("no request")
+    connection.settimeout(SECONDS)
+    method, target, _ = head.split(b"\n", 1)[0].decode("ascii").split(maxsplit=2)
+    return method, target.partition("?")[0]
+
+
 class StatusPage:
     """Serves on `address` ("host:port", port 0 for any) from `start` to `close`.
 
@@ -38,21 +116,7 @@ class StatusPage:
             raise ValueError(f"http address: must be host:port, got {address!r}")
         self._loop = loop
         self._status = status
-        page = self
-
-        class Request(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                code, body = page._answer(self.path)
-                self.send_response(code)
-                self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Probes come every few seconds; nobody wants to read of them."""
-
-        self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), Request)
+        self._server = _Server((host.strip("[]"), int(port)), self._answer)
         self.port: int = self._server.server_address[1]
 
     def start(self) -> None:

@@ -1,0 +1,76 @@
+"""How requests come in and answers go out over gRPC.
+
+Every call is taken as a stream, whose messages are read and written when there is room for them: gRPC itself reads a
+request before anybody is asked, and keeps answers for clients that do not read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import grpc
+
+from scheduler.api import failures
+from scheduler.api.traffic import Traffic
+from scheduler.domain import limits
+from scheduler.domain.violations import Violation
+
+MESSAGE_BYTES = limits.BATCH_BYTES + 1024 * 1024
+"""What gRPC takes. Beyond it the refusal has its words, not ours."""
+_UNSEEN_BYTES = 2 * 1024 * 1024
+"""What a request counts before its size is known; none is much larger."""
+_SMALL_BYTES = 16 * 1024
+"""An answer that needs no room: gRPC sends it at once, the client's windows are larger."""
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Door:
+    """Counts the calls under way, and the bytes of their requests and answers."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        self._arriving = traffic.arriving
+        self._leaving = traffic.leaving
+        self._calls: Counter[str] = Counter()
+
+    @contextmanager
+    def call(self, who: str) -> Iterator[None]:
+        """One more call of the caller, for as long as the block runs; raises Failure where there are too many."""
+        if self._calls.total() >= limits.CALLS:
+            raise failures.too_many(f"{limits.CALLS} calls are under way here at once")
+        self._calls[who] += 1
+        try:
+            yield
+        finally:
+            self._calls[who] -= 1
+            if not self._calls[who]:
+                del self._calls[who]
+
+    @asynccontextmanager
+    async def request(self, context: _Context, who: str, read: Callable[[bytes], Any]) -> AsyncIterator[list[Any]]:
+        """The request, for the block to take out; its bytes count for as long as the block runs."""
+        held = _UNSEEN_BYTES
+        await self._arriving.spend(who, held)
+        try:
+            async with self._arriving.moving("the request took too long to arrive"):
+                raw = await context.read()
+            if not isinstance(raw, bytes):
+                raise Violation("request", "is missing")
+            unseen, held = held, max(1, len(raw))
+            self._arriving.resize(who, unseen, held)
+            request = [read(raw)]
+            del raw
+            yield request
+        finally:
+            self._arriving.give_back(who, held)
+
+    async def answer(self, context: _Context, who: str, message: bytes) -> None:
+        """Send it, as soon as the client takes it."""
+        if len(message) <= _SMALL_BYTES:
+            await context.write(message)
+            return
+        async with self._leaving.room(who, len(message)), self._leaving.moving("the answer was not read"):
+            await context.write(message)

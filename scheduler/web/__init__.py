@@ -1,0 +1,1 @@
+"""HTTP for every port of the servers: what a connection may take, and who may ask."""

@@ -1,0 +1,117 @@
+"""Requests over gRPC before they are parsed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.unknown_fields import UnknownFieldSet
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.api.failures import Failure
+from scheduler.api.grpc import requests
+from scheduler.domain import limits
+from scheduler.domain.violations import Violation
+from scheduler.wire import scanning, undecodable
+from scheduler.wire.gen import queue_service_pb2, task_pb2, task_service_pb2
+
+MIB = 1024 * 1024
+BATCH = task_service_pb2.SubmitTasksRequest
+SPECS = st.builds(
+    task_pb2.TaskSpec,
+    queue=st.text(max_size=300),
+    payload=st.binary(max_size=300),
+    priority=st.integers(-1, 2**31 - 1),
+    depends_on=st.lists(st.text(max_size=3), max_size=4),
+)
+
+
+@given(st.lists(SPECS, max_size=5), st.booleans())
+def test_fields_are_found_where_protobuf_finds_them(tasks: list[task_pb2.TaskSpec], ids_only: bool) -> None:
+    raw = BATCH(tasks=tasks, ids_only=ids_only).SerializeToString()
+    empty = Empty()
+    empty.ParseFromString(raw)
+    wanted = [(field.field_number, field.wire_type) for field in UnknownFieldSet(empty)]  # type: ignore[attr-defined]
+    found = list(scanning.fields(raw))
+    assert [(field.number, field.wire_type) for field in found] == wanted
+    assert [raw[f.start : f.end] for f in found if f.number == 1] == [t.SerializeToString() for t in tasks]
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_are_looked_at_without_harm(raw: bytes) -> None:
+    for field in scanning.fields(raw):
+        assert 0 < field.start <= field.end <= len(raw)
+    undecodable.violation(raw, BATCH.DESCRIPTOR)
+
+
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Counts the fields that are looked at from now on."""
+    seen = [0]
+    real = scanning.fields
+
+    def counting(*args: Any) -> Iterator[scanning.Field]:
+        for field in real(*args):
+            seen[0] += 1
+            yield field
+
+    monkeypatch.setattr(scanning, "fields", counting)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("raw", "field"),
+    [
+        (b"\n\0" * (2 * MIB), "tasks"),
+        # Not the shortest way to write the same field.
+        (b"\x8a\x00\0" * MIB, "tasks"),
+        # A group first, which hides nothing.
+        (b"\x0b\x0c" + b"\n\0" * MIB, "tasks"),
+        (b"\xf8\x07\x01" * MIB, "request"),
+        (b"\x10\x01" * MIB, "request"),
+        (b"\x0b" * MIB, "tasks"),
+        (BATCH(tasks=[task_pb2.TaskSpec(type="t", depends_on=[""] * MIB)]).SerializeToString(), "tasks"),
+        (BATCH(tasks=[task_pb2.TaskSpec(type="t", depends_on=[""] * 4000)] * 500).SerializeToString(), "tasks"),
+    ],
+    ids=["tasks", "long tags", "group", "unknown", "flags", "groups", "in a task", "in tasks"],
+)
+def test_a_batch_of_too_many_parts_is_not_parsed(raw: bytes, field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(raw) <= limits.BATCH_BYTES
+    seen = steps(monkeypatch)
+    with pytest.raises(Violation) as refused:
+        requests.check_batch(raw)
+    assert refused.value.field == field
+    assert seen[0] <= 20_000
+
+
+def test_full_batches_pass_and_cost_little_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = task_pb2.TaskSpec(
+        namespace="n" * 63, queue="q" * 63, type="t" * 128, selector="s" * 1024, idempotency_key="k" * 256
+    )
+    large = task_pb2.TaskSpec(type="t", payload=b"x" * limits.PAYLOAD_BYTES)
+    seen = steps(monkeypatch)
+    for batch in (BATCH(tasks=[full] * 1000), BATCH(tasks=[large] * 15), BATCH(tasks=[full], ids_only=True), BATCH()):
+        requests.check_batch(batch.SerializeToString())
+    assert seen[0] <= 5000
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "most"),
+    [
+        (BATCH, "tasks", limits.BATCH_BYTES),
+        (task_service_pb2.SubmitTaskRequest, "task", limits.SUBMIT_BYTES),
+        (task_service_pb2.WatchTasksRequest, "request", limits.REQUEST_BYTES),
+        (queue_service_pb2.GetBacklogRequest, "request", limits.REQUEST_BYTES),
+    ],
+)
+def test_each_method_has_its_size(kind: Any, field: str, most: int) -> None:
+    with pytest.raises(Failure) as refused:
+        requests.reader(kind.FromString)(b"\0" * (most + 1))
+    assert [violation.field for violation in refused.value.violations] == [field]
+
+
+def test_the_search_for_what_is_wrong_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = steps(monkeypatch)
+    raw = BATCH(tasks=[task_pb2.TaskSpec(type="t", depends_on=["a"] * 60_000)]).SerializeToString()
+    assert undecodable.violation(raw + b"\n\xff", BATCH.DESCRIPTOR).field == "request"
+    assert seen[0] <= 21_000
