@@ -1,6 +1,7 @@
 """Two clusters that meet in one store: neither touches what is the other's."""
 
 import asyncio
+import itertools
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -36,16 +37,30 @@ async def two(fresh_database: DatabaseMaker) -> AsyncIterator[tuple[str, str]]:
         yield one, other
 
 
+_numbers = itertools.count(1)
+
+
 class Place:
-    """The other two stores."""
+    """The other two stores, under prefixes that no other test uses."""
 
     def __init__(self, redis_url: str, etcd: str) -> None:
         self.redis_url = redis_url
         self.etcd = etcd
+        self.redis_prefix = f"identity-{next(_numbers)}"
+        self.etcd_prefix = f"/{self.redis_prefix}"
+        self.redis_key = f"{self.redis_prefix}:cluster"
+        self.etcd_key = f"{self.etcd_prefix}/cluster"
 
     def settings(self, postgres_url: str) -> DispatcherSettings:
         return DispatcherSettings.model_validate(
-            {"postgres_url": postgres_url, "redis_url": self.redis_url, "etcd_endpoints": self.etcd, "pod_name": "p"}
+            {
+                "postgres_url": postgres_url,
+                "redis_url": self.redis_url,
+                "redis_prefix": self.redis_prefix,
+                "etcd_endpoints": self.etcd,
+                "etcd_prefix": self.etcd_prefix,
+                "pod_name": "p",
+            }
         )
 
     @asynccontextmanager
@@ -55,8 +70,8 @@ class Place:
 
 
 @pytest.fixture
-def place(redis_url: str, etcd_endpoint: str) -> Place:
-    return Place(redis_url, etcd_endpoint)
+def place(redis_url: str, etcd_server: EtcdServer) -> Place:
+    return Place(redis_url, etcd_server.url)
 
 
 async def test_the_first_writes_its_id_and_is_at_home_from_then_on(two: tuple[str, str], place: Place) -> None:
@@ -65,11 +80,11 @@ async def test_the_first_writes_its_id_and_is_at_home_from_then_on(two: tuple[st
             await stores.identity.first_look()
             assert stores.identity.obstacle is None
             assert await stores.delivery.epoch.current() is None
-            item = await stores.etcd.kv.get("/taskyard/cluster")
+            item = await stores.etcd.kv.get(place.etcd_key)
             assert item is not None
             assert item.value.decode() == cluster_id(two[0])
     async with Redis.from_url(place.redis_url) as redis:
-        assert await redis.get("taskyard:cluster") == cluster_id(two[0]).encode()
+        assert await redis.get(place.redis_key) == cluster_id(two[0]).encode()
 
 
 async def test_another_cluster_is_refused_by_both_stores(two: tuple[str, str], place: Place) -> None:
@@ -99,11 +114,11 @@ async def test_other_prefixes_keep_two_clusters_apart(two: tuple[str, str], plac
 async def test_stores_that_forgot_are_told_again(two: tuple[str, str], place: Place) -> None:
     async with place.stores(two[0]) as stores, Redis.from_url(place.redis_url) as redis:
         await stores.identity.first_look()
-        await redis.flushall()
-        await stores.etcd.kv.delete("/taskyard/cluster")
+        await redis.delete(place.redis_key)
+        await stores.etcd.kv.delete(place.etcd_key)
         await stores.identity.first_look()
-        assert await redis.get("taskyard:cluster") == cluster_id(two[0]).encode()
-        assert await stores.etcd.kv.get("/taskyard/cluster") is not None
+        assert await redis.get(place.redis_key) == cluster_id(two[0]).encode()
+        assert await stores.etcd.kv.get(place.etcd_key) is not None
 
 
 async def test_a_store_that_becomes_anothers_is_away_until_it_is_back(two: tuple[str, str], place: Place) -> None:
@@ -113,8 +128,8 @@ async def test_a_store_that_becomes_anothers_is_away_until_it_is_back(two: tuple
         Etcd(EtcdSettings(endpoints=(place.etcd,))) as etcd,
     ):
         await stores.identity.first_look()
-        await redis.set("taskyard:cluster", cluster_id(two[1]))
-        await etcd.kv.put("/taskyard/cluster", cluster_id(two[1]).encode())
+        await redis.set(place.redis_key, cluster_id(two[1]))
+        await etcd.kv.put(place.etcd_key, cluster_id(two[1]).encode())
         with pytest.raises(ForeignStore):
             await stores.identity.first_look()
         with pytest.raises(StoreUnavailable):
@@ -122,8 +137,8 @@ async def test_a_store_that_becomes_anothers_is_away_until_it_is_back(two: tuple
         with pytest.raises(StoreUnavailable):
             await stores.etcd.kv.get("/taskyard/x")
         await stores.tasks.ping()
-        await redis.delete("taskyard:cluster")
-        await etcd.kv.delete("/taskyard/cluster")
+        await redis.delete(place.redis_key)
+        await etcd.kv.delete(place.etcd_key)
         await stores.identity.first_look()
         assert stores.identity.obstacle is None
         await stores.delivery.epoch.current()
@@ -135,7 +150,7 @@ async def test_an_etcd_that_is_swapped_for_anothers_is_noticed_by_the_next_strea
 ) -> None:
     async with place.stores(two[0]) as stores, Etcd(EtcdSettings(endpoints=(etcd_server.url,))) as etcd:
         await stores.identity.first_look()
-        await etcd.kv.put("/taskyard/cluster", b"another")
+        await etcd.kv.put(place.etcd_key, b"another")
         with pytest.raises(EtcdUnavailable, match="two clusters meet"):
             await stores.etcd.access.keep_alive()
 
@@ -187,13 +202,14 @@ async def test_a_process_refuses_to_start_among_anothers_stores(
 ) -> None:
     async with place.stores(two[0]) as stores:
         await stores.identity.first_look()
-    other = {"redis": ("--etcd-prefix", "/other"), "etcd": ("--redis-prefix", "other")}[store]
+    prefixes = {"--redis-prefix": place.redis_prefix, "--etcd-prefix": place.etcd_prefix}
+    prefixes |= {"redis": {"--etcd-prefix": "/other"}, "etcd": {"--redis-prefix": "other"}}[store]
     addresses = [
         f"--{name}-address={LOOPBACK}:0" for name in {"scheduler": ("rest", "grpc")}.get(role, ("session", "http"))
     ]
     command = (
         *(sys.executable, "-m", "taskyard_server", role, "--postgres-url", two[1], "--redis-url", place.redis_url),
-        *("--etcd-endpoints", place.etcd, *other, *addresses),
+        *("--etcd-endpoints", place.etcd, *itertools.chain(*prefixes.items()), *addresses),
     )
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
