@@ -36,7 +36,8 @@ def test_only_what_is_wrong_with_a_value_is_seen_as_it_is(kind: type[asyncpg.Pos
             for state in ("28P01", "28000", "42501", "42P05", "26000", "25006", "55000", "0A000")
         ),
         *((state, Meaning.REFUSED) for state in ("P0001", "55006", "F0000", "HV000", "ZZZZZ", "")),
-        *((state, Meaning.AWAY) for state in ("08006", "53300", "53100", "57P01", "57P03", "57014", "55P03", "XX000")),
+        *((state, Meaning.AWAY) for state in ("08006", "53300", "53100", "57P01", "57P03", "XX000")),
+        *((state, Meaning.TOO_LONG) for state in ("57014", "55P03")),
         *((state, Meaning.NOT_MIGRATED) for state in ("42P01", "3F000", "3D000", "42703", "42883")),
         *((state, Meaning.NOTHING_DONE) for state in ("40001", "40P01")),
         *((state, Meaning.OURS) for state in ("42601", "42804", "42P18", "21000")),
