@@ -155,20 +155,20 @@ async def test_an_etcd_that_is_swapped_for_anothers_is_noticed_by_the_next_strea
             await stores.etcd.access.keep_alive()
 
 
-async def test_a_store_that_refuses_to_tell_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [EtcdRejected("permission denied"), RuntimeError("nobody foresaw it")])
+async def test_a_store_that_refuses_to_tell_is_asked_again(error: Exception) -> None:
     identity, asked = Identity(), 0
 
     async def refuses() -> None:
         nonlocal asked
         asked += 1
-        raise EtcdRejected("permission denied")
+        raise error
 
     identity.watch("etcd", refuses)
     for _ in range(2):
         await identity.first_look()
     assert asked == 2
     assert identity.obstacle is None
-    assert "permission denied" in caplog.text
 
 
 async def test_all_who_wait_for_an_etcd_that_is_away_are_told_together_and_leases_are_revoked_unasked(

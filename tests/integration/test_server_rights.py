@@ -21,7 +21,7 @@ from tests.conformance.task_stores import PostgresYard
 from tests.conformance.test_task_store import Life, new
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text()
-ROLES, GRANTS = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+ROLES, GRANTS, *_ = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
 _numbers = itertools.count(1)
 
 

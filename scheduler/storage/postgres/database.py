@@ -36,6 +36,7 @@ _BROKEN = (
     asyncpg.CrashShutdownError,
 )
 
+STATEMENT_SECONDS = 10.0
 _SESSION = {
     "lock_timeout": "5s",
     # Short, so that a leader that was stopped in the middle of a duty cannot hold up the next one.
@@ -63,7 +64,7 @@ class Database:
         *,
         application: str = "taskyard",
         connections: int = 10,
-        statement_timeout: float = 10.0,
+        statement_timeout: float = STATEMENT_SECONDS,
         admit: Admission | None = None,
     ) -> "Database":
         """A pool of at most `connections`, made when first needed; `admit` has the first word on each.
@@ -139,9 +140,12 @@ async def _as_asked(connection: asyncpg.Connection) -> None:
     if version.major < OLDEST:
         detail = f"version {version.major} is too old: it must be Postgres {OLDEST} or newer"
         raise StoreUnavailable("postgres", detail, refused=True)
-    names = list(_SESSION)
+    names = [*_SESSION, "statement_timeout"]
     found = {row["name"]: row["value"] for row in await connection.fetch(load("settings_of_session"), names)}
-    lost = [f"{name} = '{_SESSION[name]}'" for name in names if found.get(name) != _SESSION[name]]
+    lost = [f"{name} = '{value}'" for name, value in _SESSION.items() if found.get(name) != value]
+    if found.get("statement_timeout") == "0":
+        # Pools have different ones, a pooler has one for all: any will do.
+        lost.append(f"statement_timeout = '{STATEMENT_SECONDS:g}s'")
     if lost:
         detail = (
             f"a pooler such as PgBouncer drops what a session begins with: {', '.join(lost)}; ALTER ROLE … SET each, "

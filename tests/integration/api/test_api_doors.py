@@ -383,7 +383,7 @@ async def test_an_error_that_nobody_foresaw_is_logged_once(
     async def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(api.scheduler.parts.stores.tasks.queues, "all", broken)
+    monkeypatch.setattr(api.scheduler.parts.stores.lists.queues, "page", broken)
     answer: httpx.Response = await api.http.get("/v1/queues")
     assert (answer.status_code, answer.json()["reason"]) == (500, "INTERNAL")
     assert len([record for record in caplog.records if record.exc_info]) == 1

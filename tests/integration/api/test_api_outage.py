@@ -195,7 +195,8 @@ async def test_lists_that_take_long_take_nothing_from_submits_and_readiness(
 ) -> None:
     async with fresh_database("template1") as url:
         await asyncio.to_thread(migrate, url)
-        async for api in serve(settings(url, f"{valkey_server.url}/10", etcd_server.url)):
+        configured = settings(url, f"{valkey_server.url}/10", etcd_server.url)
+        async for api in serve(configured.model_copy(update={"etcd_prefix": "/lists"})):
             connection = await asyncpg.connect(url)
             async with connection.transaction():
                 # Whoever reads the table of queues waits, as for a list that takes long.
