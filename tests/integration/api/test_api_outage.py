@@ -198,16 +198,19 @@ async def test_lists_that_take_long_take_nothing_from_submits_and_readiness(
         configured = settings(url, f"{valkey_server.url}/10", etcd_server.url)
         async for api in serve(configured.model_copy(update={"etcd_prefix": "/lists"})):
             connection = await asyncpg.connect(url)
-            async with connection.transaction():
-                # Whoever reads the table of queues waits, as for a list that takes long.
-                await connection.execute("LOCK TABLE taskyard.queue IN ACCESS EXCLUSIVE MODE")
-                lists = [asyncio.create_task(api.http.get("/v1/queues")) for _ in range(30)]
-                while not await _waiting(connection):
-                    pass
-                for _ in range(50):
-                    await api.tasks.SubmitTask(submit_request())
-                    assert (await api.http.get("/readyz")).status_code == 200
-                assert len(await connection.fetch(_LISTS)) <= LIST_CONNECTIONS
+            # Whoever reads a row of the table of queues is slow, as over a million of them.
+            await connection.execute(
+                "INSERT INTO taskyard.queue (namespace, name) VALUES ('default', 'slow');"
+                "CREATE POLICY slow ON taskyard.queue USING (pg_sleep(30) IS NOT NULL);"
+                "ALTER TABLE taskyard.queue ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
+            )
+            lists = [asyncio.create_task(api.http.get("/v1/queues")) for _ in range(30)]
+            while not await _slow(connection):
+                pass
+            for _ in range(50):
+                await api.tasks.SubmitTask(submit_request())
+                assert (await api.http.get("/readyz")).status_code == 200
+            assert len(await connection.fetch(_LISTS)) <= LIST_CONNECTIONS
             assert {answer.status_code for answer in await asyncio.gather(*lists)} <= {200, 503}
             await connection.close()
 
@@ -215,5 +218,5 @@ async def test_lists_that_take_long_take_nothing_from_submits_and_readiness(
 _LISTS = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE '%-lists' AND datname = current_database()"
 
 
-async def _waiting(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
-    return len(await connection.fetch(f"{_LISTS} AND wait_event_type = 'Lock'"))
+async def _slow(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
+    return len(await connection.fetch(f"{_LISTS} AND wait_event = 'PgSleep'"))
