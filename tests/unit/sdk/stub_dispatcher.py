@@ -15,7 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 from taskyard._gen import worker_service_pb2 as wire
 from taskyard._gen.worker_service_pb2_grpc import WorkerServiceServicer, add_WorkerServiceServicer_to_server
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds after which something that must happen has not."""
 
 _numbers = count(1)
@@ -37,7 +37,7 @@ class Stream:
     def send(self, frame: wire.DispatcherFrame) -> None:
         self._outgoing.put(frame)
 
-    def welcome(self, heartbeat: float = 3.0, timeout: float = 10.0) -> None:
+    def welcome(self, heartbeat: float = 3.0, timeout: float = 600.0) -> None:
         self.send(
             wire.DispatcherFrame(
                 welcome=wire.Welcome(
