@@ -14,11 +14,11 @@ from chaos.history.journal import Event, Journal
 
 EVERY_SECONDS = 5.0
 ASK_SECONDS = 2.0
-# One index each; tasks that have ended are in none of them.
+# One index each; tasks that have ended are in none of them. What abusers leave behind expires.
 UNFINISHED = """
-SELECT (SELECT count(*) FROM taskyard.task WHERE state = 'QUEUED') AS queued,
-       (SELECT count(*) FROM taskyard.task WHERE state = 'RUNNING') AS running,
-       (SELECT count(*) FROM taskyard.task WHERE state = 'SCHEDULED') AS scheduled
+SELECT (SELECT count(*) FROM taskyard.task WHERE state = 'QUEUED' AND namespace <> 'abuse') AS queued,
+       (SELECT count(*) FROM taskyard.task WHERE state = 'RUNNING' AND namespace <> 'abuse') AS running,
+       (SELECT count(*) FROM taskyard.task WHERE state = 'SCHEDULED' AND namespace <> 'abuse') AS scheduled
 """
 
 

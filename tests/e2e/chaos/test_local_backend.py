@@ -15,9 +15,11 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from chaos.backends.cluster import PREVIOUS, Capability, Direction, Link, Role, Toxic, Unsupported
+from chaos.backends.cluster import PREVIOUS, SERVERS, Capability, Direction, Link, Role, Toxic, Unsupported
 from chaos.backends.local import LocalCluster, Options
 from chaos.backends.local.layout import CLIENT
+from chaos.faults import refusals
+from chaos.faults.fault import Blow, Fault, Scene
 from tests.e2e.eventually import eventually
 
 WHOLE = 60.0
@@ -81,10 +83,10 @@ def environment_of(cluster: LocalCluster, name: str) -> dict[str, str]:
     return psutil.Process(pid_of(cluster, name)).environ()
 
 
-async def answers(url: str) -> bool:
+async def answers(url: str, probe: str = "livez") -> bool:
     async with httpx.AsyncClient(timeout=1.0) as http:
         try:
-            return (await http.get(f"{url}/livez")).status_code == 200
+            return (await http.get(f"{url}/{probe}")).status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -224,6 +226,21 @@ async def test_etcd_changes_its_leader_loses_it_and_loses_quorum(cluster: LocalC
     await eventually(has_none, within=SECONDS)
     for member in members:
         await cluster.release(member)
+
+
+@pytest.mark.parametrize("fault", refusals.faults(), ids=lambda fault: fault.name)
+async def test_stores_say_no_and_yes_again(cluster: LocalCluster, fault: Fault) -> None:
+    pids = {part.name: part.pid for role in SERVERS for part in cluster.parts(role)}
+    async with fault.inject(Scene(cluster), Blow(fault.targets[0], 0.0)):
+        if fault.targets[0].startswith("postgres"):
+
+            async def unready() -> bool:
+                return not await answers(cluster.rest_addresses[0], "readyz")
+
+            await eventually(unready, within=SECONDS)
+    await cluster.wait_whole(WHOLE)
+    # They waited: nobody ended and was started again.
+    assert {part.name: part.pid for role in SERVERS for part in cluster.parts(role)} == pids
 
 
 async def test_a_part_without_descriptors_accepts_nobody(cluster: LocalCluster) -> None:
