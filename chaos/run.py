@@ -33,7 +33,6 @@ from taskyard import Client
 
 WHOLE_SECONDS = 120.0
 WARM_SECONDS = 10.0
-REST_SECONDS = 90.0
 LOOK_SECONDS = 0.5
 RECOVERY_SECONDS = 15.0
 CLOCK_TOLERANCE_SECONDS = 0.05
@@ -148,7 +147,7 @@ class _Run:
 
     async def _at_rest(self, before: Sizes) -> Sizes:
         """The sizes once they are as they should be, or when that has taken too long."""
-        deadline = self._now() + REST_SECONDS + (self._experiment.preset.retention if self._forgets else 0)
+        deadline = self._now() + self._experiment.preset.patience + (self._experiment.preset.retention if self._forgets else 0)
         while True:
             after = await self._cluster.sizes()
             if all(check.within for check in self._rest(before, after)) or self._now() > deadline:

@@ -117,6 +117,7 @@ class Dispatcher:
         readings.show()
         self._loops.start(
             parts.telemetry.lag.run,
+            partial(garbage.watch, parts.clock),
             readings.stores.run,
             readings.outbox.run,
             readings.etcd_size.run,

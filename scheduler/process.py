@@ -82,6 +82,7 @@ class Scheduler:
             raise
         self.loops.start(
             self._telemetry.lag.run,
+            partial(garbage.watch, SystemClock()),
             self.parts.admission.run,
             self.parts.waits.run,
             self.parts.listen,

@@ -21,6 +21,7 @@ class Preset:
         rate: tasks a second.
         drain: how long the tasks may take to end once the load has.
         tasks: the load goes on until so many are accepted, if that takes longer.
+        patience: how long sizes may take to be back once all tasks have ended.
         retention: how long the cluster keeps tasks that ended; if less than an hour, a run waits until they are gone.
     """
 
@@ -37,6 +38,7 @@ class Preset:
     rate: float = 200.0
     drain: float = 300.0
     tasks: int = 0
+    patience: float = 90.0
     retention: float = 7 * 24 * 3600.0
 
     def lasting(self, minutes: float | None) -> "Preset":
@@ -53,7 +55,7 @@ class Preset:
 PRESETS = {
     "smoke": Preset(seconds=40, storm=20, gap=2.5, longest=6, settle=4, calms=1, rate=100, drain=120),
     "quick": Preset(seconds=180, storm=40, gap=2.0, at_once=5, longest=15, calms=1, rate=150, drain=180),
-    "abuse": Preset(seconds=1200, rate=50, drain=300, retention=60),
+    "abuse": Preset(seconds=1200, rate=50, drain=300, patience=900, retention=60),
     "full": Preset(
         seconds=3660,
         storm=90,
