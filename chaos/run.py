@@ -147,7 +147,8 @@ class _Run:
 
     async def _at_rest(self, before: Sizes) -> Sizes:
         """The sizes once they are as they should be, or when that has taken too long."""
-        deadline = self._now() + self._experiment.preset.patience + (self._experiment.preset.retention if self._forgets else 0)
+        preset = self._experiment.preset
+        deadline = self._now() + preset.patience + (preset.retention if self._forgets else 0)
         while True:
             after = await self._cluster.sizes()
             if all(check.within for check in self._rest(before, after)) or self._now() > deadline:
