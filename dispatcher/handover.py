@@ -41,7 +41,9 @@ class Handover:
 
     def _refuse(self, session: Session, held: Running, violation: Violation) -> None:
         # Should this process end first, whoever reads the session's rows next comes to the same end.
-        _log.warning("a task cannot be run: %s", violation, extra={"task": held.task.task_id, "session": session.id})
+        _log.warning(
+            "a task cannot be run: %s", violation, extra={"task": held.task.task_id, "session": session.runner.session}
+        )
         error = TaskError("INVALID_TASK", str(violation), retryable=False)
         # Its row says that the session runs it until its end is stored: so long it takes a slot.
         session.reserved += 1

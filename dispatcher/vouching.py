@@ -160,5 +160,7 @@ class Vouching:
         # Slowly, since those that take them are seen late.
         count = math.ceil(len(held) / HURRY) if self._cut_off else min(1, surplus(len(held), peers))
         for session in self._movement.choose(now, held, count):
-            _log.info("worker sent to another dispatcher", extra={"session": session.id, "sessions": len(held)})
+            _log.info(
+                "worker sent to another dispatcher", extra={"session": session.runner.session, "sessions": len(held)}
+            )
             session.go_away()

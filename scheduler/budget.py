@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 
 class Budget:
@@ -54,18 +53,6 @@ class Budget:
         """These bytes are no longer under way."""
         self._spent -= size
         self._serve()
-
-    @contextmanager
-    def spent_at_once(self, size: int) -> Iterator[bool]:
-        """Spend without waiting, inside the block; whether that was possible."""
-        possible = self.allows(size)
-        if possible:
-            self._spent += size
-        try:
-            yield possible
-        finally:
-            if possible:
-                self.give_back(size)
 
     def _fits(self, size: int) -> bool:
         return self._spent + size <= self._most or not self._spent

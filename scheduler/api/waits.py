@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from scheduler.api import failures
+from scheduler.api.census import Census
 from scheduler.domain import limits
 from scheduler.storage.tasks import StoredTasks
 from scheduler.storage.unavailable import StoreUnavailable
@@ -55,8 +55,8 @@ class Waits:
         self._stored = stored
         self._period = _PERIOD_SECONDS
         self._watchers: dict[str, set[Watcher]] = {}
-        self._callers: Counter[str] = Counter()
-        self._tasks: Counter[str] = Counter()
+        self.calls = Census(limits.WAITS, limits.WAITS_EACH, "too many calls wait here at once")
+        self.tasks = Census(limits.WAITED_TASKS, limits.WAITED_TASKS_EACH, "too many tasks are waited for here at once")
         self._closed = False
 
     @property
@@ -73,7 +73,7 @@ class Waits:
         if self._closed:
             raise failures.shutting_down()
         watcher, mine = Watcher(), set(ids)
-        with self._counted(caller, len(mine)):
+        with self.calls.counted(caller), self.tasks.counted(caller, len(mine)):
             for task_id in mine:
                 self._watchers.setdefault(task_id, set()).add(watcher)
             try:
@@ -110,22 +110,6 @@ class Waits:
             ids = waited[start : start + _LOOK_TASKS]
             states = await self._stored.states(ids)
             self.finished(i for i in ids if i not in states or states[i].terminal)
-
-    @contextmanager
-    def _counted(self, caller: str, tasks: int) -> Iterator[None]:
-        if self._callers.total() >= limits.WAITS or self._callers[caller] >= limits.WAITS_EACH:
-            raise failures.too_many("too many calls wait here at once")
-        if self._tasks.total() + tasks > limits.WAITED_TASKS or self._tasks[caller] + tasks > limits.WAITED_TASKS_EACH:
-            raise failures.too_many("too many tasks are waited for here at once")
-        self._callers[caller] += 1
-        self._tasks[caller] += tasks
-        try:
-            yield
-        finally:
-            self._callers[caller] -= 1
-            self._tasks[caller] -= tasks
-            if not self._callers[caller]:
-                del self._callers[caller], self._tasks[caller]
 
     def _forget(self, task_id: str, watcher: Watcher) -> None:
         watchers = self._watchers[task_id]

@@ -18,6 +18,7 @@ from scheduler.api.rest import answers
 from scheduler.clock import SystemClock
 from scheduler.domain import limits
 from scheduler.domain.matching import Capabilities
+from scheduler.domain.session_names import public_name
 from scheduler.domain.submission import build
 from scheduler.domain.task import Task, TaskError, TaskState
 from scheduler.domain.transitions import Failed
@@ -82,7 +83,7 @@ class Bench:
         return Session(
             id=record.id,
             generation=1,
-            runner=Runner(record.id, "w"),
+            runner=Runner(public_name(record.id), "w"),
             capabilities=capabilities,
             slots=5,
             draining=False,
@@ -133,6 +134,15 @@ async def test_a_task_that_cannot_be_sent_ends_alone_at_its_claim(bench: Bench, 
     # Until its end is stored, its row says that the session runs it.
     assert session.free == 5 - 3
     await bench.assert_alone(session, poisoned, [one, other], message)
+
+
+async def test_the_log_names_the_session_as_readers_know_it(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    session, (poisoned, *_) = await bench.session(), await bench.tasks()
+    await bench.yard.poison(poisoned, timeout=math.inf)
+    bench.handover.give(session, await bench.claimed(session, [poisoned]))
+    await bench.handover.close()
+    named = [vars(record)["session"] for record in caplog.records if record.name == "dispatcher.handover"]
+    assert named == [public_name(session.id)]
 
 
 async def test_it_ends_alone_where_it_is_claimed_from_the_tables(bench: Bench) -> None:

@@ -61,16 +61,6 @@ async def test_who_gives_up_waiting_leaves_nothing_spent(granted: bool) -> None:
     assert budget.spent == 3
 
 
-async def test_spending_at_once_tells_whether_it_was_possible() -> None:
-    budget = Budget(10)
-    with budget.spent_at_once(8) as possible:
-        assert possible
-        with budget.spent_at_once(8) as again:
-            assert not again
-        assert budget.spent == 8
-    assert budget.spent == 0
-
-
 async def test_who_gave_up_in_the_moment_of_being_passed_over_is_no_error() -> None:
     budget = Budget(10)
     await budget.spend(10)

@@ -117,6 +117,13 @@ def test_every_exit_code_is_documented() -> None:
         assert f"| {code.value} | {meaning} |" in text, code
 
 
+def test_limits_are_checked_where_their_page_says() -> None:
+    rows = re.findall(r"^\| .*", (ROOT / "docs/limits.md").read_text(), re.MULTILINE)
+    places = set(re.findall(r"`([\w/]+\.(?:py|sql))`", "".join(rows)))
+    assert places
+    assert [place for place in places if not (ROOT / place).is_file()] == []
+
+
 def test_every_state_is_in_the_architecture() -> None:
     text = (ROOT / "docs/architecture.md").read_text()
     assert all(state in text for state in TaskState)

@@ -11,6 +11,7 @@ from dispatcher.loss import Loss
 from dispatcher.sessions import Roster, Session
 from dispatcher.vouching import HURRY, Vouching, VouchingTiming
 from scheduler.domain.matching import Capabilities
+from scheduler.domain.session_names import public_name
 from scheduler.storage.dispatchers import DispatcherNote, Peer
 from scheduler.storage.memory.link import Direct
 from scheduler.storage.memory.postgres import MemoryTaskStore, TaskServer
@@ -88,7 +89,7 @@ class Stage:
                 Session(
                     id=id,
                     generation=generation,
-                    runner=Runner(id, "w", ""),
+                    runner=Runner(public_name(id), "w", ""),
                     capabilities=capabilities,
                     slots=2,
                     draining=False,
@@ -243,6 +244,16 @@ async def test_a_dispatcher_with_more_than_its_share_sends_one_on_with_each_look
     before = stage.sent()
     await stage.look(10)
     assert stage.sent() == before, "the other has not been heard of for long"
+
+
+async def test_the_log_names_who_is_sent_on_as_readers_know_it(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "dispatcher.vouching")
+    opened = {public_name(await stage.open()) for _ in range(2)}
+    await rounds(stage, 4, lambda: stage.peer(sessions=0))
+    assert stage.sent() == 1
+    named = {vars(record)["session"] for record in caplog.records if "another dispatcher" in record.message}
+    assert len(named) == 1
+    assert named <= opened
 
 
 async def test_who_leaves_says_so_and_is_forgotten(stage: Stage) -> None:

@@ -6,14 +6,13 @@ request before anybody is asked, and keeps answers for clients that do not read.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 import grpc
 
-from scheduler.api import failures
+from scheduler.api.census import Census
 from scheduler.api.traffic import Traffic
 from scheduler.domain import limits
 from scheduler.domain.violations import Violation
@@ -34,20 +33,11 @@ class Door:
     def __init__(self, traffic: Traffic) -> None:
         self._arriving = traffic.arriving
         self._leaving = traffic.leaving
-        self._calls: Counter[str] = Counter()
+        self._calls = Census(limits.CALLS, limits.CALLS_EACH, f"{limits.CALLS} calls are under way here at once")
 
-    @contextmanager
-    def call(self, who: str) -> Iterator[None]:
+    def call(self, who: str) -> AbstractContextManager[None]:
         """One more call of the caller, for as long as the block runs; raises Failure where there are too many."""
-        if self._calls.total() >= limits.CALLS:
-            raise failures.too_many(f"{limits.CALLS} calls are under way here at once")
-        self._calls[who] += 1
-        try:
-            yield
-        finally:
-            self._calls[who] -= 1
-            if not self._calls[who]:
-                del self._calls[who]
+        return self._calls.counted(who)
 
     @asynccontextmanager
     async def request(self, context: _Context, who: str, read: Callable[[bytes], Any]) -> AsyncIterator[list[Any]]:

@@ -312,9 +312,9 @@ async def test_waits_are_bounded_for_each_who_waits_and_for_all(
     api: Api, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = await api.submit(namespace)
-    monkeypatch.setattr(limits, "WAITS_EACH", 3)
     request = task_service_pb2.WaitTaskRequest(id=task.id)
     waits = api.scheduler.parts.waits
+    monkeypatch.setattr(waits.calls, "each", 3)
     async with another(api) as channel, another(api) as other:
         calls = [asyncio.ensure_future(tasks_of(channel).WaitTask(request)) for _ in range(10)]
         done, waiting = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
@@ -330,23 +330,22 @@ async def test_waits_are_bounded_for_each_who_waits_and_for_all(
             assert any(detail.Is(RetryInfo.DESCRIPTOR) for detail in status.details)
         # Another connection has waits of its own, until there are too many in all.
         theirs = asyncio.ensure_future(tasks_of(other).WaitTask(request))
-        await until(lambda: waits._callers.total() == 4)
-        monkeypatch.setattr(limits, "WAITS", 4)
+        await until(lambda: waits.calls.total == 4)
+        monkeypatch.setattr(waits.calls, "most", 4)
         assert (await refused(tasks_of(other).WaitTask(request))).reason == "TOO_MANY_REQUESTS"
         answer = await api.http.get(f"/v1/tasks/{task.id}?wait=30s")
         assert (answer.status_code, answer.json()["reason"]) == (429, "TOO_MANY_REQUESTS")
         await api.tasks.CancelTask(task_service_pb2.CancelTaskRequest(id=task.id))
         for call in (*waiting, theirs):
             assert (await call).state == task_pb2.TASK_STATE_CANCELLED
-    assert not waits._callers
-    assert not waits._tasks
+    assert (waits.calls.callers, waits.tasks.callers) == (0, 0)
 
 
 async def test_the_tasks_that_one_waits_for_are_bounded(
     api: Api, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = await api.submit_many(namespace, 5)
-    monkeypatch.setattr(limits, "WAITED_TASKS_EACH", 7)
+    monkeypatch.setattr(api.scheduler.parts.waits.tasks, "each", 7)
     request = task_service_pb2.WatchTasksRequest(ids=ids)
     async with another(api) as channel:
         first = tasks_of(channel).WatchTasks(request)
