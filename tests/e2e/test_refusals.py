@@ -123,6 +123,13 @@ REFUSALS = {
         sql("ALTER TABLE taskyard.task RENAME COLUMN state TO status"),
         sql("ALTER TABLE taskyard.task RENAME COLUMN status TO state"),
     ),
+    **{
+        f"no entries, {said}": Refusal("redis", said, redis(spoil), redis(mend), ready=True)
+        for said, spoil, mend in (
+            ("NOPERM", "ACL SETUSER app -xadd", "ACL SETUSER app +@all"),
+            ("READONLY", "REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+        )
+    },
     "no commands": Refusal(
         "redis", "NOPERM", redis("ACL SETUSER app -@all"), redis(f"ACL SETUSER app {WHOLE}"), ready=True
     ),
