@@ -153,6 +153,7 @@ class Dispatching:
         """Learn all lanes, some at a time, since hints can be lost; also notices when Redis is back."""
         while True:
             try:
+                await self._lanes.check_takes_entries()
                 await self._walk.step()
                 if self._redis_away:
                     _log.info("dispatching from the lanes again")

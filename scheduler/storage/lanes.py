@@ -67,6 +67,9 @@ class LaneStore(Protocol):
         They are pending for `consumer` then.
         """
 
+    async def check_takes_entries(self) -> None:
+        """Raises StoreUnavailable where lanes can be read and entries are refused: full, say, or a replica."""
+
     async def page(self, position: str) -> Page:
         """About a thousand names of lanes that were published to and not swept since, from a position on.
 

@@ -13,6 +13,8 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from scheduler.storage.postgres.migration import migrate
+from taskyard_server.dev import etcd_users
+from taskyard_server.dev.etcd import USER
 from taskyard_server.dev.plan import StoreAddresses
 from taskyard_server.dev.port import LOOPBACK
 from taskyard_server.dev.process import Process
@@ -76,16 +78,16 @@ def ask_etcd(stores: OwnStores, path: str, token: str = "", **fields: str) -> di
     return answer
 
 
-async def ask_who_one_is(stores: OwnStores) -> None:
-    ask_etcd(stores, "auth/user/add", name="root", password="hush")
-    ask_etcd(stores, "auth/role/add", name="root")
-    ask_etcd(stores, "auth/user/grant", user="root", role="root")
-    ask_etcd(stores, "auth/enable")
+def etcd(path: str, **fields: str) -> Callable[[OwnStores], Awaitable[None]]:
+    """Asks as root, with the user's password for a `password` of nothing."""
 
+    async def run(stores: OwnStores) -> None:
+        root = {"name": etcd_users.ROOT, "password": stores.etcd.secret(etcd_users.ROOT)}
+        token = ask_etcd(stores, "auth/authenticate", **root)["token"]
+        told = {name: value or stores.etcd.password for name, value in fields.items()}
+        ask_etcd(stores, path, token, **told)
 
-async def ask_nobody(stores: OwnStores) -> None:
-    token = ask_etcd(stores, "auth/authenticate", name="root", password="hush")["token"]
-    ask_etcd(stores, "auth/disable", token)
+    return run
 
 
 REFUSALS = {
@@ -121,6 +123,13 @@ REFUSALS = {
         sql("ALTER TABLE taskyard.task RENAME COLUMN state TO status"),
         sql("ALTER TABLE taskyard.task RENAME COLUMN status TO state"),
     ),
+    **{
+        f"no entries, {said}": Refusal("redis", said, redis(spoil), redis(mend), ready=True)
+        for said, spoil, mend in (
+            ("NOPERM", "ACL SETUSER app -xadd", "ACL SETUSER app +@all"),
+            ("READONLY", "REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+        )
+    },
     "no commands": Refusal(
         "redis", "NOPERM", redis("ACL SETUSER app -@all"), redis(f"ACL SETUSER app {WHOLE}"), ready=True
     ),
@@ -141,7 +150,20 @@ REFUSALS = {
         )
         for key, command in (("lanes", "SISMEMBER"), ("epoch", "HGET"))
     },
-    "etcd asks who it is": Refusal("etcd", "user name is empty", ask_who_one_is, ask_nobody, ready=True),
+    "etcd has another password": Refusal(
+        "etcd",
+        "invalid user ID or password",
+        etcd("auth/user/changepw", name=USER, password="hush"),
+        etcd("auth/user/changepw", name=USER, password=""),
+        ready=True,
+    ),
+    "etcd gives no right": Refusal(
+        "etcd",
+        "permission denied",
+        etcd("auth/user/revoke", name=USER, role=USER),
+        etcd("auth/user/grant", user=USER, role=USER),
+        ready=True,
+    ),
 }
 
 
@@ -154,7 +176,8 @@ async def room(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Room]:
         postgres, port = f"postgresql://app:pass/word#@{LOOPBACK}", stores.postgres.port
         name = stores.postgres.url.rpartition("/")[2]
         valkey = f"redis://app:secret@{LOOPBACK}:{stores.redis.port}/0"
-        crew = Crew(directory, stores, StoreAddresses(f"{postgres}:{port}/{name}", valkey, stores.etcd.url))
+        asked = (stores.etcd.url, stores.etcd.user, stores.etcd.password)
+        crew = Crew(directory, stores, StoreAddresses(f"{postgres}:{port}/{name}", valkey, *asked))
         try:
             scheduler, dispatcher = crew.scheduler("scheduler"), crew.dispatcher("dispatcher")
             processes = {"scheduler": await scheduler.start(), "dispatcher": await dispatcher.start()}

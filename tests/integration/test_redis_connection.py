@@ -157,3 +157,21 @@ async def test_entries_do_not_pile_up_while_their_lane_cannot_be_named(redis_url
         await store.publish({A: [("task", 1)]})
         assert await redis.xlen(keys.lane(A)) == 2
         assert await store.names() == {A}
+
+
+@pytest.mark.parametrize(
+    ("setting", "spoilt", "mended"), [("maxmemory", "1mb", "0"), ("min-replicas-to-write", "1", "0")]
+)
+async def test_a_server_that_is_read_and_takes_no_entry_is_unavailable(
+    server: Valkey, setting: str, spoilt: str, mended: str
+) -> None:
+    async with Redis.from_url(server.admin_url) as admin, connect(server.url) as client:
+        lanes = LaneStore(client, Keys())
+        await lanes.check_takes_entries()
+        await admin.config_set(setting, spoilt)
+        assert await lanes.page("") == ([], "")
+        with pytest.raises(StoreUnavailable):
+            await lanes.check_takes_entries()
+        await admin.config_set(setting, mended)
+        await lanes.check_takes_entries()
+        assert await client.keys() == []

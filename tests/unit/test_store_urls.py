@@ -97,6 +97,7 @@ BAD_POSTGRES = [
     f"postgresql://u:{SECRET}@h/db?target_session_attrs={SECRET}",
     f"postgresql://u:{SECRET}@h/db?channel_binding=require",
     f"postgresql://u:{SECRET}@h:99999/db",
+    f"postgresql://u:{SECRET}@h/db?sslmode={SECRET}",
 ]
 BAD_REDIS = [
     f"redis://:{SECRET}",
@@ -106,6 +107,10 @@ BAD_REDIS = [
     f"redis://u:{SECRET}@h/nought",
     f"redis://u:{SECRET}@h/0?timeout={SECRET}",
     f"redis://u:{SECRET}@h/0?nonsense={SECRET}",
+    f"redis://u:{SECRET}@h/0?ssl_cert_reqs=none",
+    f"rediss://u:{SECRET}@h/0?ssl_cert_reqs={SECRET}",
+    f"rediss://u:{SECRET}@h/0?ssl_keyfile_password={SECRET}",
+    f"unix:///run/redis?password={SECRET}&ssl_ca_certs=/ca",
     f"{SECRET}@h",
 ]
 
@@ -117,6 +122,11 @@ def test_what_is_wrong_is_told_without_a_secret(read: Any, url: str) -> None:
     with pytest.raises(ValueError, match=r"^(has|must|is) ") as raised:
         read(url)
     assert SECRET not in "".join(traceback.format_exception(raised.value)).replace(f'"{url}"', "")
+
+
+@pytest.mark.parametrize("url", ["redis://app@h", "redis://app:@h/2", "rediss://app@h?ssl_password=x&timeout=3"])
+def test_a_user_without_a_password_is_a_user(url: str) -> None:
+    assert parse_url(understood(url))["username"] == "app"
 
 
 def test_no_secret_is_in_what_is_shown_of_a_url() -> None:

@@ -39,8 +39,8 @@ class EtcdError(StoreUnavailable):
 class EtcdUnavailable(EtcdError):
     """No member answered in time. Whether a write took effect is unknown unless `sent` is False."""
 
-    def __init__(self, detail: str, *, sent: bool = True) -> None:
-        super().__init__(detail)
+    def __init__(self, detail: str, *, sent: bool = True, refused: bool = False) -> None:
+        super().__init__(detail, refused=refused)
         self.sent = sent
 
 

@@ -111,7 +111,7 @@ class IdentifiedAccess:
         except EtcdUnavailable:
             raise
         except StoreUnavailable as error:
-            raise EtcdUnavailable(error.detail, sent=False) from error
+            raise EtcdUnavailable(error.detail, sent=False, refused=error.refused) from error
         self._known = True
 
     async def _settle(self) -> None:

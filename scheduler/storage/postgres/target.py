@@ -18,6 +18,7 @@ TAKEN = frozenset(
     | {"connect_timeout", "options"}
 )
 """Parameters of a URL."""
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _SESSIONS = ("any", "read-write", "primary")
 
 
@@ -41,6 +42,8 @@ class Target:
                 f"has the parameter {unknown[0]!r}, which is not taken: settings of the server go into "
                 f"options=-c%20name%3Dvalue, and otherwise there are {', '.join(sorted(TAKEN))}"
             )
+        if parsed.parameters.get("sslmode", "prefer") not in _SSL_MODES:
+            raise ValueError(f"has an sslmode that is none of {', '.join(_SSL_MODES)}")
         if parsed.parameters.get("target_session_attrs", "any") not in _SESSIONS:
             raise ValueError(f"has a target_session_attrs that is none of {', '.join(_SESSIONS)}")
         target = cls(parsed, _seconds(parsed.parameters.get("connect_timeout")))

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import URL_QUERY_ARGUMENT_PARSERS
+from redis.asyncio.connection import URL_QUERY_ARGUMENT_PARSERS, Connection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -34,7 +34,7 @@ _WORDS = {
 _OLDEST = (6, 2)
 _PARAMETERS = frozenset(URL_QUERY_ARGUMENT_PARSERS) | {
     *("username", "password", "client_name", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"),
-    *("ssl_keyfile_password", "ssl_cert_reqs", "ssl_ciphers"),
+    *("ssl_password", "ssl_cert_reqs", "ssl_ciphers"),
 }
 
 
@@ -72,6 +72,7 @@ def connect(
 def understood(url: str) -> str:
     """The URL with everything in it encoded as the library wants it; raises ValueError as `connect` does."""
     if url.startswith("unix://"):
+        _construct(url)
         return url
     parsed = StoreUrl.parse(url)
     if parsed.scheme not in ("redis", "rediss"):
@@ -87,9 +88,25 @@ def understood(url: str) -> str:
     for name, value in parsed.parameters.items():
         _check(name, value)
     host, port = parsed.hosts[0] if parsed.hosts else ("localhost", None)
-    credentials = "" if parsed.password is None else f"{quote(parsed.user or '', '')}:{quote(parsed.password, '')}@"
+    credentials = f"{quote(parsed.user or '', '')}:{quote(parsed.password or '', '')}@"
     place = f"{f'[{host}]' if ':' in host else host}:{port or 6379}"
-    return f"{parsed.scheme}://{credentials}{place}/{database}?{urlencode(parsed.parameters)}"
+    encoded = f"{parsed.scheme}://{'' if credentials == ':@' else credentials}{place}/{database}"
+    _construct(f"{encoded}?{urlencode(parsed.parameters)}")
+    return f"{encoded}?{urlencode(parsed.parameters)}"
+
+
+def _construct(url: str) -> None:
+    """Raise ValueError for what the library would only find when it makes a connection, and then each time."""
+    try:
+        arguments: dict[str, Any] = dict(parse_url(url))
+        for of_the_pool in ("max_connections", "timeout"):
+            arguments.pop(of_the_pool, None)
+        arguments.pop("connection_class", Connection)(**arguments)
+    except (TypeError, ValueError, RedisError):
+        # From None: the library's words may have a value in them.
+        raise ValueError(
+            "has a parameter that makes no sense, or not there: those that begin with ssl_ need rediss://"
+        ) from None
 
 
 def _check(name: str, value: str) -> None:

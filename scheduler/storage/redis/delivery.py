@@ -38,6 +38,7 @@ class RedisDelivery:
     async def ping(self) -> None:
         """Raise StoreUnavailable unless the server answers, is recent enough, and its keys are ours."""
         await self.epoch.current()
+        await self.lanes.check_takes_entries()
         batch = Batch(self._redis)
         batch.add("SISMEMBER", self._keys.lanes, "")
         await batch.send()

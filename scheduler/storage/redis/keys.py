@@ -32,6 +32,11 @@ class Keys:
         return f"{self.prefix}:lanes"
 
     @property
+    def room(self) -> str:
+        """A stream that is never there, to see whether the server would take an entry."""
+        return f"{self.prefix}:room"
+
+    @property
     def epoch(self) -> str:
         """The hash that holds the lanes' epoch and the term that began it."""
         return f"{self.prefix}:epoch"

@@ -119,6 +119,13 @@ class LaneStore:
                 entries += unpacked(blocks, queue)
         return entries
 
+    async def check_takes_entries(self) -> None:
+        """Raises StoreUnavailable where lanes can be read and entries are refused: full, say, or a replica."""
+        batch = Batch(self._redis)
+        # The server decides whether it may before it looks for the key, and with this option it makes none.
+        batch.add("XADD", self._keys.room, "NOMKSTREAM", "*", "task", "")
+        await batch.send()
+
     async def page(self, position: str) -> Page:
         """About a thousand names of lanes that were published to and not swept since, from a position on."""
         batch = Batch(self._redis)

@@ -61,6 +61,10 @@ class MemoryLanes:
                 entries += await self._client.call(partial(self._reclaim, consumer, queue, idle_ms / 1000, left))
         return entries
 
+    async def check_takes_entries(self) -> None:
+        """Raises StoreUnavailable where lanes can be read and entries are refused."""
+        await self._client.call(lambda: None)
+
     async def page(self, position: str) -> Page:
         """About a thousand names of lanes that were published to and not swept since, from a position on."""
         return await self._client.call(lambda: self._server.streams.page(position, _PAGE))
