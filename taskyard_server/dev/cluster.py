@@ -1,6 +1,7 @@
 """The supervisor of a development cluster: starts everything, keeps it alive, stops it in order."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -83,7 +84,7 @@ class Cluster:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._options = options
-        self._report = report
+        self._tell = report
         self._commands = commands
         self._environment = os.environ if environment is None else environment
         self._ready_timeout = ready_timeout
@@ -95,7 +96,7 @@ class Cluster:
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
-        """Runs the cluster until SIGINT or SIGTERM; a second signal stops it without grace.
+        """Runs the cluster until SIGINT, SIGTERM or SIGHUP; a second signal stops it without grace.
 
         Raises LockedError when another one runs in the directory, PlanError for options that cannot
         be met, ProcessError or OccupiedError when a part does not become ready. Whatever was
@@ -116,16 +117,22 @@ class Cluster:
             for member in self._members:
                 member.kill()
             return
-        self._report("stopping; press Ctrl-C again to stop at once")
         self._stop.set()
+        self._report("stopping; press Ctrl-C again to stop at once")
+
+    def _report(self, line: str) -> None:
+        with contextlib.suppress(OSError):  # whoever read it went away: the cluster goes on
+            self._tell(line)
 
     def _make_directory(self) -> None:
         make_private(self._options.directory)
 
     def _take_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.request_stop)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # nohup has it ignored.
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, self.request_stop)
 
     async def _until_stopped(self, life: Awaitable[None]) -> None:
         living = asyncio.ensure_future(life)

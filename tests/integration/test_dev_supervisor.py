@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -212,6 +213,33 @@ def test_ctrl_c_before_ready_stops_what_there_is(supervisor: StartSupervisor) ->
     cluster.press_ctrl_c()
     assert cluster.ended() == (0, "")
     assert gone(children) == []
+
+
+def test_a_terminal_that_is_closed_stops_those_in_order(supervisor: StartSupervisor, tmp_path: Path) -> None:
+    cluster = supervisor("--no-stores")
+    cluster.wait_for("READY")
+    children = cluster.everything()
+    assert cluster.process.stdout is not None
+    cluster.process.stdout.close()
+    cluster.process.send_signal(signal.SIGHUP)
+    assert cluster.process.wait(timeout=60) >= 0
+    assert gone(children) == []
+    assert (tmp_path / "workers" / "stopped").exists()
+    cluster.process.stdout = None
+
+
+def test_a_role_is_started_again_though_nobody_reads(supervisor: StartSupervisor) -> None:
+    cluster = supervisor("--no-stores")
+    cluster.wait_for("READY")
+    before = cluster.pids()
+    assert cluster.process.stdout is not None
+    cluster.process.stdout.close()
+    cluster.process.stdout = None
+    os.kill(before["scheduler-1"], signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while cluster.pids().get("scheduler-1") in (None, before["scheduler-1"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_second_ctrl_c_does_not_wait_for_anyone(supervisor: StartSupervisor, tmp_path: Path) -> None:

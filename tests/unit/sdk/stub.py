@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -177,7 +178,7 @@ class StubScheduler(
         self.watch_opened.release()
         await self._maybe_fail(context)
         for place, task_id in enumerate(request.ids):
-            if not task_id.startswith("task-"):
+            if not re.fullmatch(r"task-\d+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", task_id):
                 violation = error_details_pb2.BadRequest.FieldViolation(field=f"ids[{place}]", description="is no id")
                 bad = error_details_pb2.BadRequest(field_violations=[violation])
                 await abort(context, failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT", details=[bad]))

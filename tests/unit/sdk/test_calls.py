@@ -218,3 +218,23 @@ async def test_statuses_become_exceptions(
 def test_errors_can_be_copied_and_pickled(error: TaskyardError) -> None:
     for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
         assert (type(twin), str(twin), vars(twin)) == (type(error), "m", vars(error))
+
+
+async def test_a_port_that_does_not_answer_is_named() -> None:
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        async with Client(address, time_limit=0.5) as client:
+            with pytest.raises(DeadlineExceeded, match=f"^{address} did not answer in time: is it a scheduler's gRPC"):
+                await client.cluster()
+
+
+async def test_a_grpc_server_that_is_no_scheduler_is_named() -> None:
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with Client(f"127.0.0.1:{port}") as client:
+        with pytest.raises(ServerError, match=f"^127.0.0.1:{port} does not know this call: is it a scheduler's gRPC"):
+            await client.cluster()
+    await server.stop(None)

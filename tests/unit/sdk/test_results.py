@@ -1,6 +1,9 @@
 """Waiting for results, and looking after tasks."""
 
 import asyncio
+import math
+import uuid
+from typing import Any
 
 import grpc
 import pytest
@@ -18,6 +21,7 @@ from taskyard import (
     TaskFilter,
     TaskRequest,
     TaskState,
+    TaskyardError,
 )
 from taskyard._gen import task_pb2
 from tests.unit.sdk.stub import StubScheduler, failure, serving
@@ -182,3 +186,56 @@ async def test_cluster(client: Client) -> None:
     (queue,) = await client.queues()
     assert queue.oldest_age is not None
     assert (queue.namespace, queue.oldest_age.total_seconds()) == ("tests", 0.5)
+
+
+@pytest.mark.parametrize("write", [str.upper, uuid.UUID, lambda text: text.replace("-", "")])
+async def test_an_id_may_be_written_in_other_ways(client: Client, stub: StubScheduler, write: Any) -> None:
+    known, unknown = "01a2239b-6067-7109-b38d-ffad1cdcfb6a", "01a2239b-6067-7109-b38d-ffffffffffff"
+    stub.tasks[known] = task_pb2.Task(id=known, state=task_pb2.TASK_STATE_SUCCEEDED, payload=b"1", result=b"1")
+    async with asyncio.timeout(10):
+        assert await client.result(write(known)) == 1
+        assert (await client.get(write(known))).id == known
+        assert client.handle(write(known)).id == known
+        with pytest.raises(NotFound):
+            await client.wait(write(unknown))
+
+
+@pytest.mark.parametrize("id", [5, None, b"x", ["x"]])
+async def test_an_id_that_is_no_text_is_named(client: Client, id: Any) -> None:
+    async with asyncio.timeout(10):
+        for call in (client.get, client.cancel, client.redrive, client.attempts, client.wait, client.result):
+            with pytest.raises(InvalidArgument, match=r"^id: must be text, got "):
+                await call(id)
+    with pytest.raises(InvalidArgument, match=r"^id: must be text, got "):
+        client.handle(id)
+
+
+@pytest.mark.parametrize("timeout", [math.nan, "5", [1]])
+async def test_a_time_that_is_none_is_named(client: Client, timeout: Any) -> None:
+    handle = await client.submit("demo.echo")
+    async with asyncio.timeout(10):
+        with pytest.raises(InvalidArgument, match=r"^timeout: must be a number of seconds"):
+            await handle.result(timeout)
+
+
+async def test_settings_of_a_wrong_type_are_named(client: Client) -> None:
+    wrong: Any = 5
+    with pytest.raises(InvalidArgument, match=r"^namespace: must be text, got int"):
+        Client(namespace=wrong)
+    with pytest.raises(InvalidArgument, match=r"^queue: must be text, got int"):
+        await anext(client.list(TaskFilter(queue=wrong)))
+    wrong = "5"
+    with pytest.raises(InvalidArgument, match=r"^page_size: must be an integer, got str"):
+        await anext(client.list(page_size=wrong))
+    with pytest.raises(InvalidArgument, match=r"^limit: must be an integer, got str"):
+        await client.redrive_many(limit=wrong)
+
+
+async def test_what_breaks_a_watch_ends_its_waits(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(error: object, address: str) -> None:
+        raise RuntimeError("no words for it")
+
+    monkeypatch.setattr("taskyard._status.of_call", broken)
+    async with asyncio.timeout(10):
+        with pytest.raises(TaskyardError, match="watching failed: RuntimeError: no words for it"):
+            await client.wait("no id")

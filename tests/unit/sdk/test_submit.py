@@ -340,3 +340,10 @@ async def test_times_beyond_what_python_has_do_not_hide_a_task(client: Client, s
     assert task.run_at == datetime.max.replace(tzinfo=UTC)
     assert task.expires_at == datetime.min.replace(tzinfo=UTC)
     assert task.timeout == timedelta.max
+
+
+@pytest.mark.parametrize("field", ["type", "queue", "selector", "idempotency_key"])
+async def test_what_must_be_text_says_so(client: Client, field: str) -> None:
+    options: dict[str, Any] = {"type": "x", field: {"io": "ssd"}}
+    with pytest.raises(InvalidArgument, match=f"^{field}: must be text, got dict$"):
+        await client.submit(**options)

@@ -3,6 +3,8 @@
 Only what can't be expressed is refused here, naming the field; all rules about values are the server's.
 """
 
+import math
+import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -53,6 +55,51 @@ def _set_times(spec: task_pb2.TaskSpec, request: models.TaskRequest) -> None:
         spec.retry.CopyFrom(_retry_message(request.retry))
 
 
+_NOT_TEXT = ("priority", "depends_on")
+
+
+def _not_text(value: object) -> str:
+    if isinstance(value, str):
+        return "is not text that UTF-8 can express"
+    return f"must be text, got {type(value).__name__}"
+
+
+def text(field: str, value: str) -> str:
+    """The value; raises InvalidArgument naming `field` if it isn't text."""
+    if not isinstance(value, str):
+        raise _violation(field, _not_text(value))
+    return value
+
+
+def task_id(value: str | uuid.UUID) -> str:
+    """A task's id as servers write it, since answers are told apart by it; raises InvalidArgument if it isn't text.
+
+    Text that is no UUID is left to the server to refuse.
+    """
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    try:
+        return str(uuid.UUID(text("id", value)))
+    except InvalidArgument:
+        raise
+    except ValueError:
+        return value
+
+
+def seconds(field: str, value: models.Duration) -> float:
+    """A length of time to wait; raises InvalidArgument naming `field` if it isn't one."""
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    try:
+        # Not float(), which takes text, too.
+        length = math.fsum((value,))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _violation(field, f"must be a number of seconds or a timedelta, got {type(value).__name__}") from error
+    if math.isnan(length):
+        raise _violation(field, "must be a number of seconds, got NaN")
+    return length
+
+
 def _unsendable(request: models.TaskRequest, namespace: str, error: Exception) -> InvalidArgument:
     """Find which field the message refused, since protobuf's own errors don't always say."""
     values = {name: getattr(request, name) for name in ("type", "queue", "priority", "selector", "idempotency_key")}
@@ -62,7 +109,7 @@ def _unsendable(request: models.TaskRequest, namespace: str, error: Exception) -
         try:
             task_pb2.TaskSpec(**arguments)
         except (TypeError, ValueError) as cause:
-            return _violation(name, str(cause))
+            return _violation(name, _not_text(value) if name not in _NOT_TEXT else str(cause))
     return InvalidArgument(str(error))
 
 
@@ -114,6 +161,8 @@ def task_filter(wanted: models.TaskFilter, namespace: str) -> task_service_pb2.T
     """The message for a filter within a namespace."""
     if not isinstance(wanted, models.TaskFilter):
         raise _violation("filter", f"must be a TaskFilter, got {type(wanted).__name__}")
+    for name in ("queue", "type", "error_type"):
+        text(name, getattr(wanted, name))
     message = task_service_pb2.TaskFilter(
         namespace=namespace, queue=wanted.queue, type=wanted.type, error_type=wanted.error_type
     )
@@ -127,6 +176,8 @@ def task_filter(wanted: models.TaskFilter, namespace: str) -> task_service_pb2.T
 
 def at_least_one(field: str, value: int) -> int:
     """The value; raises InvalidArgument below 1, because the wire takes 0 for "left out"."""
+    if not isinstance(value, int):
+        raise _violation(field, f"must be an integer, got {type(value).__name__}")
     if value < 1:
         raise _violation(field, "must be at least 1")
     return value

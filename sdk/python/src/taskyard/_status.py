@@ -36,6 +36,11 @@ _NEVER_SENT = (
 )
 """How gRPC begins or explains an UNAVAILABLE of its own when no connection could carry the request."""
 
+_OF_GRPC = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: "did not answer in time: is it a scheduler's gRPC port?",
+    grpc.StatusCode.UNIMPLEMENTED: "does not know this call: is it a scheduler's gRPC port, of this version or newer?",
+}
+"""What to say of a call that failed in gRPC's words, rather than in a scheduler's: a wrong port does that, too."""
 
 TOO_LARGE = "MESSAGE_TOO_LARGE"
 """The reason of a ServerError whose answer, or whose request, is larger than the other side takes."""
@@ -61,6 +66,8 @@ def of_call(error: grpc.aio.AioRpcError, address: str) -> TaskyardError:
         _read_details(status, refusal)
     if refusal.never_sent:
         refusal.message = f"can't reach {address}: {details}"
+    if not refusal.reason and (happened := _OF_GRPC.get(error.code())):
+        refusal.message = f"{address} {happened} ({details})"
     if not refusal.reason and error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details:
         # gRPC's own word for a message that it won't take has nothing to do with backlogs.
         refusal.reason = TOO_LARGE

@@ -155,6 +155,10 @@ class Watcher:
         except TaskyardError as error:
             for task_id in list(stream.ids):
                 self._fail(task_id, error)
+        except Exception as error:
+            # Nobody looks at this task: what was not foreseen would leave its waits hanging.
+            for task_id in list(stream.ids):
+                self._fail(task_id, TaskyardError(f"watching failed: {type(error).__name__}: {error}"))
         finally:
             self._streams.discard(stream)
 

@@ -5,7 +5,6 @@ import builtins
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterable
-from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -84,9 +83,9 @@ class Client:
         addresses = parse_addresses(
             address or os.environ.get("TASKYARD_ADDRESS") or DEFAULT_ADDRESS, port=DEFAULT_PORT, field="address"
         )
-        self.namespace = namespace or os.environ.get("TASKYARD_NAMESPACE") or "default"
+        self.namespace = _specs.text("namespace", namespace or os.environ.get("TASKYARD_NAMESPACE") or "default")
         self._schedulers = Schedulers(addresses, tls or Tls.from_environment())
-        self._calls = Calls(self._schedulers, _seconds(time_limit))
+        self._calls = Calls(self._schedulers, _specs.seconds("time_limit", time_limit))
         self._coalescer = Coalescer(self._calls)
         self._watcher = Watcher(self._calls)
         self._generate_keys = generate_keys
@@ -134,12 +133,12 @@ class Client:
 
     async def get(self, id: str) -> Task:
         """The task as it is now; raises NotFound."""
-        request = task_service_pb2.GetTaskRequest(id=id)
+        request = task_service_pb2.GetTaskRequest(id=_specs.task_id(id))
         return _messages.task(await self._calls.ask(lambda at, limit: at.tasks.GetTask(request, timeout=limit)))
 
     def handle(self, id: str) -> TaskHandle:
         """A handle on a task submitted earlier or elsewhere; asks nothing of the server."""
-        return TaskHandle(self, id)
+        return TaskHandle(self, _specs.task_id(id))
 
     async def result(self, id: str, timeout: Duration | None = None) -> Any:
         """What the task's handler returned, once it is over; see `TaskHandle.result`."""
@@ -150,7 +149,8 @@ class Client:
 
     async def wait(self, id: str, timeout: Duration | None = None) -> Task:
         """The task once it is over, however it ended; raises DeadlineExceeded when `timeout` (seconds) is up first."""
-        limit = None if timeout is None else _seconds(timeout)
+        id = _specs.task_id(id)
+        limit = None if timeout is None else _specs.seconds("timeout", timeout)
         try:
             async with asyncio.timeout(limit):
                 return _messages.task(await self._watcher.ended(id))
@@ -188,12 +188,12 @@ class Client:
 
         Answers with the task as it then is: the handler of a running one may still finish.
         """
-        request = task_service_pb2.CancelTaskRequest(id=id)
+        request = task_service_pb2.CancelTaskRequest(id=_specs.task_id(id))
         return _messages.task(await self._calls.call(lambda at, limit: at.tasks.CancelTask(request, timeout=limit)))
 
     async def redrive(self, id: str) -> Task:
         """Queue a FAILED task again with fresh budgets; raises FailedPrecondition in any other state."""
-        request = task_service_pb2.RedriveTaskRequest(id=id)
+        request = task_service_pb2.RedriveTaskRequest(id=_specs.task_id(id))
         return _messages.task(
             await self._calls.call(lambda at, limit: at.tasks.RedriveTask(request, timeout=limit), repeatable=False)
         )
@@ -228,7 +228,7 @@ class Client:
 
     async def attempts(self, id: str) -> tuple[Attempt, ...]:
         """All of the task's runs, oldest first, in as many calls as it takes."""
-        request = task_service_pb2.ListAttemptsRequest(task_id=id, page_size=_ATTEMPTS)
+        request = task_service_pb2.ListAttemptsRequest(task_id=_specs.task_id(id), page_size=_ATTEMPTS)
         found: builtins.list[Attempt] = []
         more = True
         while more:
@@ -273,7 +273,3 @@ class Client:
             return error
         except Exception as error:  # of the value's own code: it is not the other tasks' fault
             return InvalidArgument(f"the task can't be sent: {type(error).__name__}: {error}")
-
-
-def _seconds(value: Duration) -> float:
-    return value.total_seconds() if isinstance(value, timedelta) else float(value)
