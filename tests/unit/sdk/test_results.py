@@ -1,6 +1,7 @@
 """Waiting for results, and looking after tasks."""
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
@@ -182,3 +183,17 @@ async def test_cluster(client: Client) -> None:
     (queue,) = await client.queues()
     assert queue.oldest_age is not None
     assert (queue.namespace, queue.oldest_age.total_seconds()) == ("tests", 0.5)
+
+
+@pytest.mark.parametrize("bad", ["\ud800", "é", "x" * 300_000, 7])
+async def test_what_cannot_be_sent_does_not_disturb_other_waits(client: Client, stub: StubScheduler, bad: Any) -> None:
+    handle = await client.submit("demo.echo")
+    refused = asyncio.create_task(client.wait(bad))
+    honest = [asyncio.create_task(client.wait(id)) for id in (handle.id.upper(), handle.id)]
+    await stub.watch_opened.acquire()
+    await stub.end(handle.id)
+    async with asyncio.timeout(10):
+        assert [(await task).id for task in honest] == [handle.id] * 2
+        with pytest.raises(InvalidArgument) as caught:
+            await refused
+    assert caught.value.violations[0].field == "id"
