@@ -115,9 +115,46 @@ MIB = 1024 * 1024
     ],
 )
 def test_a_document_of_too_many_parts_is_not_read_to_its_end(read: Any, body: bytes, field: str) -> None:
+    try:
+        [refusal] = read(body)["tasks"]
+    except Violation as violation:
+        refusal = violation
+    assert isinstance(refusal, Violation)
+    assert refusal.field == field
+
+
+UNFIT = [
+    (b'{"type":"t","type":1}', ".type"),
+    (b'{"type":"t","payload":"' + b"a" * 300 * 1024 + b'"}', ".payload"),
+    (b'{"payload":[' + b'{"a":"]}"},' * 24_000 + b"0]}", ".payload"),
+    (b'{"payload":' + b"[" * 15_000 + b"]" * 15_000 + b"}", ".payload"),
+    (b'{"payload":' + b"1" * 5_000 + b"}", ".payload"),
+    (b'{"payload":{"mean":NaN,"text":"\\"}"}}', ".payload"),
+    (b'{"payload":-Infinity}', ".payload"),
+    (b'{"selector":"' + b'\\"]' * 20_000 + b'"}', ".selector"),
+    (b'{"depends_on":[' + b'"]",' * 30 + b'"}"]}', ".depends_on"),
+    (b"{" + b",".join(b'"f%d":{}' % n for n in range(30)) + b"}", ""),
+    (b'{"\\u0000":1}', ".\\x00"),
+    (b'"' + b'\\",' * 3_000 + b'"', ""),
+    (b"1" * 5_000, ""),
+    (b"NaN", ""),
+]
+
+
+@pytest.mark.parametrize(("item", "field"), UNFIT)
+def test_a_task_that_is_not_read_to_its_end_is_refused_alone(item: bytes, field: str) -> None:
+    body = b'{"tasks":[{"type":"a"} , ' + item + b' ,{"type":"b"}],"ids_only":true}'
+    read = documents.batch(body)
+    assert (read["tasks"][0], read["tasks"][2], read["ids_only"]) == ({"type": "a"}, {"type": "b"}, True)
+    assert isinstance(read["tasks"][1], Violation)
+    assert read["tasks"][1].field == f"tasks[1]{field}"
+
+
+@pytest.mark.parametrize("rest", [b"[0]," * 100_000 + b"0]}]}", b'"}]}', b"[[[", b""])
+def test_what_is_no_end_or_far_away_refuses_the_batch(rest: bytes) -> None:
     with pytest.raises(Violation) as refused:
-        read(body)
-    assert refused.value.field == field
+        documents.batch(b'{"tasks":[{"type":"t","type":[' + rest)
+    assert refused.value.field == "tasks[0].type"
 
 
 @given(st.sampled_from([4096, 256 * 1024]), st.integers(-20, 10), JSON)

@@ -87,6 +87,9 @@ def _task(body: bytes, idempotency_key: str | None) -> TaskSpec:
 def _items(documents_: Sequence[Any]) -> list[Item]:
     items: list[Item] = []
     for place, document in enumerate(documents_):
+        if isinstance(document, Violation):
+            items.append(failures.invalid(document))
+            continue
         try:
             items.append(models.TaskSpec.model_validate(document).to_domain(orjson.loads))
         except Violation as violation:

@@ -25,8 +25,13 @@ _FIRST_CHARACTERS = 4096
 """Most values are shorter, so that no more than this is copied for them."""
 _CUT_CHARACTERS = 16
 """Where a value is cut off, the parser complains about one of so many last characters."""
+_SKIPPED_BRACKETS = 50_000
+"""Of the refused tasks of a batch: each takes a step, all else is skipped as a whole."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_TEXT = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_SCALAR = re.compile(rf"{_TEXT}|[^\[\]{{}},\"]++", re.DOTALL)
+_BETWEEN_BRACKETS = re.compile(rf'[^"\[\]{{}}]*+(?:{_TEXT}[^"\[\]{{}}]*+)*+', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,12 @@ class Malformed(Exception):
     """The body is not a JSON object."""
 
 
+class _Constant(ValueError):
+    """NaN or an infinity, which many clients write."""
+
+
 def _no_constant(name: str) -> NoReturn:
-    raise json.JSONDecodeError(f"{name} is not JSON", name, 0)
+    raise _Constant(f"not JSON: {name}")
 
 
 _scan = json.JSONDecoder(parse_constant=_no_constant).raw_decode
@@ -56,7 +65,10 @@ def task(body: bytes) -> dict[str, Any]:
 
 
 def batch(body: bytes) -> dict[str, Any]:
-    """The fields of a batch, the payloads of its tasks raw; raises Malformed, and Violation naming the field."""
+    """The fields of a batch, the payloads of its tasks raw; raises Malformed, and Violation naming the field.
+
+    In the place of a task that has what no request has is the Violation: it alone is to be refused.
+    """
     return _document(body, {"tasks": _tasks})
 
 
@@ -103,13 +115,18 @@ def _tasks(text: str, start: int, path: str) -> tuple[list[Any], int]:
     if text[start : start + 1] != "[":
         raise Violation(path, "must be a list of tasks")
     tasks: list[Any] = []
+    brackets = _SKIPPED_BRACKETS
     at = _skip(text, start + 1)
     if text[at : at + 1] == "]":
         return tasks, at + 1
     while True:
         if len(tasks) >= limits.BATCH_TASKS:
             raise Violation(path, f"more than {limits.BATCH_TASKS} tasks")
-        item, at = _task(text, at, f"{path}[{len(tasks)}]")
+        try:
+            item, at = _task(text, at, f"{path}[{len(tasks)}]")
+        except Violation as violation:
+            item = violation
+            at, brackets = _past(text, at, brackets, violation)
         tasks.append(item)
         at = _skip(text, at)
         if text[at : at + 1] == "]":
@@ -121,6 +138,32 @@ def _task(text: str, start: int, path: str) -> tuple[Any, int]:
     if text[start : start + 1] == "{":
         return _object(text, start, f"{path}.", {"payload": _raw})
     return _any(text, start, path, _TASK_CHARACTERS)
+
+
+def _past(text: str, at: int, brackets: int, violation: Violation) -> tuple[int, int]:
+    """The place after the refused value there, which is not read, and how many brackets may still be passed.
+
+    Raises the violation where that takes too long or has no end: then the batch is refused.
+    """
+    if text[at : at + 1] not in ("{", "["):
+        if scalar := _SCALAR.match(text, at):
+            return scalar.end(), brackets
+        raise violation
+    open_ = 0
+    while brackets > 0:
+        bracket = text[at : at + 1]
+        if not bracket:
+            break
+        open_ += 1 if bracket in "[{" else -1
+        brackets -= 1
+        at += 1
+        if open_ == 0:
+            return at, brackets
+        # Every pattern that may be empty matches.
+        at = _BETWEEN_BRACKETS.match(text, at).end()  # type: ignore[union-attr]
+        if text[at : at + 1] == '"':
+            break
+    raise violation
 
 
 def _small(text: str, start: int, path: str) -> tuple[Any, int]:
@@ -137,6 +180,8 @@ def _any(text: str, start: int, path: str, most: int = _FIELD_CHARACTERS) -> tup
         raise
     except json.JSONDecodeError as error:
         raise Malformed(f"{path}: not JSON: {error.msg} at character {start + error.pos}") from error
+    except _Constant as error:
+        raise Violation(path, str(error)) from error
     except RecursionError as error:
         raise Violation(path, f"nested deeper than {limits.JSON_DEPTH} levels") from error
     except ValueError as error:

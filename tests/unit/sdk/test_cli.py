@@ -306,3 +306,13 @@ async def test_wrong_settings_of_a_worker_are_one_sentence(tmp_path: Path) -> No
     )
     code, stdout, stderr = await run_process("worker", "run", "jobs:worker", cwd=tmp_path)
     assert (code, stdout, stderr) == (2, "", "error: processes must be 1 to 10000, got -2\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", ["task get", "task wait", "task cancel", "task attempts", "task list --type", "queue list --namespace"]
+)
+async def test_arguments_that_are_not_utf8_are_named(taskyard: Command, stub: StubScheduler, arguments: str) -> None:
+    result = await taskyard(*arguments.split(), "a\udcff")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'a\\udcff' is not " in result.stderr
+    assert "Traceback" not in result.output

@@ -239,3 +239,17 @@ async def test_what_breaks_a_watch_ends_its_waits(client: Client, monkeypatch: p
     async with asyncio.timeout(10):
         with pytest.raises(TaskyardError, match="watching failed: RuntimeError: no words for it"):
             await client.wait("no id")
+
+
+@pytest.mark.parametrize("bad", ["\ud800", "é", "x" * 300_000, 7])
+async def test_what_cannot_be_sent_does_not_disturb_other_waits(client: Client, stub: StubScheduler, bad: Any) -> None:
+    handle = await client.submit("demo.echo")
+    refused = asyncio.create_task(client.wait(bad))
+    honest = [asyncio.create_task(client.wait(id)) for id in (handle.id.upper(), handle.id)]
+    await stub.watch_opened.acquire()
+    await stub.end(handle.id)
+    async with asyncio.timeout(10):
+        assert [(await task).id for task in honest] == [handle.id] * 2
+        with pytest.raises(InvalidArgument) as caught:
+            await refused
+    assert caught.value.violations[0].field == "id"

@@ -65,6 +65,9 @@ def reported() -> Iterator[None]:
     except BrokenPipeError as error:
         let_go_of_output()
         raise typer.Exit(ExitCode.BROKEN_PIPE) from error
+    except UnicodeEncodeError as error:
+        # Bytes that aren't UTF-8 arrive in arguments and variables as surrogates, which no request can have.
+        raise refusal(f"{ascii(error.object)[:100]} is not UTF-8", ExitCode.INVALID) from error
     except OSError as error:
         raise refusal(str(error), ExitCode.INVALID) from error
     except KeyboardInterrupt as error:
