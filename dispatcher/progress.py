@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 INTERVAL = 1.0
 """Seconds between writes."""
-MESSAGE_LENGTH = 1024
+MESSAGE_LENGTH = 1000
 
 
 class ProgressReports:

@@ -73,6 +73,7 @@ class Assembly:
         """Whether requests should come here."""
         readiness = Readiness(self.stores.probe.ping)
         readiness.heed(lambda: self.stores.identity.obstacle)
+        readiness.heed(self.intake.obstacle)
         return readiness
 
     @cached_property

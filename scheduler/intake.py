@@ -1,6 +1,7 @@
 """Accepting submissions at speed: one transaction for all that arrive while the last one commits."""
 
 import hashlib
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -9,11 +10,17 @@ import uuid_utils
 from scheduler import failpoints
 from scheduler.batcher import Batcher
 from scheduler.budget import Budget
+from scheduler.clock import Clock, SystemClock
 from scheduler.domain import lanes, limits
 from scheduler.domain.task import TaskSpec
 from scheduler.publication import Publication
 from scheduler.storage.submissions import Conflict, NewTask, Submissions, Submitted
+from scheduler.storage.unavailable import StoreUnavailable
 
+_log = logging.getLogger(__name__)
+
+REFUSED_SECONDS = 5.0
+"""For how long a refused submit stands for those that would come."""
 _BATCH = 2000
 """Tasks a transaction; beyond it the gain is small and latency grows."""
 
@@ -21,8 +28,10 @@ _BATCH = 2000
 class Intake:
     """Stores and publishes submissions. An answer means that the task is durable."""
 
-    def __init__(self, submissions: Submissions, publication: Publication) -> None:
+    def __init__(self, submissions: Submissions, publication: Publication, clock: Clock | None = None) -> None:
         self._submissions = submissions
+        self._clock = clock or SystemClock()
+        self._refused: tuple[float, str] | None = None
         self._publication = publication
         self._batcher = Batcher(self._store, size=_BATCH, parallel=2)
         self._budget = Budget(limits.STORING_BYTES)
@@ -39,6 +48,12 @@ class Intake:
         finally:
             self._budget.give_back(size)
 
+    def obstacle(self) -> str | None:
+        """What Postgres said when it lately took no tasks: a full one answers everything else."""
+        if self._refused and self._clock.monotonic() < self._refused[0] + REFUSED_SECONDS:
+            return self._refused[1]
+        return None
+
     async def close(self) -> None:
         """Wait until all that was accepted is stored and published."""
         await self._batcher.close()
@@ -46,10 +61,21 @@ class Intake:
 
     async def _store(self, specs: list[TaskSpec]) -> list[Submitted | Conflict]:
         batch = [_new(spec) for spec in specs]
-        receipt = await self._submissions.submit(batch)
+        try:
+            receipt = await self._submissions.submit(batch)
+        except StoreUnavailable as error:
+            if error.refused:
+                self._note(str(error))
+            raise
+        self._refused = None
         await failpoints.reach("submit-committed")
         self._publication.publish_soon(receipt.outbox_id, _entries(batch, receipt.outcomes))
         return receipt.outcomes
+
+    def _note(self, said: str) -> None:
+        if self._refused is None or self._refused[1] != said:
+            _log.warning("no task can be stored: %s", said)
+        self._refused = self._clock.monotonic(), said
 
 
 def _new(spec: TaskSpec) -> NewTask:

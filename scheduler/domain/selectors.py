@@ -115,7 +115,7 @@ def check_labels(labels: Mapping[str, str]) -> None:
         raise Violation("labels", f"more than {limits.LABELS} labels")
     for key, value in labels.items():
         if len(key) > limits.LABEL_KEY_LENGTH or not _LABEL_KEY.fullmatch(key):
-            raise Violation(f"labels[{key[:80]}]", "not a valid label key")
+            raise Violation(f"labels[{ascii(key[:80])[1:-1]}]", "not a valid label key")
         if len(value) > limits.LABEL_VALUE_LENGTH:
             raise Violation(f"labels[{key}]", f"longer than {limits.LABEL_VALUE_LENGTH} characters")
         printable(f"labels[{key}]", value)

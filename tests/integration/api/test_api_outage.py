@@ -99,6 +99,30 @@ async def test_postgres_goes_away_and_comes_back(own_postgres: Postgres, valkey_
         assert [task.state for task in (await anext(watched)).tasks] == [task_pb2.TASK_STATE_CANCELLED]
 
 
+async def test_a_postgres_that_takes_no_tasks_is_seen_although_it_answers_everything_else(
+    fresh_database: DatabaseMaker,
+) -> None:
+    async with fresh_database("template1") as url:
+        await asyncio.to_thread(migrate, url)
+        async for api in serve(settings(url, f"redis://{NOBODY}", NOBODY)):
+            connection = await asyncpg.connect(url)
+            # As a full disk: only what writes rows is refused.
+            await connection.execute(
+                "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS"
+                " $$ BEGIN RAISE 'could not extend file' USING ERRCODE = 'disk_full'; END $$;"
+                "CREATE TRIGGER full_disk BEFORE INSERT ON taskyard.task EXECUTE FUNCTION full_disk()"
+            )
+            refusal = await refused(api.tasks.SubmitTask(submit_request()))
+            assert (refusal.reason, refusal.metadata) == ("UNAVAILABLE", {"store": "postgres"})
+            answer = await api.http.get("/readyz")
+            assert answer.status_code == 503
+            assert "could not extend file" in answer.text
+            await connection.execute("DROP TRIGGER full_disk ON taskyard.task")
+            await api.tasks.SubmitTask(submit_request())
+            assert (await api.http.get("/readyz")).status_code == 200
+            await connection.close()
+
+
 async def test_everything_but_the_cluster_works_without_redis_and_etcd(fresh_database: DatabaseMaker) -> None:
     async with fresh_database("template1") as url:
         await asyncio.to_thread(migrate, url)
