@@ -25,10 +25,16 @@ class Budget:
         """Whether `size` bytes could be spent without waiting."""
         return not self._waiting and self._fits(size)
 
+    def take(self, size: int) -> bool:
+        """Spend `size` bytes if that needs no waiting, and say whether it did; give them back with `give_back`."""
+        if not self.allows(size):
+            return False
+        self._spent += size
+        return True
+
     async def spend(self, size: int) -> None:
         """Wait until `size` bytes may be spent; give them back with `give_back`."""
-        if self.allows(size):
-            self._spent += size
+        if self.take(size):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((size, turn))

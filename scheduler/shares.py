@@ -32,10 +32,16 @@ class Shares:
         """Whether anybody could spend that much without waiting in the line."""
         return self._all.allows(size)
 
-    def allows(self, who: str, size: int) -> bool:
-        """Whether the caller could spend that much without waiting."""
+    def take(self, who: str, size: int) -> bool:
+        """Spend that much of the caller if that needs no waiting, and say whether it did; see `give_back`."""
         share = self._shares.get(who)
-        return self._all.allows(size) and (share is None or share.allows(size))
+        if not self._all.allows(size) or (share is not None and not share.allows(size)):
+            return False
+        self._all.take(size)
+        if share is None:
+            share = self._shares[who] = Budget(self._each)
+        share.take(size)
+        return True
 
     async def spend(self, who: str, size: int) -> None:
         """Wait until the caller may spend that much; give it back with `give_back`."""

@@ -25,14 +25,23 @@ class Census:
     @contextmanager
     def counted(self, who: str, number: int = 1) -> Iterator[None]:
         """So many more of the caller, for as long as the block runs; raises Failure where that is too many."""
-        if self.total + number > self.most or self._of[who] + number > self.each:
-            raise failures.too_many(self._what)
-        self.total += number
-        self._of[who] += number
+        self.enter(who, number)
         try:
             yield
         finally:
-            self.total -= number
-            self._of[who] -= number
-            if not self._of[who]:
-                del self._of[who]
+            self.leave(who, number)
+
+    def enter(self, who: str, number: int = 1) -> None:
+        """So many more of the caller, until they `leave`; raises Failure where that is too many."""
+        of_caller = self._of[who] + number
+        if self.total + number > self.most or of_caller > self.each:
+            raise failures.too_many(self._what)
+        self.total += number
+        self._of[who] = of_caller
+
+    def leave(self, who: str, number: int = 1) -> None:
+        """So many fewer of the caller."""
+        self.total -= number
+        self._of[who] -= number
+        if not self._of[who]:
+            del self._of[who]

@@ -75,3 +75,31 @@ async def test_who_waits_too_long_is_told_when_to_come_again(monkeypatch: pytest
             await direction.spend("second", 1)
     assert refused.value.reason is Reason.TOO_MANY_REQUESTS
     assert (direction.spent, direction.callers) == (0, 0)
+
+
+async def test_each_slow_client_has_its_own_time_and_others_go_on() -> None:
+    direction = Direction(10, 10, patient=0.05)
+    with pytest.raises(Failure, match="first"):
+        async with direction.moving("first"):
+            await asyncio.Event().wait()
+    async with direction.moving("quick"):
+        pass
+    await asyncio.sleep(0.06)
+    with pytest.raises(Failure, match="second"):
+        async with direction.moving("second"):
+            await asyncio.Event().wait()
+
+
+async def test_who_is_cancelled_in_the_moment_of_being_too_slow_stays_cancelled() -> None:
+    direction = Direction(10, 10, patient=0.0)
+
+    async def slow() -> None:
+        async with direction.room("slow", 10), direction.moving("too slow"):
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(slow())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert direction.spent == 0

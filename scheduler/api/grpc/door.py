@@ -6,9 +6,8 @@ request before anybody is asked, and keeps answers for clients that do not read.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import grpc
 
@@ -25,6 +24,7 @@ _SMALL_BYTES = 16 * 1024
 """An answer that needs no room: gRPC sends it at once, the client's windows are larger."""
 
 _Context = grpc.aio.ServicerContext[Any, Any]
+T = TypeVar("T")
 
 
 class Door:
@@ -35,13 +35,18 @@ class Door:
         self._leaving = traffic.leaving
         self._calls = Census(limits.CALLS, limits.CALLS_EACH, f"{limits.CALLS} calls are under way here at once")
 
-    def call(self, who: str) -> AbstractContextManager[None]:
-        """One more call of the caller, for as long as the block runs; raises Failure where there are too many."""
-        return self._calls.counted(who)
+    def enter(self, who: str) -> None:
+        """One more call of the caller, until it leaves; raises Failure where there are too many."""
+        self._calls.enter(who)
 
-    @asynccontextmanager
-    async def request(self, context: _Context, who: str, read: Callable[[bytes], Any]) -> AsyncIterator[list[Any]]:
-        """The request, for the block to take out; its bytes count for as long as the block runs."""
+    def leave(self, who: str) -> None:
+        """The call is over."""
+        self._calls.leave(who)
+
+    async def request(
+        self, context: _Context, who: str, read: Callable[[bytes], Any], behave: Callable[[Any, _Context], Awaitable[T]]
+    ) -> T:
+        """What the method makes of the request, whose bytes count until then."""
         held = _UNSEEN_BYTES
         await self._arriving.spend(who, held)
         try:
@@ -53,7 +58,8 @@ class Door:
             self._arriving.resize(who, unseen, held)
             request = [read(raw)]
             del raw
-            yield request
+            # Nobody but the method holds it, so that a large one goes as soon as it is read.
+            return await behave(request.pop(), context)
         finally:
             self._arriving.give_back(who, held)
 

@@ -16,7 +16,8 @@ _OURS = "/taskyard.v1."
 _Handler = Any
 """gRPC's description of a method, whose types are not public."""
 _Context = grpc.aio.ServicerContext[Any, Any]
-_Call = Callable[[Any, _Context], Awaitable[None]]
+_Call = Callable[[str, _Context], Awaitable[None]]
+"""One call of a caller."""
 
 
 class Refusals(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
@@ -47,11 +48,8 @@ def _single(handler: _Handler, door: Door) -> _Call:
     behave: Callable[[Any, _Context], Awaitable[Any]] = handler.unary_unary
     read, write = requests.reader(handler.request_deserializer), handler.response_serializer
 
-    async def call(_: Any, context: _Context) -> None:
-        who = context.peer()
-        async with door.request(context, who, read) as request:
-            # Nobody but the method holds it, so that a large one goes as soon as it is read.
-            answer = await behave(request.pop(), context)
+    async def call(who: str, context: _Context) -> None:
+        answer = await door.request(context, who, read, behave)
         message = write(answer)
         del answer
         await door.answer(context, who, message)
@@ -63,11 +61,11 @@ def _streamed(handler: _Handler, door: Door) -> _Call:
     behave: Callable[[Any, _Context], AsyncIterator[Any]] = handler.unary_stream
     read, write = requests.reader(handler.request_deserializer), handler.response_serializer
 
-    async def call(_: Any, context: _Context) -> None:
-        who = context.peer()
-        async with door.request(context, who, read) as request:
-            answers = behave(request.pop(), context)
-        async for answer in answers:
+    async def begin(request: Any, context: _Context) -> AsyncIterator[Any]:
+        return behave(request, context)
+
+    async def call(who: str, context: _Context) -> None:
+        async for answer in await door.request(context, who, read, begin):
             message = write(answer)
             del answer
             await door.answer(context, who, message)
@@ -76,10 +74,14 @@ def _streamed(handler: _Handler, door: Door) -> _Call:
 
 
 def _refusing(call: _Call, door: Door) -> _Call:
-    async def guarded(requests_: Any, context: _Context) -> None:
+    async def guarded(_: Any, context: _Context) -> None:
         try:
-            with door.call(context.peer()):
-                await call(requests_, context)
+            who = context.peer()
+            door.enter(who)
+            try:
+                await call(who, context)
+            finally:
+                door.leave(who)
         except grpc.aio.InternalError:
             # gRPC could neither read nor write: the client is gone, and nobody is there to be told.
             return

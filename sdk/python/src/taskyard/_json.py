@@ -75,7 +75,7 @@ def _digits(number: int) -> str:
 def loads(document: bytes) -> Any:
     """The value of a JSON document; raises ValueError for what is none."""
     # Many times as fast as a regular expression, and most documents pass here.
-    if _LARGE_NUMBER not in document.translate(_DIGITS_AS_ZEROS):
+    if len(document) < len(_LARGE_NUMBER) or _LARGE_NUMBER not in document.translate(_DIGITS_AS_ZEROS):
         return orjson.loads(document)
     try:
         return json.loads(document, parse_constant=_refuse_constant)
@@ -89,8 +89,8 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def too_deep(document: bytes) -> bool:
     """Whether a JSON document nests deeper than the server takes."""
-    # Most documents hold too few brackets to be too deep.
-    if document.count(b"[") + document.count(b"{") <= MAX_DEPTH:
+    # Most documents are too short, or hold too few brackets, to be too deep.
+    if len(document) <= MAX_DEPTH or document.count(b"[") + document.count(b"{") <= MAX_DEPTH:
         return False
     depth = 0
     for token in _STRING_OR_BRACKET.finditer(document):
