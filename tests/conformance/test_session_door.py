@@ -186,7 +186,7 @@ async def test_an_entry_of_the_lanes_that_is_no_tasks_is_dropped_alone(place: Pl
         ({"labels": {"zone": "\x1b[31m"}}, "hello.labels[zone]: must be printable text"),
         ({"labels": {"zone": "a\nb"}}, "hello.labels[zone]: must be printable text"),
         ({"labels": {"zone": "a\u2028b"}}, "hello.labels[zone]: must be printable text"),
-        ({"labels": {"zo\0ne": "a"}}, "hello.labels[zo\0ne]: not a valid label key"),
+        ({"labels": {"zo\0ne": "a"}}, r"hello.labels[zo\x00ne]: not a valid label key"),
         ({"worker": "a\0"}, "hello.worker: must be printable text"),
         ({"pod": "a\n"}, "hello.pod: must be printable text"),
         ({"session_id": "7"}, "hello.session_id: must be a UUID"),
