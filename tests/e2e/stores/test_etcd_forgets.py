@@ -8,6 +8,7 @@ import urllib.request
 from typing import Any
 
 from taskyard import TaskHandle, TaskRequest
+from taskyard_server.dev import etcd_users
 from tests.e2e.conftest import Figure
 from tests.e2e.dev_cluster import DevCluster
 from tests.e2e.eventually import eventually
@@ -21,9 +22,14 @@ GIVEN_UP = "SELECT id, end_reason FROM taskyard.session WHERE NOT live AND ended
 
 
 def ask(stores: OwnStores, path: str, **body: Any) -> dict[str, Any]:
-    """A call of etcd's JSON gateway."""
-    request = urllib.request.Request(f"http://{stores.etcd.url}/v3/{path}", data=json.dumps(body).encode())
-    with urllib.request.urlopen(request, timeout=10) as reply:
+    """A call of etcd's JSON gateway, as root."""
+    root = {"name": etcd_users.ROOT, "password": stores.etcd.secret(etcd_users.ROOT)}
+    return _call(stores, path, body, {"Authorization": _call(stores, "auth/authenticate", root)["token"]})
+
+
+def _call(stores: OwnStores, path: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> dict[str, Any]:
+    url, data = f"http://{stores.etcd.url}/v3/{path}", json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers or {}), timeout=10) as reply:
         found: dict[str, Any] = json.load(reply)
         return found
 
