@@ -106,9 +106,10 @@ def leave(context: Context, payload: dict[str, Any]) -> int:
 @worker.task("process.garbage", process=True)
 def garbage(payload: object) -> None:
     """Write into whatever is open, the pipe to the worker included."""
-    for descriptor in range(3, 64):
-        with contextlib.suppress(OSError):
-            os.write(descriptor, b"\0\0\0\x04junk")
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        if descriptor > 2:
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b"\0\0\0\x04junk")
     threading.Event().wait()
 
 
