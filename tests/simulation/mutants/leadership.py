@@ -8,6 +8,7 @@ from dispatcher.duties.rota import Rota
 from dispatcher.leadership import Term
 from dispatcher.vouching import Vouching
 from scheduler.domain.task import TaskState
+from scheduler.storage.etcd import PrefixWatch
 from scheduler.storage.memory.etcd import EtcdServer
 from scheduler.storage.memory.postgres import leader, waiting
 from scheduler.storage.memory.postgres.tables import ONLY, LeaderRow, TaskRow
@@ -51,6 +52,11 @@ def _waits_for_the_past(self: EtcdServer, client: object, prefix: str, start: in
     _watch(self, client, prefix, min(start, self.revision + 1), pipe)
 
 
+@instead(PrefixWatch, "_open")
+async def _goes_on_where_it_was(self: PrefixWatch, now: float) -> None:
+    self._stream = await self._access.watch(self.prefix, start=self.revision + 1)
+
+
 @instead(suspicion, "_vouched")
 def _etcd_alone(session: LiveSession, patience: suspicion.Patience) -> bool:
     return False
@@ -61,12 +67,14 @@ async def _answers_for_all(self: Vouching) -> None:
     return
 
 
+_UNNOTICED = [_waits_for_the_past, _goes_on_where_it_was]
+
 MUTANTS = (
     Mutant("no-term-fence", "a leader whose term is over goes on writing", [_any_term]),
     Mutant("term-set-back", "an older leader may take over from a newer one", [_term_set_back, _any_term]),
     Mutant("promoted-early", "tasks may run before their time", [_always_due]),
     Mutant("revisions-are-terms", "no term begins after etcd was replaced", [_revision]),
-    Mutant("went-back-unnoticed", "who leads is not seen after etcd was replaced", [_waits_for_the_past]),
+    Mutant("went-back-unnoticed", "who leads is not seen after etcd was replaced", _UNNOTICED),
     Mutant("etcd-alone-tells", "who is not in etcd is given up whatever its dispatcher says", [_etcd_alone]),
     Mutant("answers-for-strays", "a dispatcher answers for sessions that it does not hold", [_answers_for_all]),
     Mutant("no-reaping", "sessions that died with their dispatcher are kept", [_nobody_reaped]),
