@@ -150,7 +150,9 @@ class Assembly:
     @cached_property
     def departure(self) -> Departure:
         """Ends of streams."""
-        return Departure(self.roster, self.loss, self.presence, self.clock, self.settings.stream_grace)
+        settings = self.settings
+        grace, patience = settings.stream_grace, settings.session_timeout
+        return Departure(self.roster, self.loss, self.presence, self.clock, grace=grace, patience=patience)
 
     @cached_property
     def completion(self) -> Completion:

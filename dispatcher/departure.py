@@ -18,12 +18,16 @@ STORE_PAUSE = 1.0
 class Departure:
     """Gives sessions up whose worker said goodbye, or did not come back within the grace."""
 
-    def __init__(self, roster: Roster, loss: Loss, presence: Presence, clock: Clock, grace: float) -> None:
+    def __init__(
+        self, roster: Roster, loss: Loss, presence: Presence, clock: Clock, *, grace: float, patience: float
+    ) -> None:
+        """`grace` and `patience` are seconds: for a stream that broke, and for a worker that was asked to leave."""
         self._roster = roster
         self._loss = loss
         self._presence = presence
         self._clock = clock
         self._grace = grace
+        self._patience = max(grace, patience)
         self._background = Background()
         self._stopping = False
 
@@ -58,7 +62,8 @@ class Departure:
 
     async def _part(self, session: Session) -> None:
         if not session.said_goodbye:
-            await self._clock.sleep(self._grace)
+            # Whoever was asked to leave is not in doubt, and may have to try one that does not answer first.
+            await self._clock.sleep(self._patience if session.sent_on else self._grace)
         if self._roster.get(session.id) is not session:
             return
         self._roster.remove(session)

@@ -81,6 +81,7 @@ class Session:
         self.reporting: set[asyncio.Task[None]] = set()
         self.last_frame = 0.0
         self.said_goodbye = False
+        self.sent_on = False
         self._unsent = 0
         self._being_sent = 0
         self._usual = 0.0
@@ -159,6 +160,7 @@ class Session:
 
     def go_away(self) -> None:
         """Ask the worker to say hello to another dispatcher."""
+        self.sent_on = True
         self._outgoing.go_away = True
         self._wake.set()
 

@@ -124,7 +124,8 @@ class Vouching:
         now, patience = self._clock.monotonic(), self._timing.patience
         if self._steady_since is None:
             self._steady_since = now
-        held = {session.id for session in self._roster if session.connected}
+        # One whose stream has ended is in its grace, which its departure sees to.
+        held = {session.id for session in self._roster}
         self._suspicion = self._suspicion.after(now, live, held, patience)
         for session, generation in self._suspicion.ripe(now, self._steady_since, patience):
             await self._loss.lose(session, generation, REASON)

@@ -1,7 +1,10 @@
 """Task stores: a migrated database of its own for each test, or a server in memory."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from weakref import WeakKeyDictionary
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -19,8 +22,27 @@ async def migrated(fresh_database: DatabaseMaker) -> AsyncIterator[str]:
         yield template.rpartition("/")[2]
 
 
+@pytest.fixture
+def prepared_ahead(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No transaction prepares a statement: a client stopped in between would keep its locks as long as it sleeps."""
+    plain: Any = getattr(asyncpg.Connection, "_get_statement")  # noqa: B009 - there is no other way to see it
+    known: WeakKeyDictionary[asyncpg.Connection, set[str]] = WeakKeyDictionary()
+    late: list[str] = []
+
+    async def noted(self: asyncpg.Connection, query: str, *args: Any, **options: Any) -> Any:
+        seen = known.setdefault(self, set())
+        if query not in seen and self.is_in_transaction():
+            late.append(query)
+        seen.add(query)
+        return await plain(self, query, *args, **options)
+
+    monkeypatch.setattr(asyncpg.Connection, "_get_statement", noted)
+    yield
+    assert late == []
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def database(fresh_database: DatabaseMaker, migrated: str) -> AsyncIterator[Database]:
+async def database(fresh_database: DatabaseMaker, migrated: str, prepared_ahead: None) -> AsyncIterator[Database]:
     """An empty database."""
     async with fresh_database(migrated) as url:
         opened = await Database.open(url)

@@ -157,9 +157,10 @@ async def test_a_session_in_its_grace_is_left_to_its_departure(stage: Stage) -> 
     session = stage.roster.get(parting)
     assert session is not None
     session.connected = False
-    await stage.look(int(SPELL / INTERVAL))
+    await stage.look(2 * int(SPELL / INTERVAL))
     assert await stage.live() == {parting}
-    await stage.look(1)
+    stage.roster.remove(session)
+    await stage.look(1 + int(SPELL / INTERVAL))
     assert await stage.live() == set()
 
 

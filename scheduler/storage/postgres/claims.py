@@ -33,7 +33,7 @@ class Claims:
         """Claim straight from the tables while the lanes are away: at most `quotas[lane]` of each lane."""
 
         async def once() -> list[Claimed]:
-            async with self._database.transaction() as connection:
+            async with self._database.transaction("lane_heads", "claim") as connection:
                 found = await connection.fetch(load("lane_heads"), list(quotas), list(quotas.values()))
                 heads = [Head(str(row[0]), row[1], row[2]) for row in found]
                 return await _claim(connection, assign(heads), generations)

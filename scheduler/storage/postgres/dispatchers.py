@@ -33,6 +33,4 @@ class Dispatchers:
 
 async def delete_dispatchers_within(connection: Connection, age: float) -> None:
     """Delete dispatchers that have not written for `age` seconds."""
-    await connection.execute(
-        "DELETE FROM taskyard.dispatcher WHERE seen_at < now() - make_interval(secs => $1::float8)", age
-    )
+    await connection.execute(load("delete_dispatchers"), age)

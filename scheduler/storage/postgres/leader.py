@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.queries import load
-from scheduler.storage.postgres.transaction import Transaction
+from scheduler.storage.postgres.transaction import STATEMENTS, Transaction
 from scheduler.storage.term import TermOver
 
 
@@ -32,7 +32,7 @@ class LeaderFence:
     @asynccontextmanager
     async def duty(self, term: int) -> AsyncIterator[Transaction]:
         """A transaction that holds the term: check and commit cannot straddle a takeover."""
-        async with self._database.transaction() as connection:
+        async with self._database.transaction("hold_term", *STATEMENTS) as connection:
             if not await connection.fetch(load("hold_term"), term):
                 raise TermOver(f"term {term} is over")
             yield Transaction(connection)

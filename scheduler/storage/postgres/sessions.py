@@ -42,7 +42,7 @@ class Sessions:
         """`hello` and `held` as one: both or neither. Raises what `hello` does."""
 
         async def once() -> tuple[int, list[Held]]:
-            async with self._database.transaction() as connection:
+            async with self._database.transaction("session_hello", "session_known", "session_running") as connection:
                 return await _hello(connection, record), await held_within(connection, record.id, payloads=True)
 
         return await retried(once)
@@ -106,8 +106,7 @@ async def _hello(connection: Connection, record: SessionRecord) -> int:
 
 
 async def _refusal(connection: Connection, record: SessionRecord) -> NamespaceMismatch | SecretMismatch:
-    query = "SELECT FROM taskyard.session WHERE id = $1 AND namespace = $2"
-    found = await connection.fetch(query, record.id, record.namespace)
+    found = await connection.fetch(load("session_known"), record.id, record.namespace)
     return SecretMismatch(record.id) if found else NamespaceMismatch(record.id)
 
 

@@ -15,7 +15,7 @@ from scheduler.storage.postgres.queues import StoredQueues
 from scheduler.storage.postgres.sessions import Sessions
 from scheduler.storage.postgres.submissions import Submissions
 from scheduler.storage.postgres.tasks import StoredTasks
-from scheduler.storage.postgres.transaction import Transaction
+from scheduler.storage.postgres.transaction import STATEMENTS, Transaction
 from scheduler.storage.postgres.waiting import WaitingTasks
 from scheduler.storage.postgres.workers import LiveWorkers
 
@@ -42,7 +42,7 @@ class PostgresStore:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """A transaction that commits at the end of the block; raises StoreUnavailable."""
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(*STATEMENTS) as connection:
             yield Transaction(connection)
 
     async def ping(self) -> None:

@@ -33,7 +33,7 @@ class Submissions:
         return Receipt([Submitted(new.id, created) for new in batch], row["outbox_id"])
 
     async def _submit_keyed(self, batch: Sequence[NewTask]) -> Receipt:
-        async with self._database.transaction() as connection:
+        async with self._database.transaction("insert_keys", "key_owners", "submit") as connection:
             owners = await _take_keys(connection, batch)
             fresh = [new for new in batch if _owner(owners, new) in (None, new.id)]
             row = (await connection.fetch(load("submit"), *_columns(fresh)))[0]

@@ -11,6 +11,8 @@ from scheduler.storage.postgres.database import Connection, Database
 from scheduler.storage.postgres.queries import load
 from scheduler.storage.tasks import INDEXED_STATES, PAGE_BYTES, Decidable, TaskFilter, within_weight
 
+_PAGE = ("count_in_state", "list_few", "list_tasks", "scan_end", "get_tasks")
+
 
 class StoredTasks:
     """The task table; see scheduler.storage.tasks."""
@@ -47,7 +49,7 @@ class StoredTasks:
 
         That is None after the last page. See scheduler.storage.tasks.
         """
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(*_PAGE) as connection:
             await _plan_for_values(connection)
             listed, end = await _list(connection, wanted, size, after)
             ids = within_weight([(row[0], row[1]) for row in listed[:size]])
@@ -66,7 +68,7 @@ class StoredTasks:
 
     async def find_failed(self, wanted: TaskFilter, limit: int) -> list[str]:
         """Ids of FAILED tasks that fit, oldest first."""
-        async with self._database.transaction() as connection:
+        async with self._database.transaction("find_failed") as connection:
             await _plan_for_values(connection)
             found = await connection.fetch(load("find_failed"), *_failed(wanted), limit)
         return [str(row[0]) for row in found]

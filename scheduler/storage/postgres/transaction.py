@@ -11,6 +11,13 @@ from scheduler.storage.postgres.queries import load
 from scheduler.storage.sessions import Held, Host
 from scheduler.storage.tasks import Decidable, TaskFilter
 
+STATEMENTS = (
+    *("apply", "session_end", "session_running", "lock_due", "lock_expired", "lock_failed", "purge_tasks"),
+    *("delete_ended", "delete_ended_sessions", "delete_dispatchers", "delete_unused_queues", "delete_outbox"),
+    "note_lane_epoch",
+)
+"""What may be asked within one."""
+
 
 class Transaction:
     """An open transaction; see scheduler.storage.transaction."""

@@ -21,7 +21,6 @@ NEXT_AFTER_KILL = 7.0
 NEXT_AFTER_SIGTERM = 1.0
 LONGEST_PAUSE = 1.5
 SETTLES = 30.0
-STATEMENT = 10.0
 
 WITNESS = """
 CREATE TABLE IF NOT EXISTS public.duty_write (
@@ -106,8 +105,7 @@ async def test_a_leader_that_slept_commits_nothing(cluster: DevCluster, figure: 
         try:
             following = await next_leader(cluster, former, within=NEXT_AFTER_KILL + 1)
             figure("leader stopped until the next (s)", time.monotonic() - stopped)
-            # A leader that was stopped between two messages of a statement holds its term for as long as one may take.
-            await eventually(lambda: promotes(cluster, following), within=STATEMENT + 5)
+            await eventually(lambda: promotes(cluster, following), within=5)
             taken_over = await cluster.records.now()
             await eventually(lambda: passed(stopped + stopped_for), within=stopped_for + 1)
         finally:

@@ -106,10 +106,10 @@ def leave(context: Context, payload: dict[str, Any]) -> int:
 @worker.task("process.garbage", process=True)
 def garbage(payload: object) -> None:
     """Write into whatever is open, the pipe to the worker included."""
-    for descriptor in map(int, os.listdir("/proc/self/fd")):
-        if descriptor > 2:
+    for descriptor in Path("/proc/self/fd").iterdir():
+        if int(descriptor.name) > 2:
             with contextlib.suppress(OSError):
-                os.write(descriptor, b"\0\0\0\x04junk")
+                os.write(int(descriptor.name), b"\0\0\0\x04junk")
     threading.Event().wait()
 
 
