@@ -31,8 +31,12 @@ EVERY_KEY = b'{"key": "AA==", "range_end": "AA=="}'
 _database_numbers = itertools.count(1)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """End-to-end tests share clusters and the machine: one process runs them all, others run the rest beside it."""
+    """End-to-end tests share clusters and the machine: one process runs them all, others run the rest beside it.
+
+    Before xdist reads the groups.
+    """
     end_to_end = Path(__file__).parent / "e2e"
     items.sort(key=lambda item: not item.path.is_relative_to(end_to_end))
     for item in items:
