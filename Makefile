@@ -53,7 +53,7 @@ bench: $(READY) ## Measure throughput and latency on a cluster of this machine's
 
 .PHONY: test
 test: $(READY) test-tools ## Run the whole test suite on real stores (ARGS=... goes to pytest)
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup --ignore tests/deploy $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadscope --ignore tests/deploy $(ARGS)
 
 .PHONY: test-stores
 test-stores: $(READY) ## Run the suites of the stores on other releases (POSTGRES=directory REDIS=program ETCD=program)
@@ -142,7 +142,7 @@ deploy-tools: $(TOOLS)/helm $(TOOLS)/helm-docs $(TOOLS)/prometheus $(TOOLS)/etcd
 
 .PHONY: verify-deploy
 verify-deploy: $(READY) deploy-tools ## Check images and chart, as far as they can be without a cluster
-	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/deploy $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadscope tests/deploy $(ARGS)
 
 .PHONY: chart-readme
 chart-readme: $(TOOLS)/helm-docs ## Write the chart's README from its values
