@@ -9,7 +9,7 @@ async def test_enqueueing_inside_a_users_own_transaction(database: Database) -> 
     async with database.connection() as connection:
         transaction = connection.transaction()
         await transaction.start()
-        await connection.fetch("SELECT taskyard.submit('a.b', '{}')")
+        await connection.execute("SELECT taskyard.submit('a.b', '{}')")
         await transaction.rollback()
     assert (await database.fetch("SELECT count(*) FROM taskyard.task"))[0][0] == 0
     query = "SELECT taskyard.submit('a.b', '{\"n\": 1}', idempotency_key => 'k', run_at => now() + interval '1 h')"
