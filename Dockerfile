@@ -1,9 +1,8 @@
-# syntax=docker/dockerfile:1
 # Two images: `--target server` (scheduler, dispatcher, migration) and `--target worker` (a base for Python workers).
-# Pin the bases by digest for a release:
-#   docker buildx build --target server --build-arg RUNTIME=gcr.io/distroless/python3-debian12:nonroot@sha256:… .
-ARG BUILD=python:3.11-slim-bookworm
-ARG RUNTIME=gcr.io/distroless/python3-debian12:nonroot
+# What both are made of; the same Python in each. `make image-bases` writes the digests, which a release has to have:
+# `make verify-release`.
+ARG BUILD=python:3.13-slim-trixie
+ARG RUNTIME=gcr.io/distroless/python3-debian13:nonroot
 
 # What goes in is decided by one script, which tests run without Docker too.
 FROM ${BUILD} AS assembly
@@ -26,13 +25,13 @@ FROM ${RUNTIME} AS base
 ENV PYTHONPATH=/opt/taskyard/packages PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 WORKDIR /app
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["/usr/bin/python3.11", "/opt/taskyard/healthcheck.py"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["/usr/bin/python3.13", "/opt/taskyard/healthcheck.py"]
 
 FROM base AS server
 LABEL org.opencontainers.image.title="taskyard-server" org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=server-files /opt/taskyard /opt/taskyard
 EXPOSE 7070 7071 8080 8081
-ENTRYPOINT ["/usr/bin/python3.11", "-m", "taskyard_server"]
+ENTRYPOINT ["/usr/bin/python3.13", "-m", "taskyard_server"]
 CMD ["--help"]
 
 FROM base AS worker
@@ -40,7 +39,7 @@ LABEL org.opencontainers.image.title="taskyard-worker" org.opencontainers.image.
 COPY --from=worker-files /opt/taskyard /opt/taskyard
 ENV TASKYARD_WORKER_HTTP_ADDRESS=0.0.0.0:8082
 EXPOSE 8082
-ENTRYPOINT ["/usr/bin/python3.11", "-m", "taskyard.cli"]
+ENTRYPOINT ["/usr/bin/python3.13", "-m", "taskyard.cli"]
 CMD ["worker", "run", "taskyard.demo:worker"]
 
 # What the profiles of skaffold.yaml run, none of it for production. With a debugger, that IDEs reach on port 5678:
@@ -51,14 +50,14 @@ FROM server AS server-debug
 COPY --from=debugger-files /opt/debugger /opt/debugger
 ENV PYTHONPATH=/opt/taskyard/packages:/opt/debugger/packages
 EXPOSE 5678
-ENTRYPOINT ["/usr/bin/python3.11", "-Xfrozen_modules=off", "-m", "debugpy", "--listen", "0.0.0.0:5678", "-m", "taskyard_server"]
+ENTRYPOINT ["/usr/bin/python3.13", "-Xfrozen_modules=off", "-m", "debugpy", "--listen", "0.0.0.0:5678", "-m", "taskyard_server"]
 CMD ["--help"]
 
 FROM worker AS worker-debug
 COPY --from=debugger-files /opt/debugger /opt/debugger
 ENV PYTHONPATH=/opt/taskyard/packages:/opt/debugger/packages
 EXPOSE 5678
-ENTRYPOINT ["/usr/bin/python3.11", "-Xfrozen_modules=off", "-m", "debugpy", "--listen", "0.0.0.0:5678", "-m", "taskyard.cli"]
+ENTRYPOINT ["/usr/bin/python3.13", "-Xfrozen_modules=off", "-m", "debugpy", "--listen", "0.0.0.0:5678", "-m", "taskyard.cli"]
 CMD ["worker", "run", "taskyard.demo:worker"]
 
 # From sources that are put into running pods, which takes tar.

@@ -144,6 +144,14 @@ deploy-tools: $(TOOLS)/helm $(TOOLS)/helm-docs $(TOOLS)/prometheus $(TOOLS)/etcd
 verify-deploy: $(READY) deploy-tools ## Check images and chart, as far as they can be without a cluster
 	$(BIN)/pytest --numprocesses 2 --dist loadscope tests/deploy $(ARGS)
 
+.PHONY: image-bases
+image-bases: $(READY) ## Pin the images that ours are made of by the digests of today, which registries tell
+	$(BIN)/python deploy/images/bases.py
+
+.PHONY: verify-release
+verify-release: $(READY) ## Check that the images of a release will be made of what they were tested on
+	$(BIN)/python deploy/images/bases.py --check
+
 .PHONY: chart-readme
 chart-readme: $(TOOLS)/helm-docs ## Write the chart's README from its values
 	$(TOOLS)/helm-docs --chart-search-root helm/taskyard --sort-values-order file

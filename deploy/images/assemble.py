@@ -2,7 +2,7 @@
 
 Installs the locked dependencies (wheels only, hashes checked) into DIRECTORY/packages, with them the wheel of the
 distribution, if the image has one, which is built first; compiles everything, and adds the health check. Needs nothing
-but Python 3.11 with pip; the Dockerfile runs it, and so does a test.
+but the images' Python, with pip; the Dockerfile runs it, and so does a test.
 """
 
 import compileall

@@ -13,7 +13,7 @@ SOURCES = {
     "deploy/images/debugger.txt": ["--group", "pyproject.toml:debug"],
 }
 # The Python of the runtime image, not that of the build: what needs a backport in one does not in the other.
-TARGET = ["--python-version", "3.11.2", "--python-platform", "linux"]
+TARGET = ["--python-version", "3.13.5", "--python-platform", "linux"]
 OPTIONS = ["--quiet", "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", *TARGET]
 
 

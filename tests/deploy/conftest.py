@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from tests.deploy.chart import TOOLS, VALUES, Release, release
 from tests.deploy.dockerfile import IMAGES
+from tests.deploy.python import ABSENT, python
 
 NEEDED = ("helm", "helm-docs")
 
@@ -42,10 +42,12 @@ def rendering(values: Path) -> Release:
 
 @pytest.fixture(scope="session")
 def assembled() -> Iterator[Path]:
-    """Both images' files, in a place that everybody can read."""
+    """Both images' files, put together by their Python in a place that everybody can read."""
+    if (found := python()) is None:
+        pytest.skip(ABSENT)
     place = Path(f"/var/tmp/taskyard-images-{os.getpid()}")
     for image in ("server", "worker"):
-        command = [sys.executable, str(IMAGES / "assemble.py"), image, str(place / image)]
+        command = [str(found), str(IMAGES / "assemble.py"), image, str(place / image)]
         subprocess.run(command, check=True, umask=0o022)
     yield place
     shutil.rmtree(place)

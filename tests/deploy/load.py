@@ -8,8 +8,8 @@ from typing import Any
 
 from tests.deploy.chart import NAMESPACE, Manifest
 from tests.deploy.node.cluster import Cluster
-from tests.deploy.node.image import PYTHON
 from tests.deploy.node.pod import Pod
+from tests.deploy.python import PLACE
 from tests.e2e.eventually import eventually
 
 SOURCE = Path(__file__).with_name("submitter.py")
@@ -70,7 +70,7 @@ def _pod(name: str, queue: str) -> Manifest:
     container = {
         "name": "submitter",
         "image": "ghcr.io/taskyard/taskyard-worker:any",
-        "command": [str(PYTHON), f"/client/{SOURCE.name}"],
+        "command": [str(PLACE), f"/client/{SOURCE.name}"],
         "env": [{"name": key, "value": value} for key, value in variables.items()],
         "volumeMounts": [{"name": "client", "mountPath": "/client", "readOnly": True}],
         "securityContext": {},

@@ -15,29 +15,20 @@ import pytest
 
 from tests.deploy.chart import ROOT
 from tests.deploy.dockerfile import IMAGES, stages
+from tests.deploy.python import PLACE, python
 
 NOBODY = 65532
+TAG = PLACE.name.replace("python", "cpython-").replace(".", "")
 pytestmark = pytest.mark.timeout(900)  # putting the files together takes a while on a busy machine
 STARTS_WITHIN, STOPS_WITHIN = 60.0, 45.0
 
 Entry = dict[str, str]
 
 
-@pytest.fixture(scope="session")
-def python() -> str:
-    """A Python 3.11 that nobody may run, as the images have it."""
-    for candidate in (sys.executable, "/usr/bin/python3.11"):
-        path = Path(candidate).resolve()
-        if path.exists() and (os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in path.parents)):
-            return str(path)
-    pytest.skip("no Python 3.11 outside of root's home: nobody else can run it")
-
-
 class Run:
     """A process as the image would start it: nobody's, without a shell, with nothing else in its environment."""
 
-    def __init__(self, python: str, files: Path, arguments: list[str], environment: Entry) -> None:
-        self._python = python
+    def __init__(self, files: Path, arguments: list[str], environment: Entry) -> None:
         self._files = files
         self._environment = {"PYTHONPATH": str(files / "packages"), "PYTHONDONTWRITEBYTECODE": "1", **environment}
         self.process = self.start(arguments)
@@ -45,7 +36,7 @@ class Run:
     def start(self, arguments: list[str]) -> subprocess.Popen[str]:
         user = NOBODY if os.geteuid() == 0 else None
         return subprocess.Popen(
-            [self._python, *arguments],
+            [str(python()), *arguments],
             user=user,
             group=user,
             cwd="/",
@@ -87,9 +78,7 @@ def addresses(*names: str) -> Entry:
     ],
     ids=["scheduler", "dispatcher", "worker"],
 )
-def test_it_starts_is_healthy_and_stops(
-    assembled: Path, python: str, image: str, arguments: str, ports: list[str]
-) -> None:
+def test_it_starts_is_healthy_and_stops(assembled: Path, image: str, arguments: str, ports: list[str]) -> None:
     # Stores and dispatchers are away: processes start and live all the same.
     nowhere = f"127.0.0.1:{free_port()}"
     stores = {
@@ -98,7 +87,7 @@ def test_it_starts_is_healthy_and_stops(
         "TASKYARD_ETCD_ENDPOINTS": nowhere,
         "TASKYARD_DISPATCHERS": nowhere,
     }
-    run = Run(python, assembled / image, arguments.split(), stores | addresses(*ports))
+    run = Run(assembled / image, arguments.split(), stores | addresses(*ports))
     try:
         run.wait_healthy()
         run.process.send_signal(signal.SIGTERM)
@@ -109,8 +98,8 @@ def test_it_starts_is_healthy_and_stops(
         run.process.kill()
 
 
-def test_the_schema_is_in_the_image(assembled: Path, python: str) -> None:
-    run = Run(python, assembled / "server", ["-m", "taskyard_server", "migrate", "--help"], {})
+def test_the_schema_is_in_the_image(assembled: Path) -> None:
+    run = Run(assembled / "server", ["-m", "taskyard_server", "migrate", "--help"], {})
     said, _ = run.process.communicate(timeout=60)
     assert run.process.returncode == 0, said
     packages = assembled / "server" / "packages"
@@ -137,7 +126,7 @@ def test_nothing_needs_to_be_written(assembled: Path, image: str) -> None:
         assert not path.stat().st_mode & 0o022 or path.is_symlink(), path
     for name in {"server": ("scheduler", "dispatcher", "taskyard_server"), "worker": ("taskyard",)}[image]:
         for source in (packages / name).rglob("*.py"):
-            assert (source.parent / "__pycache__" / f"{source.stem}.cpython-311.pyc").exists(), source
+            assert (source.parent / "__pycache__" / f"{source.stem}.{TAG}.pyc").exists(), source
 
 
 @pytest.mark.parametrize("name", ["server", "worker", "build", "chaos", "debugger"])

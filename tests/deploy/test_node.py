@@ -3,16 +3,16 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from tests.deploy import python
 from tests.deploy.chart import Manifest, Release
 from tests.deploy.node import image, namespaces
 from tests.deploy.node.cluster import Cluster, cluster
-from tests.deploy.node.image import PYTHON, Image
+from tests.deploy.node.image import Image
 from tests.deploy.node.pod import Pod, pause
 from tests.deploy.node.probe import Tally
 from tests.deploy.node.workload import share
@@ -51,7 +51,7 @@ async def bare(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluste
     """A node with two Services and an image that has Python only."""
     if reason := namespaces.obstacle() or image.obstacle():
         pytest.skip(reason)
-    system = image.places([PYTHON, Path("/usr/lib/python3.11"), *image.LIBRARIES])
+    system = {**python.files(), **image.places(image.LIBRARIES)}
     images = {"any/python": Image(files=system, environment=image.BASE)}
     release = Release("")
     release.manifests = [service("web"), service("all", clusterIP="None")]
@@ -69,7 +69,7 @@ def pod(name: str, program: str, *, grace: int = 2, **options: Any) -> Manifest:
     container = {
         "name": "main",
         "image": "here/any/python:1",
-        "command": [str(PYTHON), "-c", program],
+        "command": [str(python.PLACE), "-c", program],
         "securityContext": {},
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
     }

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from taskyard_server.dev.postgres import Postgres
 from taskyard_server.dev.valkey import Valkey
+from tests.deploy import python
 from tests.deploy.chart import TOOLS
 from tests.deploy.dockerfile import configuration
 
-PYTHON = Path("/usr/bin/python3.11")
 ETCD = TOOLS / "etcd"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BASE = {"PATH": PATH, "HOME": "/tmp", "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}
@@ -37,8 +37,8 @@ class Image:
 
 def obstacle() -> str | None:
     """Why there are no images on this machine, None if there are."""
-    if not PYTHON.exists():
-        return f"no {PYTHON}, which the images have"
+    if python.python() is None:
+        return python.ABSENT
     return None if ETCD.exists() else "no etcd in .tools: `make verify-deploy` builds it"
 
 
@@ -66,11 +66,10 @@ def places(paths: list[Path]) -> dict[str, Path]:
 
 
 def _ours(stage: str, assembled: Path) -> Image:
-    """The files of Debian's Python without any shell, and ours."""
+    """Python without any shell, and our files."""
     said = configuration(stage)
-    system = places([PYTHON, Path("/usr/lib/python3.11"), *LIBRARIES])
     return Image(
-        files={**system, "/opt/taskyard": assembled / stage},
+        files={**python.files(), **places(LIBRARIES), "/opt/taskyard": assembled / stage},
         entrypoint=said.entrypoint,
         arguments=said.arguments,
         environment={**BASE, **said.environment},
