@@ -9,6 +9,7 @@ import typer
 
 from taskyard.cli.command import command, refusal, reported
 from taskyard.cli.exit_code import ExitCode
+from taskyard.cli.number import number, whole
 from taskyard.cli.terminal import Terminal
 from taskyard.errors import FieldViolation, InvalidArgument
 
@@ -55,9 +56,9 @@ def run(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Shown to people.")] = None,
     label: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A label; may be repeated.")] = None,
-    slots: Annotated[int | None, typer.Option(min=1, help="Tasks to run at once.")] = None,
+    slots: Annotated[int | None, typer.Option(parser=whole(1), help="Tasks to run at once.")] = None,
     grace: Annotated[
-        float | None, typer.Option(min=0, help="Seconds that running tasks get to finish after SIGTERM.")
+        float | None, typer.Option(parser=number(0), help="Seconds that running tasks get to finish after SIGTERM.")
     ] = None,
 ) -> None:
     """Run a worker until it is told to stop. Modules are also looked for in the current directory.
