@@ -79,7 +79,7 @@ class TaskSpec(Document):
             queue=self.queue or "",
             priority=self.priority,
             selector=self.selector or "",
-            idempotency_key=self.idempotency_key or "",
+            idempotency_key=given_key("idempotency_key", self.idempotency_key),
             run_at=self.run_at,
             delay=self.delay,
             expires_at=self.expires_at,
@@ -195,6 +195,14 @@ class GetQuery(Query):
     wait: str = Field(
         "", description="Answer when the task is terminal or after this long, at most 60s.", examples=["30s"]
     )
+
+
+def given_key(field: str, value: str | None) -> str:
+    """The idempotency key, empty where none is meant. One that is given is not empty: that is a client's slip, whose
+    task would run twice. Raises Violation on `field`."""
+    if value == "":
+        raise Violation(field, "must not be empty; leave it out for none")
+    return value or ""
 
 
 def state(word: str) -> domain.TaskState:

@@ -168,6 +168,6 @@ def _wait(text: str) -> float:
 def _utf8(header: str | None) -> str | None:
     """The header as it was meant: HTTP libraries take its bytes for Latin-1."""
     try:
-        return header.encode("latin-1").decode() if header else None
+        return None if header is None else header.encode("latin-1").decode()
     except UnicodeError as error:
         raise Violation("Idempotency-Key", "is not UTF-8") from error

@@ -97,6 +97,17 @@ async def test_a_bad_field_is_named(api: Api, namespace: str, case: str) -> None
     assert in_batch.json()["results"][0]["error"]["field"] == f"tasks[0].{field}"
 
 
+async def test_an_empty_key_is_refused_where_it_can_be_told_from_none(api: Api, namespace: str) -> None:
+    task = {"namespace": namespace, "type": "demo.echo"}
+    said = "must not be empty; leave it out for none"
+    empty = await api.http.post("/v1/tasks", json={**task, "idempotency_key": ""})
+    assert empty.json()["detail"] == f"idempotency_key: {said}"
+    header = await api.http.post("/v1/tasks", json=task, headers={"Idempotency-Key": ""})
+    assert header.json()["detail"] == f"Idempotency-Key: {said}"
+    batch = await api.http.post("/v1/tasks:batch", json={"tasks": [{**task, "idempotency_key": ""}]})
+    assert batch.json()["results"][0]["error"]["message"] == f"tasks[0].idempotency_key: {said}"
+
+
 @pytest.mark.parametrize(
     "payload",
     [

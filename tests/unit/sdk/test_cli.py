@@ -70,6 +70,7 @@ async def test_payload_from_file_and_input_stays_as_written(
         (["1", "--delay", "-1s"], None, "delay: must not be negative"),
         (["1", "--delay", "soon"], None, "delay: 'soon' is not a duration"),
         (["1", "--delay", "\u0665s"], None, "delay: '\u0665s' is not a duration"),
+        (["1", "--key", ""], None, "idempotency_key: must not be empty; leave it out for none"),
         (["1", "--priority", "1_0"], None, "'1_0' is not a whole number"),
         (["1", "--priority", "+5"], None, "'+5' is not a whole number"),
         (["1", "--priority", " 5"], None, "' 5' is not a whole number"),

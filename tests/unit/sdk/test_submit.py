@@ -96,6 +96,17 @@ async def test_same_key_answers_with_the_first_task(client: Client) -> None:
     assert (second.id, first.deduplicated, second.deduplicated) == (first.id, False, True)
 
 
+async def test_a_key_that_is_given_is_not_empty(client: Client, stub: StubScheduler) -> None:
+    with pytest.raises(InvalidArgument, match=r"^idempotency_key: must not be empty; leave it out for none$"):
+        await client.submit("demo.echo", 1, idempotency_key="")
+    fine, empty = await client.submit_many(
+        [TaskRequest("demo.echo", idempotency_key=None), TaskRequest("demo.echo", idempotency_key="")]
+    )
+    assert isinstance(fine, TaskHandle)
+    assert isinstance(empty, InvalidArgument)
+    assert len(stub.tasks) == 1
+
+
 async def test_the_current_trace_goes_along(client: Client, stub: StubScheduler) -> None:
     span = trace.NonRecordingSpan(trace.SpanContext(0xAB, 0xCD, is_remote=False, trace_flags=trace.TraceFlags(1)))
     token = context.attach(trace.set_span_in_context(span))

@@ -30,7 +30,9 @@ def task_spec(request: models.TaskRequest, namespace: str, traceparent: str) -> 
             spec.priority = request.priority
         if request.selector:
             spec.selector = request.selector
-        if request.idempotency_key:
+        if request.idempotency_key is not None:
+            if request.idempotency_key == "":
+                raise _violation("idempotency_key", "must not be empty; leave it out for none")
             spec.idempotency_key = request.idempotency_key
         if request.depends_on:
             spec.depends_on.extend(request.depends_on)

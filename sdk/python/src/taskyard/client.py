@@ -262,7 +262,7 @@ class Client:
 
     def _spec(self, request: TaskRequest, traceparent: str) -> TaskSpec:
         spec = _specs.task_spec(request, self.namespace, traceparent)
-        if self._generate_keys and not request.idempotency_key:
+        if self._generate_keys and not spec.idempotency_key:
             spec.idempotency_key = f"sdk-{uuid.uuid4()}"
         return spec
 

@@ -39,8 +39,9 @@ def submit(
         str, typer.Option(help="Which workers may run it, e.g. 'io=ssd,region in (eu,us),memory_gb>=16'.")
     ] = "",
     idempotency_key: Annotated[
-        str, typer.Option("--key", "--idempotency-key", help="The same key and task again answer with the first task.")
-    ] = "",
+        str | None,
+        typer.Option("--key", "--idempotency-key", help="The same key and task again answer with the first task."),
+    ] = None,
     delay: Annotated[str | None, typer.Option(metavar="DURATION", help="Start no earlier than this from now.")] = None,
     run_at: Annotated[
         str | None, typer.Option(metavar="TIME", help="Start no earlier, e.g. 2030-01-31T08:00Z.")
