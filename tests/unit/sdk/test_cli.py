@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from taskyard._gen import task_pb2
 from taskyard.cli.root import app
 from tests.unit.sdk.stub import StubScheduler
+from tests.unit.sdk.stub_dispatcher import StubDispatcher
 
 Command = Callable[..., Coroutine[Any, Any, Result]]
 
@@ -306,6 +307,26 @@ async def test_a_module_that_fails_shows_where(tmp_path: Path, code: str, compla
     assert f"importing 'jobs' {complaint}" in last
     assert any("jobs.py" in line for line in trace)
     assert not any("importlib" in line for line in trace)
+
+
+@pytest.mark.parametrize("own", [False, True])
+async def test_a_worker_tells_that_it_is_connected(tmp_path: Path, dispatcher: StubDispatcher, own: bool) -> None:
+    setup = "import logging\nlogging.basicConfig(level='WARNING')\n" if own else ""
+    (tmp_path / "jobs.py").write_text(
+        f"{setup}from taskyard.worker import Worker\nworker = Worker()\nworker.task('x')(lambda payload: payload)\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "taskyard.cli", "worker", "run", "jobs:worker", "--dispatchers", dispatcher.address),
+        cwd=tmp_path,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    stream = await asyncio.to_thread(dispatcher.accept, welcome=False)
+    stream.welcome(heartbeat=0.1)
+    await asyncio.to_thread(stream.wait_for, lambda: stream.heartbeats() > 0)
+    process.terminate()
+    _, stderr = await process.communicate()
+    assert process.returncode == 0
+    assert (f" INFO connected to dispatcher stub at {dispatcher.address}," in stderr.decode()) is not own
 
 
 async def test_wrong_settings_of_a_worker_are_one_sentence(tmp_path: Path) -> None:
