@@ -1,7 +1,7 @@
 """Hello: a worker's first words become a session, whether it is new, back, or comes from a dispatcher that is gone."""
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from dispatcher import frames
 from dispatcher.handover import Handover
@@ -96,7 +96,8 @@ def session_record(hello: wire.Hello, dispatcher: str) -> SessionRecord:
 
 def _check_counts(hello: wire.Hello) -> None:
     if hello.ByteSize() > limits.HELLO_BYTES:
-        raise Violation("running", f"the hello is larger than {limits.HELLO_BYTES} bytes")
+        size, field = max(_sizes(hello))
+        raise Violation(field, f"{size} bytes: a hello has at most {limits.HELLO_BYTES} in all")
     if not 1 <= len(hello.types) <= limits.SESSION_TYPES:
         raise Violation("types", f"1 to {limits.SESSION_TYPES} are required")
     if len(hello.queues) > limits.SESSION_TYPES:
@@ -105,6 +106,17 @@ def _check_counts(hello: wire.Hello) -> None:
         raise Violation("running", f"more than {limits.SESSION_RUNNING}")
     if not 1 <= hello.slots <= limits.SESSION_SLOTS:
         raise Violation("slots", f"must be 1 to {limits.SESSION_SLOTS}")
+
+
+def _sizes(hello: wire.Hello) -> Iterator[tuple[int, str]]:
+    """What each field takes of it, and what no field does."""
+    rest = wire.Hello()
+    rest.CopyFrom(hello)
+    for field, _ in hello.ListFields():
+        before = rest.ByteSize()
+        rest.ClearField(field.name)  # type: ignore[arg-type]
+        yield before - rest.ByteSize(), field.name
+    yield rest.ByteSize(), "hello"
 
 
 def _session_id(text: str) -> str:

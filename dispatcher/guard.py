@@ -12,10 +12,30 @@ from scheduler.domain.violations import Violation
 from scheduler.wire import undecodable
 from scheduler.wire.gen.worker_service_pb2 import WorkerFrame
 
+_OPTIONS = [
+    ("grpc.max_receive_message_length", limits.FRAME_RECEIVE_BYTES),
+    ("grpc.max_send_message_length", 6 * 1024 * 1024),
+    # What a connection brings before it is read is bounded, however fast it could bring more.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 256 * 1024),
+    # Workers ping idle connections; without these a server closes them for it.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.so_reuseport", 0),
+    # gRPC unpacks up to the limit on a message: a few kilobytes on the wire would be that many in memory.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
+]
 _OURS = "/taskyard.v1.WorkerService/"
 
 _Handler = Any
 """gRPC's description of a method, whose types are not public."""
+
+
+def server() -> grpc.aio.Server:
+    """A server with the guard and what limits connections. Make it inside a running event loop."""
+    return grpc.aio.server(interceptors=[Guard()], options=_OPTIONS)
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]

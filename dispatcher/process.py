@@ -11,15 +11,14 @@ from functools import partial
 import grpc
 import uvloop
 
+from dispatcher import guard
 from dispatcher.assembly import Assembly
-from dispatcher.guard import Guard
 from dispatcher.readings import Readings
 from dispatcher.settings import DispatcherSettings
 from dispatcher.stores import Stores
 from scheduler import failpoints, garbage
 from scheduler.background import Background
 from scheduler.clock import SystemClock
-from scheduler.domain import limits
 from scheduler.loops import Loops
 from scheduler.readiness import Readiness
 from scheduler.storage.identity import ForeignStore
@@ -29,20 +28,6 @@ from scheduler.wire.gen import worker_service_pb2_grpc
 _log = logging.getLogger(__name__)
 
 _SERVICE = "taskyard.v1.WorkerService"
-
-_GRPC_OPTIONS = [
-    ("grpc.max_receive_message_length", limits.FRAME_RECEIVE_BYTES),
-    ("grpc.max_send_message_length", 6 * 1024 * 1024),
-    # What a connection brings before it is read is bounded, however fast it could bring more.
-    ("grpc.http2.bdp_probe", 0),
-    ("grpc.http2.lookahead_bytes", 256 * 1024),
-    # Workers ping idle connections; without these a server closes them for it.
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    ("grpc.so_reuseport", 0),
-]
 
 
 def run(settings: DispatcherSettings, remarks: Sequence[str] = ()) -> None:
@@ -81,7 +66,7 @@ class Dispatcher:
             stack.push_async_callback(self._background.cancel)
             parts = Assembly(self._id, self._settings, stores, telemetry, SystemClock())
             # A session is taken by Postgres: while it is of no use, workers should go where it may be.
-            ready = Readiness(stores.tasks.ping)
+            ready = Readiness(stores.probe.ping)
             ready.heed(lambda: stores.identity.obstacle)
             ready.heed(lambda: parts.vouching.obstacle)
             ready.heed(self._loops.obstacle)
@@ -98,12 +83,15 @@ class Dispatcher:
 
     async def _serve_probes(self, parts: Assembly, ready: Readiness) -> ProbeServer:
         telemetry = parts.telemetry
-        probes = ProbeServer(self._settings.http_address, telemetry.metrics, telemetry.lag.live, ready.obstacle)
+        settings = self._settings
+        probes = ProbeServer(
+            settings.http_address, telemetry.metrics, telemetry.lag.live, ready.obstacle, names=settings.names
+        )
         await probes.start()
         return probes
 
     async def _serve_sessions(self, parts: Assembly) -> grpc.aio.Server:
-        server = grpc.aio.server(interceptors=[Guard()], options=_GRPC_OPTIONS)
+        server = guard.server()
         worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(parts.streams, server)
         await self._health.register(server)
         if not server.add_insecure_port(self._settings.session_address):

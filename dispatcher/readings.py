@@ -13,7 +13,7 @@ class Readings:
     def __init__(self, parts: Assembly) -> None:
         self._parts = parts
         pings: dict[str, Ping] = {
-            "postgres": parts.stores.tasks.ping,
+            "postgres": parts.stores.probe.ping,
             "redis": parts.stores.delivery.ping,
             "etcd": parts.stores.etcd.ping,
         }

@@ -3,7 +3,7 @@
 from pydantic import Field, field_validator
 
 from scheduler.address import Address
-from scheduler.settings import StoreSettings
+from scheduler.settings import StoreSettings, host_names
 
 
 class DispatcherSettings(StoreSettings):
@@ -11,6 +11,9 @@ class DispatcherSettings(StoreSettings):
 
     session_address: str = Field("0.0.0.0:7071", description="host:port where workers open sessions")
     http_address: str = Field("0.0.0.0:8081", description="host:port of /metrics, /livez and /readyz")
+    http_hosts: str = Field(
+        "", description="names, besides localhost, that /metrics on a loopback address answers to: a,b or *"
+    )
     advertised_address: str = Field("", description="host:port that workers reach; default: the session address")
     heartbeat_interval: float = Field(3.0, gt=0, description="how often workers send a heartbeat")
     session_timeout: float = Field(10.0, gt=0, description="a session without a frame for this long is broken")
@@ -24,3 +27,8 @@ class DispatcherSettings(StoreSettings):
     @classmethod
     def _is_an_address(cls, text: str) -> str:
         return str(Address.parse(text)) if text else text
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What this host is called by those who read its metrics."""
+        return host_names(self.http_hosts)

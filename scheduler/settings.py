@@ -113,7 +113,12 @@ class SchedulerSettings(StoreSettings):
     @property
     def names(self) -> frozenset[str]:
         """`rest_hosts`, one by one, and the machine's own name."""
-        return frozenset(filter(None, map(str.strip, self.rest_hosts.split(",")))) | {socket.gethostname()}
+        return host_names(self.rest_hosts)
+
+
+def host_names(text: str) -> frozenset[str]:
+    """Names that a setting has, and the machine's own."""
+    return frozenset(filter(None, map(str.strip, text.split(",")))) | {socket.gethostname()}
 
 
 def _path(text: str) -> Path | None:

@@ -33,6 +33,9 @@ VARIABLES = frozenset(f"{_PREFIX}{name.upper()}" for name in _NAMES) | {
 _OF_A_SERVICE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?)?)$")
 
 
+_FLAG = re.compile(r"-[^0-9]")
+
+
 def read_settings(kind: type[AnySettings], arguments: Sequence[str], program: str) -> AnySettings:
     """The settings by flags, environment and file; ends the process with a sentence where they make no sense."""
     try:
@@ -65,6 +68,16 @@ def unknown_variables(environment: Mapping[str, str], file: str = "") -> list[st
     ]
 
 
+def database_of(file: str) -> str:
+    """What the file says of `postgres_url`; raises SettingsError if it says nothing, or there is no file."""
+    if not file:
+        raise SettingsError("postgres_url: is required, as --postgres-url, TASKYARD_POSTGRES_URL or in --config")
+    found = read(file).get("postgres_url")
+    if not isinstance(found, str):
+        raise SettingsError(f"postgres_url: is not in {file}")
+    return found
+
+
 def _check_flags(kind: type[StoreSettings], arguments: Sequence[str]) -> None:
     """Raises ValueError for what is no flag; the parser of arguments would show it with its value."""
     known = {f"--{name.replace('_', '-')}" for name in kind.model_fields}
@@ -77,8 +90,10 @@ def _check_flags(kind: type[StoreSettings], arguments: Sequence[str]) -> None:
             raise ValueError("there is an argument that belongs to no flag; values that hold spaces need quotes")
         if flag not in known:
             raise ValueError(f"there is no flag {flag}{_meant(flag, known)}")
-        if not given:
-            next(rest, None)
+        if not given and _FLAG.match(next(rest, "--")):
+            raise ValueError(
+                f"{flag[2:].replace('-', '_')}: needs a value after {flag}; write {flag}= for an empty one"
+            )
 
 
 def _told(place: tuple[int | str, ...], message: str) -> str:

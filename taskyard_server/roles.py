@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from taskyard_server.configuration import read_settings, unknown_variables
+from taskyard_server.configuration import database_of, read_settings, unknown_variables
 
 PASS_ALL = {"allow_extra_args": True, "ignore_unknown_options": True}
 """The role's own settings parse the flags, `--help` among them."""
@@ -35,15 +35,25 @@ def dispatcher(context: typer.Context) -> None:
 def migrate(
     postgres_url: Annotated[
         str, typer.Option(envvar="TASKYARD_POSTGRES_URL", help="Database to bring to the newest schema.")
-    ],
+    ] = "",
+    config: Annotated[
+        str, typer.Option(envvar="TASKYARD_CONFIG", help="YAML file of a server's settings; postgres_url is read.")
+    ] = "",
 ) -> None:
     """Create or upgrade the tables. Safe to run at any time, also by several processes at once."""
     import psycopg
+    from pydantic_settings import SettingsError
 
     from scheduler.storage.postgres.migration import migrate as apply
     from scheduler.storage.postgres.target import Target
 
-    for remark in unknown_variables(os.environ):
+    try:
+        remarks = unknown_variables(os.environ, config)
+        postgres_url = postgres_url or database_of(config)
+    except SettingsError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    for remark in remarks:
         typer.echo(remark, err=True)
     try:
         Target.parse(postgres_url)

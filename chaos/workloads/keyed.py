@@ -39,7 +39,7 @@ class Keyed(Stream):
                 if not isinstance(outcome, TaskHandle) and phase_of(outcome) is Phase.UNKNOWN
             ]
         again = stage.draw.sample(list(requests), k=max(1, len(requests) // 10))
-        other = [_request(request.idempotency_key, token(stage.draw)) for request in again[::2]]
+        other = [_request(request.idempotency_key or "", token(stage.draw)) for request in again[::2]]
         await recorder.submit([*again, *other])
         return accepted
 

@@ -41,6 +41,8 @@ class HintStream(AsyncIterator[Hint]):
         # Spread, since all processes lose their connections together.
         self._backoff = Backoff(first=0.05, longest=2.0, draw=draw)
         self._subscription: Subscription | None = None
+        self.refusal: StoreUnavailable | None = None
+        """What the server said if it let us not listen when that was last tried."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -63,6 +65,7 @@ class HintStream(AsyncIterator[Hint]):
     async def aclose(self) -> None:
         """Closes the connection; the next hint asked for opens another."""
         subscription, self._subscription = self._subscription, None
+        self.refusal = None
         if subscription is not None:
             await subscription.aclose()
 
@@ -70,8 +73,10 @@ class HintStream(AsyncIterator[Hint]):
         while True:
             try:
                 subscription = await self._subscribe()
-            except StoreUnavailable:
+            except StoreUnavailable as error:
+                self.refusal = error if error.refused else None
                 await asyncio.sleep(self._backoff.next())
             else:
+                self.refusal = None
                 self._backoff.reset()
                 return subscription

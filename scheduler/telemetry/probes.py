@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from scheduler.listening import listen
 from scheduler.telemetry.metrics import Metrics
+from scheduler.web import origins
 from scheduler.web.server import HttpServer
 
 Live = Callable[[], bool]
@@ -46,12 +49,19 @@ def probe_routes(metrics: Metrics, live: Live, ready: Ready) -> list[Route]:
 
 
 class ProbeServer:
-    """Serves the routes over HTTP in the running event loop. `address` is `host:port`; port 0 takes a free one."""
+    """Serves the routes over HTTP in the running event loop. `address` is `host:port`; port 0 takes a free one.
 
-    def __init__(self, address: str, metrics: Metrics, live: Live, ready: Ready) -> None:
+    `names` are what it is called by those who reach it on a loopback address.
+    """
+
+    def __init__(
+        self, address: str, metrics: Metrics, live: Live, ready: Ready, *, names: Collection[str] = ()
+    ) -> None:
         self._address = address
-        app = Starlette(routes=probe_routes(metrics, live, ready))
-        self._server = HttpServer(app, keep_alive=_KEEP_ALIVE_SECONDS)
+        self._app = Starlette(routes=probe_routes(metrics, live, ready))
+        self._names = names
+        self._local = False
+        self._server = HttpServer(self._answer, keep_alive=_KEEP_ALIVE_SECONDS)
 
     @property
     def address(self) -> str:
@@ -61,8 +71,15 @@ class ProbeServer:
     async def start(self) -> None:
         """Listen; raises OSError if the address cannot be had."""
         listeners, self._address = listen(self._address, backlog=128)
+        self._local = all(origins.is_loopback(listener.getsockname()[0]) for listener in listeners)
         await self._server.start(listeners)
 
     async def stop(self) -> None:
         """Answer what is being asked, then close."""
         await self._server.stop()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host = Headers(scope=scope).get("host") if scope["type"] == "http" else None
+        known = not self._local or origins.known_host(host, self._names)
+        told = f"this server is not called {(host or '')[:100]!r}; see the setting http_hosts\n"
+        await (self._app if known else PlainTextResponse(told, 421))(scope, receive, send)

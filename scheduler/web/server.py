@@ -21,6 +21,7 @@ class HttpServer:
             http=limited(self.connections),
             ws="none",
             lifespan="off",
+            interface="asgi3",
             log_config=None,
             log_level="warning",
             access_log=False,

@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 import uuid_utils
 
+from dispatcher import guard
 from dispatcher.assembly import Assembly
-from dispatcher.guard import Guard
 from dispatcher.settings import DispatcherSettings
 from dispatcher.stores import Stores
 from scheduler.clock import SystemClock
@@ -111,13 +111,11 @@ async def place(yard: Yard) -> AsyncIterator[Place]:
     words = (f"word{number}" for number in itertools.count())
     delivery = MemoryDelivery(RedisServer(asyncio.get_running_loop().time, lambda: next(words)))
     etcd = Etcd(EtcdSettings(), access=MemoryAccess(EtcdServer(time.monotonic)))
-    stores = Stores(yard.store, yard.store, delivery, etcd)
+    stores = Stores(yard.store, yard.store, yard.store, delivery, etcd)
     parts = Assembly(
         "d", DispatcherSettings.model_validate({"pod_name": "pod"}), stores, Telemetry.silent(), SystemClock()
     )
-    server = grpc.aio.server(
-        interceptors=[Guard()], options=[("grpc.max_receive_message_length", limits.FRAME_RECEIVE_BYTES)]
-    )
+    server = guard.server()
     wire_grpc.add_WorkerServiceServicer_to_server(parts.streams, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -308,3 +306,13 @@ async def test_an_error_text_that_is_not_utf_8_is_taken_with_replacement_charact
     await again.write(raw.replace(b"mark", b"m\xffrk", 1))
     errors = {(await place.ended(one)).error for one in ids}
     assert {error.message for error in errors if error} == {"m\ufffdrk", "mark"}
+
+
+async def test_compressed_frames_are_not_unpacked(place: Place) -> None:
+    call = wire_grpc.WorkerServiceStub(place.channel).Session(compression=grpc.Compression.Gzip)  # type: ignore[call-arg]
+    with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        await call.write(wire.WorkerFrame(hello=wire.Hello(session_id="s" * 100_000)))
+        await call.read()
+    # gRPC's own words for streams.
+    assert await call.code() in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INTERNAL)
+    assert "gzip" in await call.details()

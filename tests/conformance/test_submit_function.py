@@ -1,5 +1,8 @@
 """Transactional enqueue: a task that exists only if its user's own transaction commits. Postgres alone has it."""
 
+import asyncpg
+import pytest
+
 from scheduler.domain.task import TaskState
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.store import PostgresStore
@@ -18,3 +21,9 @@ async def test_enqueueing_inside_a_users_own_transaction(database: Database) -> 
     task = await PostgresStore(database).tasks.get(str(first))
     assert task is not None
     assert (task.state, task.payload, first.version) == (TaskState.SCHEDULED, b'{"n": 1}', 7)
+
+
+async def test_an_empty_key_is_refused(database: Database) -> None:
+    with pytest.raises(asyncpg.InvalidParameterValueError, match=r"^idempotency_key: must not be empty; leave it out"):
+        await database.fetch("SELECT taskyard.submit('a.b', '{}', idempotency_key => '')")
+    assert len(await database.fetch("SELECT taskyard.submit('a.b', '{}', idempotency_key => NULL)")) == 1

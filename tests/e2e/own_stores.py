@@ -1,15 +1,18 @@
 """Stores that belong to a test, which stops, freezes and wipes them; no supervisor brings them back."""
 
 import asyncio
+import json
 import signal
 import time
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
 
+from taskyard_server.dev import etcd_users
 from taskyard_server.dev.etcd import Etcd
 from taskyard_server.dev.postgres import Postgres
 from taskyard_server.dev.store import Store
@@ -88,3 +91,16 @@ async def frozen(store: Store) -> AsyncIterator[None]:
 async def passed(moment: float) -> bool:
     """Whether a moment (monotonic) lies behind; for outages that have to last."""
     return time.monotonic() >= moment
+
+
+def ask_etcd(stores: OwnStores, path: str, **body: Any) -> dict[str, Any]:
+    """A call of etcd's JSON gateway, as root."""
+    root = {"name": etcd_users.ROOT, "password": stores.etcd.secret(etcd_users.ROOT)}
+    return _call(stores, path, body, {"Authorization": _call(stores, "auth/authenticate", root)["token"]})
+
+
+def _call(stores: OwnStores, path: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> dict[str, Any]:
+    url, data = f"http://{stores.etcd.url}/v3/{path}", json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers or {}), timeout=10) as reply:
+        found: dict[str, Any] = json.load(reply)
+        return found

@@ -1,8 +1,6 @@
 """Each store in turn says no to everybody: nobody ends by it, it is told, and all goes on when it is mended."""
 
 import asyncio
-import json
-import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
@@ -13,14 +11,13 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from scheduler.storage.postgres.migration import migrate
-from taskyard_server.dev import etcd_users
 from taskyard_server.dev.etcd import USER
 from taskyard_server.dev.plan import StoreAddresses
 from taskyard_server.dev.port import LOOPBACK
 from taskyard_server.dev.process import Process
 from tests.e2e.crew import Crew, Server, serves
 from tests.e2e.eventually import eventually
-from tests.e2e.own_stores import OwnStores, own_stores
+from tests.e2e.own_stores import OwnStores, ask_etcd, own_stores
 
 TOLD_WITHIN = 20.0
 BACK_WITHIN = 20.0
@@ -70,22 +67,12 @@ def redis(*commands: str) -> Callable[[OwnStores], Awaitable[None]]:
     return run
 
 
-def ask_etcd(stores: OwnStores, path: str, token: str = "", **fields: str) -> dict[str, str]:
-    headers = {"Authorization": token} if token else {}
-    url = f"http://{stores.etcd.url}/v3/{path}"
-    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(fields).encode(), headers)) as reply:
-        answer: dict[str, str] = json.loads(reply.read())
-    return answer
-
-
 def etcd(path: str, **fields: str) -> Callable[[OwnStores], Awaitable[None]]:
     """Asks as root, with the user's password for a `password` of nothing."""
 
     async def run(stores: OwnStores) -> None:
-        root = {"name": etcd_users.ROOT, "password": stores.etcd.secret(etcd_users.ROOT)}
-        token = ask_etcd(stores, "auth/authenticate", **root)["token"]
         told = {name: value or stores.etcd.password for name, value in fields.items()}
-        ask_etcd(stores, path, token, **told)
+        ask_etcd(stores, path, **told)
 
     return run
 

@@ -16,11 +16,13 @@ import pytest_asyncio
 from google.rpc import error_details_pb2  # type: ignore[import-untyped]
 from grpc_status import rpc_status
 
+from dispatcher.adoption import session_record
 from dispatcher.assembly import Assembly
 from dispatcher.settings import DispatcherSettings
 from dispatcher.stores import Stores
 from scheduler.clock import SystemClock
 from scheduler.domain import limits
+from scheduler.domain.violations import Violation
 from scheduler.storage.postgres.migration import migrate
 from scheduler.telemetry import Telemetry
 from scheduler.wire.gen import worker_service_pb2 as wire
@@ -128,3 +130,20 @@ async def test_a_hello_beyond_all_limits_is_refused_for_good(door: Door) -> None
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await anext(aiter(door.stub.Session(_one(wire.WorkerFrame(hello=hello)))))
     assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "hello.worker" in (refusal.value.details() or "")
+
+
+@pytest.mark.parametrize(
+    ("large", "field"),
+    [
+        ({"worker": "x" * limits.HELLO_BYTES}, "worker"),
+        ({"types": ["x" * 100] * 12_000, "queues": ["q"]}, "types"),
+        ({"labels": {"k": "x" * limits.HELLO_BYTES}}, "labels"),
+        ({"running": [wire.AttemptRef(task_id="x" * 100, attempt=1)] * 12_000}, "running"),
+    ],
+)
+def test_a_hello_that_is_too_large_names_what_is(large: dict[str, Any], field: str) -> None:
+    hello = wire.Hello(**{"session_id": str(uuid.uuid4()), "types": ["a"], "slots": 1, **large})
+    with pytest.raises(Violation, match=f"^{field}: [0-9]+ bytes") as refusal:
+        session_record(hello, "d")
+    assert refusal.value.field == field

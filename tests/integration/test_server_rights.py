@@ -3,18 +3,24 @@
 import asyncio
 import itertools
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
 import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
 
 from scheduler.domain.task import TaskError, TaskState
 from scheduler.domain.transitions import Event, Failed, Redriven, Succeeded
+from scheduler.storage.hints import LanesFilled
 from scheduler.storage.history import Keeping
+from scheduler.storage.identity import Identity
 from scheduler.storage.postgres.database import Database
 from scheduler.storage.postgres.migration import migrate
-from scheduler.storage.redis import Keys, Quota, connect
+from scheduler.storage.redis import Keys, Quota, RedisIdentity, connect
 from scheduler.storage.redis.delivery import RedisDelivery
+from scheduler.storage.unavailable import StoreUnavailable
 from taskyard_server.dev.postgres import Postgres
 from taskyard_server.dev.valkey import Valkey
 from tests.conformance.task_stores import PostgresYard
@@ -101,4 +107,87 @@ async def test_servers_do_without_the_right_to_configure_redis(valkey_server: Va
             assert [entry.task_id for entry in taken] == ["task"]
             await delivery.lanes.ack(taken)
             await delivery.hints.tasks_finished(["task"])
+            await delivery.ping()
         await admin.acl_deluser("taskyard")
+
+
+def rights() -> tuple[list[str], list[str]]:
+    """Commands that the page says are needed in Redis, and keys."""
+    rows = re.findall(r"^\| (?:connections|which|lanes|names|epoch|hints).*", PAGE, re.MULTILINE)
+    commands, places = zip(*(row.replace("\\|", "/").split("|")[2:4] for row in rows), strict=True)
+    # None of Redis 7's names of subcommands, so that one before it has the same list.
+    names = [word.partition("/")[0] for word in re.findall(r"`([a-z/]+)`", " ".join(commands))]
+    return sorted(set(names)), re.findall(r"`PREFIX(:\S+)`", " ".join(places))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def limited(valkey_server: Valkey) -> AsyncIterator[tuple[Redis, Redis]]:
+    """An administrator, and a server with no other rights than the page tells."""
+    commands, places = rights()
+    keys = [f"&few{place}" if "hints" in place else f"~few{place}" for place in places]
+    async with connect(valkey_server.admin_url) as admin:
+        await admin.execute_command("ACL SETUSER few on >drawn", *keys, *(f"+{name}" for name in commands))  # type: ignore[no-untyped-call]
+        async with connect(f"redis://few:drawn@127.0.0.1:{valkey_server.port}/3") as server:
+            yield admin, server
+        await admin.acl_deluser("few")
+
+
+async def test_servers_do_with_the_commands_that_are_told(limited: tuple[Redis, Redis]) -> None:
+    _, server = limited
+    keys = Keys("few")
+    identity = Identity()
+    identity.learn("cluster")
+    await RedisIdentity(identity, keys).check(server)
+    delivery, lane = RedisDelivery(server, keys), "default/default/demo.echo/5/"
+    async with delivery.listen(LanesFilled) as hints:
+        await anext(hints)
+        await delivery.lanes.publish({lane: [("one", 1), ("two", 1)]})
+        assert await anext(hints) == LanesFilled((lane,))
+    await delivery.epoch.begin(1)
+    one, two = await delivery.lanes.take("d", [Quota(lane, 2)], 2)
+    await delivery.lanes.ack([one])
+    await delivery.lanes.give_back([two])
+    await delivery.lanes.take("d", [Quota(lane, 1)], 1)
+    assert len(await delivery.lanes.reclaim("e", [lane], 0, 10)) == 1
+    assert (await delivery.lanes.depths([lane]))[lane].length == 1
+    assert await delivery.lanes.names() == {lane}
+    assert not await delivery.lanes.sweep(lane, 1_000_000)
+    await delivery.ping()
+
+
+async def refusal(delivery: RedisDelivery) -> str:
+    """What a ping says while the right to something is missing; empty if nothing is."""
+    try:
+        await delivery.ping()
+    except StoreUnavailable as error:
+        return error.detail.lower() if error.refused else ""
+    return ""
+
+
+async def test_whichever_right_is_missing_shows(limited: tuple[Redis, Redis]) -> None:
+    admin, server = limited
+    keys = Keys("few")
+    await server.set(keys.cluster, "cluster")
+    delivery = RedisDelivery(server, keys)
+    # The others are what connections are made with, and cannot be without.
+    for command in set(rights()[0]) - {"ping", "client", "select", "subscribe", "unsubscribe", "set", "get"}:
+        await admin.execute_command("ACL SETUSER few", f"-{command}")  # type: ignore[no-untyped-call]
+        assert command in await refusal(delivery)
+        await admin.execute_command("ACL SETUSER few", f"+{command}")  # type: ignore[no-untyped-call]
+        assert not await refusal(delivery)
+    await admin.execute_command("ACL SETUSER few resetchannels")  # type: ignore[no-untyped-call]
+    assert "channel" in await refusal(delivery)
+
+
+async def test_who_may_not_listen_shows(limited: tuple[Redis, Redis]) -> None:
+    admin, server = limited
+    delivery = RedisDelivery(server, Keys("few"))
+    await admin.execute_command("ACL SETUSER few -subscribe")  # type: ignore[no-untyped-call]
+    async with delivery.listen(LanesFilled) as hints:
+        listening = asyncio.ensure_future(anext(hints))
+        async with asyncio.timeout(60):
+            while "subscribe" not in await refusal(delivery):
+                assert not listening.done()
+        await admin.execute_command("ACL SETUSER few +subscribe")  # type: ignore[no-untyped-call]
+        await listening
+        assert not await refusal(delivery)

@@ -106,6 +106,7 @@ class DispatcherPart:
             DispatcherStores(
                 tasks=room.task_store(process, id),
                 duties=room.task_store(process, f"{id}-duties"),
+                probe=room.task_store(process, f"{id}-probe"),
                 delivery=room.delivery(process),
                 etcd=room.etcd_client(process),
             ),

@@ -70,10 +70,10 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         (b"\xf8\x07\x01" * MIB, "request"),
         (b"\x10\x01" * MIB, "request"),
         (b"\x0b" * MIB, "tasks"),
-        (BATCH(tasks=[task_pb2.TaskSpec(type="t", depends_on=[""] * MIB)]).SerializeToString(), "tasks"),
-        (BATCH(tasks=[task_pb2.TaskSpec(type="t", depends_on=[""] * 4000)] * 500).SerializeToString(), "tasks"),
+        # One that is as large as it may be, in an unknown field.
+        (b"\xfa\x07" + b"\x80\x80\x40" + b"\0" * MIB, "request"),
     ],
-    ids=["tasks", "long tags", "group", "unknown", "flags", "groups", "in a task", "in tasks"],
+    ids=["tasks", "long tags", "group", "unknown", "flags", "groups", "large"],
 )
 def test_a_batch_of_too_many_parts_is_not_parsed(raw: bytes, field: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(raw) <= limits.BATCH_BYTES
@@ -82,6 +82,52 @@ def test_a_batch_of_too_many_parts_is_not_parsed(raw: bytes, field: str, monkeyp
         requests.check_batch(raw)
     assert refused.value.field == field
     assert seen[0] <= 20_000
+
+
+GOOD = task_pb2.TaskSpec(type="t", payload=b'"' + b"x" * 1000 + b'"')
+
+
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        (task_pb2.TaskSpec(type="t", selector="s" * 100_000), "tasks[1].selector"),
+        (task_pb2.TaskSpec(type="t" * 100_000), "tasks[1].type"),
+        (task_pb2.TaskSpec(payload=b"1", traceparent="t" * 100_000), "tasks[1].traceparent"),
+        (task_pb2.TaskSpec(type="t", depends_on=[""] * MIB), "tasks[1]"),
+        (task_pb2.TaskSpec.FromString(b"\xfa\x07\x80\x80\x40" + b"\0" * MIB), "tasks[1]"),
+        (task_pb2.TaskSpec.FromString(b"\xf8\x07\x01" * MIB), "tasks[1]"),
+    ],
+    ids=["selector", "type", "traceparent", "many of a field", "unknown field", "unknown fields"],
+)
+def test_a_task_that_is_too_long_is_refused_alone(bad: task_pb2.TaskSpec, field: str) -> None:
+    raw = BATCH(tasks=[GOOD, bad, GOOD], ids_only=True).SerializeToString()
+    batch = requests.reader(BATCH.FromString)(raw)
+    assert [violation.field for violation in batch.refused.values()] == [field]
+    assert batch.message == BATCH(tasks=[GOOD, task_pb2.TaskSpec(), GOOD], ids_only=True)
+
+
+def test_long_tasks_are_refused_no_further_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Within its bounds although it is longer than a task's share, since others leave theirs.
+    long = task_pb2.TaskSpec(type="t", selector="\u00e9" * 1024)
+    batch = BATCH(tasks=[long, task_pb2.TaskSpec(type="t" * 100_000)])
+    assert [*requests.reader(BATCH.FromString)(batch.SerializeToString()).refused] == [1]
+    many = BATCH(tasks=[task_pb2.TaskSpec(type="t", depends_on=[""] * 4000)] * 500).SerializeToString()
+    seen = steps(monkeypatch)
+    left, refused = requests.check_batch(many)
+    assert seen[0] <= 50_000
+    assert len(left) <= limits.SPARE_BYTES + limits.TASK_SPARE_BYTES * 500
+    assert len(refused) == 365
+
+
+@given(st.lists(SPECS, min_size=1, max_size=8), st.sets(st.integers(0, 7)))
+def test_what_is_left_of_a_batch_is_in_its_place(tasks: list[task_pb2.TaskSpec], long: set[int]) -> None:
+    long = {place for place in long if place < len(tasks)}
+    for place in long:
+        tasks[place].selector = "s" * 90_000
+    batch = requests.reader(BATCH.FromString)(BATCH(tasks=tasks).SerializeToString())
+    assert batch.refused.keys() == long
+    empty = task_pb2.TaskSpec()
+    assert list(batch.message.tasks) == [empty if place in long else task for place, task in enumerate(tasks)]
 
 
 def test_full_batches_pass_and_cost_little_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import typer
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
 from dispatcher.settings import DispatcherSettings
 from scheduler.settings import SchedulerSettings
+from taskyard_server.command import app
 from taskyard_server.configuration import read_settings, unknown_variables
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +56,8 @@ def test_a_flag_names_the_file_and_wins_over_the_environment(tmp_path: Path, mon
         (["--postgres-connections", SECRET], "postgres_connections: Input should be a valid integer"),
         (["--rest-address", "8080"], "rest_address: '8080' is no host:port"),
         (["--rest-address", "::1:8080"], "an IPv6 address needs brackets, as in [::1]:8080"),
+        (["--rest-address"], "rest_address: needs a value after --rest-address"),
+        (["--rest-address", "--max-backlog", "5"], "rest_address: needs a value after --rest-address"),
         (["--config", "/nowhere.yaml"], "config: /nowhere.yaml cannot be read: No such file or directory"),
     ],
 )
@@ -131,3 +135,24 @@ def test_every_variable_that_the_project_sets_or_tells_of_is_known() -> None:
     named = {name for text in texts for name in re.findall(r"\bTASKYARD_[A-Z_]*[A-Z]\b", text)}
     assert "TASKYARD_POSTGRES_URL" in named
     assert unknown_variables(dict.fromkeys(named - {"TASKYARD_POSTGRES_URI"}, "x")) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (f"postgres_url: postgresql://u:{SECRET}@h:x/db", "postgres_url has something that is no port"),
+        ("redis_url: redis://h", "postgres_url: is not in "),
+        ("[", "is no YAML"),
+        (None, "postgres_url: is required, as --postgres-url"),
+    ],
+)
+def test_migrate_reads_the_file_that_servers_read(
+    content: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "taskyard.yaml"
+    file.write_text(content or "")
+    monkeypatch.setenv("TASKYARD_CONFIG", str(file) if content else "")
+    answer = CliRunner().invoke(app, ["migrate"])
+    assert (answer.exit_code, said in answer.output) == (2, True)
+    assert SECRET not in answer.output
+    assert len(answer.output.splitlines()) == 1

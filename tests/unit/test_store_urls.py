@@ -2,7 +2,9 @@
 
 import itertools
 import traceback
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from asyncpg.connect_utils import _parse_connect_arguments  # type: ignore[attr-defined]
@@ -98,6 +100,7 @@ BAD_POSTGRES = [
     f"postgresql://u:{SECRET}@h/db?channel_binding=require",
     f"postgresql://u:{SECRET}@h:99999/db",
     f"postgresql://u:{SECRET}@h/db?sslmode={SECRET}",
+    f"postgresql://u:{SECRET}@h/db?sslmode=require&sslrootcert=system",
 ]
 BAD_REDIS = [
     f"redis://:{SECRET}",
@@ -110,6 +113,12 @@ BAD_REDIS = [
     f"redis://u:{SECRET}@h/0?ssl_cert_reqs=none",
     f"rediss://u:{SECRET}@h/0?ssl_cert_reqs={SECRET}",
     f"rediss://u:{SECRET}@h/0?ssl_keyfile_password={SECRET}",
+    *(f"redis://u:{SECRET}@h/0?socket_timeout={value}" for value in ("-1", "0", "nan", "inf", "1_0", "+5", "1e300")),
+    *(f"redis://u:{SECRET}@h/0?max_connections={value}" for value in ("0", "-1")),
+    f"redis://u:{SECRET}@h/0?health_check_interval=-1",
+    f"redis://u:{SECRET}@h/0?timeout=-1",
+    f"redis://u:{SECRET}@h/\u0665",
+    f"unix:///run/redis?password={SECRET}&socket_timeout=-1",
     f"unix:///run/redis?password={SECRET}&ssl_ca_certs=/ca",
     f"{SECRET}@h",
 ]
@@ -131,3 +140,16 @@ def test_a_user_without_a_password_is_a_user(url: str) -> None:
 
 def test_no_secret_is_in_what_is_shown_of_a_url() -> None:
     assert SECRET not in repr(Target.parse(f"postgresql://u:{SECRET}@h/db?password={SECRET}"))
+
+
+def test_the_systems_certificates_are_a_file_for_both_drivers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    url = "postgresql://u@h/db?sslrootcert=system"
+    with pytest.raises(ValueError, match="no such file"):
+        Target.parse(url)
+    bundle.write_text("")
+    migration = Target.parse(url).for_migrations()
+    assert (migration["sslmode"], migration["sslrootcert"]) == ("verify-full", str(bundle))
+    servers = Target.parse(url).for_servers()["dsn"]
+    assert servers == f"postgresql://?{urlencode({'sslrootcert': str(bundle), 'sslmode': 'verify-full'})}"

@@ -76,7 +76,9 @@ class Process:
 
 @asynccontextmanager
 async def serving(process: Process) -> AsyncIterator[httpx.AsyncClient]:
-    server = ProbeServer("127.0.0.1:0", Telemetry.silent().metrics, lambda: process.live, process.ready)
+    server = ProbeServer(
+        "127.0.0.1:0", Telemetry.silent().metrics, lambda: process.live, process.ready, names=["own.example"]
+    )
     await server.start()
     try:
         async with httpx.AsyncClient(base_url=f"http://{server.address}") as client:
@@ -103,6 +105,15 @@ async def test_probes_over_http() -> None:
         assert metrics.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert "taskyard_event_loop_lag_seconds" in metrics.text
         assert (await client.get("/nothing")).status_code == 404
+
+
+async def test_names_of_others_are_unknown_on_a_loopback_address() -> None:
+    async with serving(Process()) as client:
+        for path in ("/metrics", "/livez", "/readyz", "/nothing"):
+            answer = await client.get(path, headers={"host": "evil.example:8081"})
+            assert (answer.status_code, "not called 'evil.example:8081'" in answer.text) == (421, True)
+        for name in ("localhost", "127.0.0.1:8081", "own.example:1"):
+            assert (await client.get("/livez", headers={"host": name})).status_code == 200
 
 
 async def test_an_address_in_use_is_refused() -> None:

@@ -68,7 +68,7 @@ def test_all_priorities_and_a_tenth_for_the_ssd() -> None:
 
 
 def test_a_duplicate_is_the_same_request() -> None:
-    by_key: dict[str, set[str]] = {}
+    by_key: dict[str | None, set[str]] = {}
     for request in plan_of(100).requests:
         by_key.setdefault(request.idempotency_key, set()).add(repr(request))
     assert {len(different) for different in by_key.values()} == {1}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -11,6 +11,7 @@ from typing_extensions import override
 from scheduler.api import failures, filters
 from scheduler.api.failures import Failure
 from scheduler.api.grpc import status
+from scheduler.api.grpc.requests import Batch
 from scheduler.api.identifiers import task_id
 from scheduler.api.submissions import Accepted, AcceptedId, Item, SubmissionDesk
 from scheduler.api.tasks import Tasks
@@ -41,9 +42,11 @@ class TaskService(task_service_pb2_grpc.TaskServiceServicer):
 
     @override
     async def SubmitTasks(
-        self, request: task_service_pb2.SubmitTasksRequest, context: Context
+        self,
+        request: Batch,  # type: ignore[override]  # what requests.reader makes of the message
+        context: Context,
     ) -> task_service_pb2.SubmitTasksResponse:
-        items, ids_only = _items(request.tasks), request.ids_only
+        items, ids_only = _items(request), request.message.ids_only
         # Its payloads were copied, and are large.
         del request
         if ids_only:
@@ -119,10 +122,13 @@ class TaskService(task_service_pb2_grpc.TaskServiceServicer):
         )
 
 
-def _items(messages: Sequence[task_pb2.TaskSpec]) -> list[Item]:
+def _items(batch: Batch) -> list[Item]:
     read = specs.spec
     items: list[Item] = []
-    for place, message in enumerate(messages):
+    for place, message in enumerate(batch.message.tasks):
+        if place in batch.refused:
+            items.append(failures.invalid(batch.refused[place]))
+            continue
         try:
             items.append(read(message))
         except Violation as violation:

@@ -78,9 +78,11 @@ async def _read(request: Request, field: str, most: int) -> bytes:
 
 def _task(body: bytes, idempotency_key: str | None) -> TaskSpec:
     spec = _model(models.TaskSpec, _parsed(body, documents.task))
-    if idempotency_key and spec.idempotency_key not in (None, "", idempotency_key):
-        raise Violation("idempotency_key", "differs from the Idempotency-Key header")
-    spec.idempotency_key = idempotency_key or spec.idempotency_key
+    if idempotency_key is not None:
+        models.given_key("Idempotency-Key", idempotency_key)
+        if spec.idempotency_key not in (None, idempotency_key):
+            raise Violation("idempotency_key", "differs from the Idempotency-Key header")
+        spec.idempotency_key = idempotency_key
     return spec.to_domain(orjson.loads)
 
 

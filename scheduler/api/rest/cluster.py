@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from scheduler.api.rest import answers, models, openapi, views
+from scheduler.api.rest import answers, models, openapi, parameters, views
 from scheduler.api.services import Services
 
 
@@ -15,6 +15,7 @@ def routes(services: Services) -> APIRouter:
 
     @router.get(
         "/v1/cluster",
+        dependencies=[parameters.of()],
         summary="Name leader and dispatchers",
         responses={200: {"model": views.Cluster}, **openapi.refusals()},
     )
@@ -23,6 +24,7 @@ def routes(services: Services) -> APIRouter:
 
     @router.get(
         "/v1/workers",
+        dependencies=[parameters.of(models.NamespaceQuery)],
         summary="List connected workers",
         responses={200: {"model": views.WorkerList}, **openapi.refusals()},
     )

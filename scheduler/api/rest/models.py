@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from scheduler.api import filters
 from scheduler.api.rest.documents import RawJson
-from scheduler.api.rest.values import Duration, Moment
+from scheduler.api.rest.values import Duration, Moment, WholeParameter
 from scheduler.domain import limits, submission
 from scheduler.domain import task as domain
 from scheduler.domain.violations import Violation
@@ -79,7 +79,7 @@ class TaskSpec(Document):
             queue=self.queue or "",
             priority=self.priority,
             selector=self.selector or "",
-            idempotency_key=self.idempotency_key or "",
+            idempotency_key=given_key("idempotency_key", self.idempotency_key),
             run_at=self.run_at,
             delay=self.delay,
             expires_at=self.expires_at,
@@ -150,7 +150,7 @@ class NamespaceQuery(Query):
 class QueueListQuery(NamespaceQuery):
     """Parameters of the list of queues."""
 
-    page_size: int = Field(0, description=f"1 to {limits.QUEUES_PAGE_MAX}, which is the default.")
+    page_size: WholeParameter = Field(0, description=f"1 to {limits.QUEUES_PAGE_MAX}, which is the default.")
     page_token: str = Field("", description="next_page_token of the page before.")
 
 
@@ -174,14 +174,18 @@ class ListQuery(TaskFilter):
 
     model_config = ConfigDict(extra="forbid", strict=False)
 
-    page_size: int = Field(0, description=f"1 to {limits.PAGE_SIZE_MAX}, default {limits.PAGE_SIZE_DEFAULT}.")
+    page_size: WholeParameter = Field(
+        0, description=f"1 to {limits.PAGE_SIZE_MAX}, default {limits.PAGE_SIZE_DEFAULT}."
+    )
     page_token: str = Field("", description="next_page_token of the page before.")
 
 
 class PageQuery(Query):
     """Parameters of a list that comes in pages."""
 
-    page_size: int = Field(0, description=f"1 to {limits.PAGE_SIZE_MAX}, default {limits.PAGE_SIZE_DEFAULT}.")
+    page_size: WholeParameter = Field(
+        0, description=f"1 to {limits.PAGE_SIZE_MAX}, default {limits.PAGE_SIZE_DEFAULT}."
+    )
     page_token: str = Field("", description="next_page_token of the page before.")
 
 
@@ -191,6 +195,14 @@ class GetQuery(Query):
     wait: str = Field(
         "", description="Answer when the task is terminal or after this long, at most 60s.", examples=["30s"]
     )
+
+
+def given_key(field: str, value: str | None) -> str:
+    """The idempotency key, empty where none is meant. One that is given is not empty: that is a client's slip, whose
+    task would run twice. Raises Violation on `field`."""
+    if value == "":
+        raise Violation(field, "must not be empty; leave it out for none")
+    return value or ""
 
 
 def state(word: str) -> domain.TaskState:

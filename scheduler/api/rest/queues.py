@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from scheduler.api.backlogs import pool, read_labels
-from scheduler.api.rest import answers, models, openapi, views
+from scheduler.api.rest import answers, models, openapi, parameters, views
 from scheduler.api.rest.bodies import Bodies
 from scheduler.api.services import Services
 
@@ -18,6 +18,7 @@ def routes(services: Services) -> APIRouter:
 
     @router.get(
         "/v1/queues",
+        dependencies=[parameters.of(models.QueueListQuery)],
         summary="List queues with their counts",
         responses={200: {"model": views.QueueList}, **openapi.refusals()},
     )
@@ -28,6 +29,7 @@ def routes(services: Services) -> APIRouter:
 
     @router.patch(
         "/v1/queues/{name}",
+        dependencies=[parameters.of(models.QueueQuery)],
         summary="Set a queue's defaults and limits",
         openapi_extra=openapi.body(models.QueueSettings),
         responses={200: {"model": views.Queue}, **openapi.refusals(413, 415)},
@@ -41,6 +43,7 @@ def routes(services: Services) -> APIRouter:
 
     @router.get(
         "/v1/backlog",
+        dependencies=[parameters.of(models.BacklogQuery)],
         summary="Tell how much there is to do for workers that are alike",
         responses={200: {"model": views.Backlog}, **openapi.refusals()},
     )

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from scheduler.api import filters
 from scheduler.api.identifiers import task_id
-from scheduler.api.rest import answers, models, openapi, values, views
+from scheduler.api.rest import answers, models, openapi, parameters, values, views
 from scheduler.api.rest.bodies import Bodies, connection
 from scheduler.api.services import Services
 from scheduler.api.tasks import Bulk
@@ -36,6 +36,7 @@ def _add_submits(router: APIRouter, services: Services) -> None:
 
     @router.post(
         "/v1/tasks",
+        dependencies=[parameters.of()],
         summary="Submit a task",
         status_code=201,
         openapi_extra=openapi.body(models.TaskSpec),
@@ -52,6 +53,7 @@ def _add_submits(router: APIRouter, services: Services) -> None:
 
     @router.post(
         "/v1/tasks:batch",
+        dependencies=[parameters.of()],
         summary="Submit up to 1,000 tasks",
         description="Each task has its own outcome; those that are accepted are stored in one transaction.",
         openapi_extra=openapi.body(models.Batch),
@@ -68,6 +70,7 @@ def _add_reads(router: APIRouter, services: Services) -> None:
 
     @router.get(
         "/v1/tasks",
+        dependencies=[parameters.of(models.ListQuery)],
         summary="List tasks, newest first",
         responses={200: {"model": views.TaskList}, **openapi.refusals()},
     )
@@ -78,6 +81,7 @@ def _add_reads(router: APIRouter, services: Services) -> None:
 
     @router.get(
         "/v1/tasks/{id}",
+        dependencies=[parameters.of(models.GetQuery)],
         summary="Get a task, or wait until it has ended",
         responses={200: {"model": views.Task}, **openapi.refusals(404)},
     )
@@ -90,6 +94,7 @@ def _add_reads(router: APIRouter, services: Services) -> None:
 
     @router.get(
         "/v1/tasks/{id}/attempts",
+        dependencies=[parameters.of(models.PageQuery)],
         summary="List a task's runs, oldest first",
         responses={200: {"model": views.AttemptList}, **openapi.refusals(404)},
     )
@@ -104,6 +109,7 @@ def _add_changes(router: APIRouter, services: Services) -> None:
 
     @router.post(
         "/v1/tasks/{id}:cancel",
+        dependencies=[parameters.of()],
         summary="Cancel a task",
         description="A task that has not started is CANCELLED at once; a running one is asked to stop.",
         responses={200: {"model": views.Task}, **openapi.refusals(404, 409)},
@@ -113,6 +119,7 @@ def _add_changes(router: APIRouter, services: Services) -> None:
 
     @router.post(
         "/v1/tasks/{id}:redrive",
+        dependencies=[parameters.of()],
         summary="Queue a FAILED task again with fresh budgets",
         responses={200: {"model": views.Task}, **openapi.refusals(404, 409)},
     )
@@ -123,6 +130,7 @@ def _add_changes(router: APIRouter, services: Services) -> None:
 def _add_dead_letters(router: APIRouter, services: Services) -> None:
     tasks, bodies = services.tasks, Bodies(services.traffic.arriving)
     shared: dict[str, Any] = {
+        "dependencies": [parameters.of()],
         "openapi_extra": openapi.body(models.DeadLetters),
         "responses": {200: {"model": views.BulkResult}, **openapi.refusals(413, 415)},
     }
@@ -160,6 +168,6 @@ def _wait(text: str) -> float:
 def _utf8(header: str | None) -> str | None:
     """The header as it was meant: HTTP libraries take its bytes for Latin-1."""
     try:
-        return header.encode("latin-1").decode() if header else None
+        return None if header is None else header.encode("latin-1").decode()
     except UnicodeError as error:
         raise Violation("Idempotency-Key", "is not UTF-8") from error

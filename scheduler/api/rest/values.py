@@ -13,6 +13,16 @@ _MOMENT = re.compile(
 )
 
 
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+
+
+def whole(text: str) -> int:
+    """The number of a text like "50". Raises ValueError, also for what Python takes, such as "5_0", "+5" or " 5"."""
+    if not _WHOLE.fullmatch(text):
+        raise ValueError("must be a whole number in the digits 0 to 9")
+    return int(text)
+
+
 def seconds(text: str) -> float:
     """The seconds of a duration like "0.5s"; raises ValueError."""
     if not _DURATION.fullmatch(text):
@@ -48,6 +58,11 @@ def _read_moment(value: Any) -> Any:
     return _read(value, moment, 'must be a time like "2026-01-31T12:00:00Z"')
 
 
+def _read_whole(value: Any) -> Any:
+    # An empty parameter counts as left out.
+    return 0 if value == "" else _read(value, whole, "must be a whole number in the digits 0 to 9")
+
+
 def _read(value: Any, parse: Any, wanted: str) -> Any:
     if value is None:
         return None
@@ -65,6 +80,9 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,9})?s$", "examples": ["0.5s"]}),
 ]
 """Seconds, written as a string like "0.5s"."""
+
+WholeParameter = Annotated[int, BeforeValidator(_read_whole), WithJsonSchema({"type": "integer"})]
+"""A number in a query string; 0 where it is left out."""
 
 Moment = Annotated[
     datetime,

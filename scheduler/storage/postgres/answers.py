@@ -52,6 +52,8 @@ MEANINGS: Mapping[str, Meaning] = {
     "42P05": Meaning.REFUSED,
     "26000": Meaning.REFUSED,
     "22": Meaning.VALUE,
+    # A limit of the server that one value hits: it is too deep, or too long for an index.
+    "54": Meaning.VALUE,
     "23": Meaning.VALUE,
 }
 _POOLER = "a pooler such as PgBouncer stands in between: see docs/configuration.md, PgBouncer"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ssl import get_default_verify_paths
 from typing import Any
 from urllib.parse import urlencode
 
@@ -47,7 +48,7 @@ class Target:
         if parsed.parameters.get("target_session_attrs", "any") not in _SESSIONS:
             raise ValueError(f"has a target_session_attrs that is none of {', '.join(_SESSIONS)}")
         target = cls(parsed, _seconds(parsed.parameters.get("connect_timeout")))
-        _ = target.hosts
+        _ = target.hosts, target._ssl
         return target
 
     def for_servers(self) -> dict[str, Any]:
@@ -75,7 +76,8 @@ class Target:
         given, url = self.url.parameters, self.url
         hosts = self.hosts
         arguments: dict[str, Any] = {
-            **{name: given[name] for name in (*_SAME, "passfile", "application_name", "options") if name in given},
+            **self._ssl,
+            **{name: given[name] for name in ("passfile", "application_name", "options") if name in given},
             "host": ",".join(host for host, _ in hosts) or None,
             "port": ",".join(str(port) for _, port in hosts) or None,
             "user": given.get("user", url.user),
@@ -100,9 +102,21 @@ class Target:
         ports *= len(hosts) if len(ports) == 1 else 1
         return [(host, own or port) for (host, own), port in zip(hosts, ports, strict=True)]
 
+    @property
+    def _ssl(self) -> dict[str, str]:
+        """What concerns TLS. The system's certificates are a file, since one driver knows them by no other name."""
+        ssl = {name: self.url.parameters[name] for name in _SAME if name in self.url.parameters}
+        if ssl.get("sslrootcert") == "system":
+            if ssl.setdefault("sslmode", "verify-full") != "verify-full":
+                raise ValueError("has sslrootcert=system and not verify-full: anybody has such a certificate")
+            if (file := get_default_verify_paths().cafile) is None:
+                raise ValueError("has sslrootcert=system, and this machine has no such file: name another")
+            ssl["sslrootcert"] = file
+        return ssl
+
     def _ssl_only(self) -> str | None:
         """asyncpg takes files and versions of TLS only by a URL; in this one they are alone."""
-        ssl = {name: self.url.parameters[name] for name in _SAME if name in self.url.parameters}
+        ssl = self._ssl
         return f"postgresql://?{urlencode(ssl)}" if ssl else None
 
 

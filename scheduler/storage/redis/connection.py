@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -32,6 +32,8 @@ _WORDS = {
     "WRONGTYPE": "the key is somebody else's: give Taskyard another --redis-prefix, or delete the key",
 }
 _OLDEST = (6, 2)
+_NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_NOT_ZERO = frozenset({"socket_timeout", "socket_connect_timeout", "timeout", "max_connections"})
 _PARAMETERS = frozenset(URL_QUERY_ARGUMENT_PARSERS) | {
     *("username", "password", "client_name", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"),
     *("ssl_password", "ssl_cert_reqs", "ssl_ciphers"),
@@ -72,6 +74,8 @@ def connect(
 def understood(url: str) -> str:
     """The URL with everything in it encoded as the library wants it; raises ValueError as `connect` does."""
     if url.startswith("unix://"):
+        for name, value in parse_qsl(url.partition("?")[2]):
+            _check(name, value)
         _construct(url)
         return url
     parsed = StoreUrl.parse(url)
@@ -83,7 +87,7 @@ def understood(url: str) -> str:
     if unknown:
         raise ValueError(f"has the parameter {unknown[0]!r}, which is none of {', '.join(sorted(_PARAMETERS))}")
     database = parsed.path.replace("/", "")
-    if database and not database.isdigit():
+    if database and not (database.isascii() and database.isdigit()):
         raise ValueError("has a path that is no number of a database")
     for name, value in parsed.parameters.items():
         _check(name, value)
@@ -112,9 +116,13 @@ def _construct(url: str) -> None:
 def _check(name: str, value: str) -> None:
     if parser := URL_QUERY_ARGUMENT_PARSERS.get(name):
         try:
-            parser(value)
+            parsed = parser(value)
         except (TypeError, ValueError):
             raise ValueError(f"has a parameter {name!r} that makes no sense") from None
+        if isinstance(parsed, int | float) and not isinstance(parsed, bool) and not _NUMBER.fullmatch(value):
+            raise ValueError(f"has a parameter {name!r} that is no number from 0 on")
+        if not parsed and name in _NOT_ZERO:
+            raise ValueError(f"has a parameter {name!r} that is 0")
 
 
 def check_version(server: Mapping[str, Any]) -> None:

@@ -11,6 +11,9 @@ from scheduler.storage.redis.hint_stream import HintStream
 from scheduler.storage.redis.hints import Hints
 from scheduler.storage.redis.keys import Keys
 from scheduler.storage.redis.lanes import LaneStore
+from scheduler.storage.redis.script import Script
+
+_PROBE = Script.load("probe")
 
 
 class RedisDelivery:
@@ -19,6 +22,7 @@ class RedisDelivery:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
+        self._streams: list[HintStream] = []
 
     @cached_property
     def lanes(self) -> LaneStore:
@@ -36,13 +40,23 @@ class RedisDelivery:
         return Hints(self._redis, self._keys)
 
     async def ping(self) -> None:
-        """Raise StoreUnavailable unless the server answers, is recent enough, and its keys are ours."""
+        """Raise StoreUnavailable unless the server answers, is recent enough, and lets us do all that we do."""
         await self.epoch.current()
         await self.lanes.check_takes_entries()
         batch = Batch(self._redis)
         batch.add("SISMEMBER", self._keys.lanes, "")
+        batch.add("SREM", self._keys.lanes, "")
+        batch.add("SSCAN", self._keys.lanes, "0", "COUNT", 1)
+        batch.add("PUBLISH", self._keys.nobody, "")
+        batch.add("SCRIPT", "LOAD", _PROBE.source)
+        batch.call(_PROBE, [self._keys.room, self._keys.cluster], ())
         await batch.send()
+        for stream in self._streams:
+            if stream.refusal is not None:
+                raise stream.refusal
 
     def listen(self, *kinds: type[Message]) -> HintStream:
         """What others tell, of these kinds."""
-        return HintStream(self._redis, self._keys, *kinds)
+        stream = HintStream(self._redis, self._keys, *kinds)
+        self._streams.append(stream)
+        return stream

@@ -42,6 +42,11 @@ class Keys:
         return f"{self.prefix}:epoch"
 
     @property
+    def nobody(self) -> str:
+        """A channel that nobody listens to, to see whether the server lets us tell others."""
+        return f"{self.prefix}:hints:nobody"
+
+    @property
     def lanes_filled(self) -> str:
         """The channel that tells which lanes got entries."""
         return f"{self.prefix}:hints:lanes"

@@ -1,37 +1,20 @@
 """etcd forgets: it is replaced by an empty one, or it is full and has lost its leases. Nobody is taken for dead."""
 
-import json
 import shutil
 import signal
 import time
-import urllib.request
-from typing import Any
 
 from taskyard import TaskHandle, TaskRequest
-from taskyard_server.dev import etcd_users
 from tests.e2e.conftest import Figure
 from tests.e2e.dev_cluster import DevCluster
 from tests.e2e.eventually import eventually
 from tests.e2e.long_tasks import LongTasks
-from tests.e2e.own_stores import OwnStores, end, passed, start_again
+from tests.e2e.own_stores import OwnStores, ask_etcd, end, passed, start_again
 
 LEADS_AGAIN = 10.0
 LONGER_THAN_ANY_PATIENCE = 35.0
 
 GIVEN_UP = "SELECT id, end_reason FROM taskyard.session WHERE NOT live AND ended_at > $1"
-
-
-def ask(stores: OwnStores, path: str, **body: Any) -> dict[str, Any]:
-    """A call of etcd's JSON gateway, as root."""
-    root = {"name": etcd_users.ROOT, "password": stores.etcd.secret(etcd_users.ROOT)}
-    return _call(stores, path, body, {"Authorization": _call(stores, "auth/authenticate", root)["token"]})
-
-
-def _call(stores: OwnStores, path: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> dict[str, Any]:
-    url, data = f"http://{stores.etcd.url}/v3/{path}", json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data, headers or {}), timeout=10) as reply:
-        found: dict[str, Any] = json.load(reply)
-        return found
 
 
 async def newest_term(cluster: DevCluster) -> int:
@@ -64,7 +47,7 @@ async def test_another_etcd_has_a_leader_soon_and_costs_no_task_another_run(
     assert await cluster.records.fetch(GIVEN_UP, since) == []
     assert await cluster.records.not_once([*long.ids, *delayed]) == []
     # No candidacy after the other: registrations of a few processes are all that was written.
-    assert int(ask(stores, "maintenance/status")["header"]["revision"]) < 60
+    assert int(ask_etcd(stores, "maintenance/status")["header"]["revision"]) < 60
     await cluster.whole()
 
 
@@ -73,25 +56,25 @@ async def test_nobody_dies_of_an_etcd_that_is_full(cluster: DevCluster, stores: 
     await eventually(cluster.leader, within=LEADS_AGAIN)
     since = await cluster.records.now()
     long = await LongTasks.start(cluster.client, count=20, seconds=LONGER_THAN_ANY_PATIENCE)
-    full = {"memberID": ask(stores, "maintenance/status")["header"]["member_id"], "alarm": "NOSPACE"}
-    ask(stores, "maintenance/alarm", action="ACTIVATE", **full)
+    full = {"memberID": ask_etcd(stores, "maintenance/status")["header"]["member_id"], "alarm": "NOSPACE"}
+    ask_etcd(stores, "maintenance/alarm", action="ACTIVATE", **full)
     try:
         began = time.monotonic()
         prefix = {"key": "L3Rhc2t5YXJkL3Nlc3Npb25zLw==", "range_end": "L3Rhc2t5YXJkL3Nlc3Npb25zMA=="}
-        registered = ask(stores, "kv/range", **prefix)["kvs"]
+        registered = ask_etcd(stores, "kv/range", **prefix)["kvs"]
         for lease in {item["lease"] for item in registered}:
-            ask(stores, "lease/revoke", ID=lease)
-        assert "kvs" not in ask(stores, "kv/range", **prefix)
+            ask_etcd(stores, "lease/revoke", ID=lease)
+        assert "kvs" not in ask_etcd(stores, "kv/range", **prefix)
         await eventually(lambda: passed(began + LONGER_THAN_ANY_PATIENCE), within=LONGER_THAN_ANY_PATIENCE + 1)
         assert await cluster.leader() is not None
-        assert "kvs" not in ask(stores, "kv/range", **prefix)
+        assert "kvs" not in ask_etcd(stores, "kv/range", **prefix)
     finally:
-        ask(stores, "maintenance/alarm", action="DEACTIVATE", **full)
+        ask_etcd(stores, "maintenance/alarm", action="DEACTIVATE", **full)
     await long.ended(within=20)
     assert await cluster.records.fetch(GIVEN_UP, since) == []
     assert await cluster.records.not_once(long.ids) == []
 
     async def registered_again() -> bool:
-        return len(ask(stores, "kv/range", **prefix).get("kvs", [])) == len(registered)
+        return len(ask_etcd(stores, "kv/range", **prefix).get("kvs", [])) == len(registered)
 
     await eventually(registered_again, within=20)

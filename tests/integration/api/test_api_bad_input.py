@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -94,6 +95,17 @@ async def test_a_bad_field_is_named(api: Api, namespace: str, case: str) -> None
 
     in_batch = await api.http.post("/v1/tasks:batch", json={"tasks": [{**good, **document}]})
     assert in_batch.json()["results"][0]["error"]["field"] == f"tasks[0].{field}"
+
+
+async def test_an_empty_key_is_refused_where_it_can_be_told_from_none(api: Api, namespace: str) -> None:
+    task = {"namespace": namespace, "type": "demo.echo"}
+    said = "must not be empty; leave it out for none"
+    empty = await api.http.post("/v1/tasks", json={**task, "idempotency_key": ""})
+    assert empty.json()["detail"] == f"idempotency_key: {said}"
+    header = await api.http.post("/v1/tasks", json=task, headers={"Idempotency-Key": ""})
+    assert header.json()["detail"] == f"Idempotency-Key: {said}"
+    batch = await api.http.post("/v1/tasks:batch", json={"tasks": [{**task, "idempotency_key": ""}]})
+    assert batch.json()["results"][0]["error"]["message"] == f"tasks[0].idempotency_key: {said}"
 
 
 @pytest.mark.parametrize(
@@ -288,6 +300,21 @@ async def test_ids_must_be_uuids_of_tasks(api: Api) -> None:
         ("page_size=1001", "page_size"),
         ("page_size=-1", "page_size"),
         ("page_size=many", "page_size"),
+        ("page_size=1_0", "page_size"),
+        ("page_size=%2B5", "page_size"),
+        ("page_size=+5", "page_size"),
+        ("page_size=5%20", "page_size"),
+        ("page_size=5.0", "page_size"),
+        ("page_size=05", "page_size"),
+        ("page_size=5e1", "page_size"),
+        ("page_size=%D9%A5", "page_size"),
+        ("page_size=%EF%BC%95", "page_size"),
+        ("page_size=" + "9" * 5000, "page_size"),
+        ("page_size=5&page_size=6", "page_size"),
+        ("queue=a&queue=b", "queue"),
+        ("queue=%FF", "query"),
+        ("queue[]=a", "queue[]"),
+        ("Queue=a", "Queue"),
         ("page_token=abc", "page_token"),
         ("page_token=%C3%A9", "page_token"),
         ("colour=red", "colour"),
@@ -296,6 +323,26 @@ async def test_ids_must_be_uuids_of_tasks(api: Api) -> None:
 async def test_bad_list_parameters_are_named(api: Api, query: str, field: str) -> None:
     answer = await api.http.get(f"/v1/tasks?{query}")
     assert (answer.status_code, violations(answer)) == (400, [field])
+
+
+async def test_every_request_knows_its_parameters(api: Api) -> None:
+    described = (await api.http.get("/openapi.json")).json()["paths"]
+    found = 0
+    for path, operations in described.items():
+        for method, operation in operations.items():
+            path_of_one = re.sub(r"\{\w+\}", UNKNOWN, path)
+            single = [
+                parameter["name"]
+                for parameter in operation.get("parameters", [])
+                if parameter["in"] == "query" and parameter["schema"].get("type") != "array"
+            ]
+            for query, field in (("nonsense=1", "nonsense"), *((f"{name}=&{name}=", name) for name in single)):
+                answer = await api.http.request(method, f"{path_of_one}?{query}")
+                assert (answer.status_code, violations(answer)) == (400, [field]), (method, path, query)
+                found += 1
+    assert found > 25
+    assert (await api.http.get("/v1/backlog?queue=a&queue=b&type=t&type=u")).status_code == 200
+    assert (await api.http.get("/v1/tasks?page_size=&queue=")).status_code == 200
 
 
 async def test_bad_list_fields_are_named_over_grpc(api: Api) -> None:

@@ -128,7 +128,7 @@ async def test_a_number_that_no_float_can_hold_is_refused(api: Api, database: Da
         "payload => to_jsonb(repeat('9', 400))",
         "payload => '[1.7976931348623157e308, -1.7976931348623157e308, 1e-400]'",
         f"payload => '{'[' * 64 + ']' * 64}'",
-        "payload => NULL, queue => '', namespace => NULL, priority => NULL, selector => NULL, idempotency_key => ''",
+        "payload => NULL, queue => '', namespace => NULL, priority => NULL, selector => NULL, idempotency_key => NULL",
         "run_at => '1970-01-01Z', expires_at => '9000-12-31T23:59:59Z', timeout => '30 days'",
         "idempotency_key => E'caf\\u00e9 \\U0001f600'",
     ],

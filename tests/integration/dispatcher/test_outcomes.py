@@ -3,6 +3,7 @@
 import uuid
 
 import asyncpg
+import pytest
 
 from scheduler.wire.gen import task_pb2
 from scheduler.wire.gen import worker_service_pb2 as wire
@@ -22,7 +23,7 @@ CREATE TRIGGER hinder AFTER UPDATE ON taskyard.task REFERENCING NEW TABLE AS cha
 FOR EACH STATEMENT EXECUTE FUNCTION taskyard.hinder();
 """
 POISON = "(SELECT count(*) FROM changed WHERE result = convert_to('\"poison\"', 'UTF8')) > 0"
-TIMED_OUT, UNTRANSLATABLE = "57014", "22P05"
+TIMED_OUT, UNTRANSLATABLE, LIMIT_EXCEEDED = "57014", "22P05", "54000"
 
 
 async def hinder(yard: Yard, condition: str, code: str) -> None:
@@ -66,9 +67,10 @@ async def test_an_outcome_that_takes_too_long_alone_keeps_nobody_waiting(yard: Y
     assert await yard.count("SUCCEEDED") == count + 5
 
 
-async def test_an_outcome_that_the_store_refuses_fails_its_attempt_alone(yard: Yard) -> None:
+@pytest.mark.parametrize("code", [UNTRANSLATABLE, LIMIT_EXCEEDED])
+async def test_an_outcome_that_the_store_refuses_fails_its_attempt_alone(yard: Yard, code: str) -> None:
     count = 20
-    await hinder(yard, POISON, UNTRANSLATABLE)
+    await hinder(yard, POISON, code)
     await yard.submit(count, type="demo.x")
     async with raw_session(yard.address, str(uuid.uuid4()), types=["demo.x"], slots=count) as session:
         results = [result(assignment) for assignment in await assigned(session, count)]

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from taskyard._gen import task_pb2
 from taskyard.cli.root import app
 from tests.unit.sdk.stub import StubScheduler
+from tests.unit.sdk.stub_dispatcher import StubDispatcher
 
 Command = Callable[..., Coroutine[Any, Any, Result]]
 
@@ -69,6 +70,14 @@ async def test_payload_from_file_and_input_stays_as_written(
         (["1", "--priority", "11"], None, "priority: must be 0 to 10"),
         (["1", "--delay", "-1s"], None, "delay: must not be negative"),
         (["1", "--delay", "soon"], None, "delay: 'soon' is not a duration"),
+        (["1", "--delay", "\u0665s"], None, "delay: '\u0665s' is not a duration"),
+        (["1", "--key", ""], None, "idempotency_key: must not be empty; leave it out for none"),
+        (["1", "--priority", "1_0"], None, "'1_0' is not a whole number"),
+        (["1", "--priority", "+5"], None, "'+5' is not a whole number"),
+        (["1", "--priority", " 5"], None, "' 5' is not a whole number"),
+        (["1", "--max-attempts", "\u0665"], None, "'\u0665' is not a whole number"),
+        (["1", "--multiplier", "1_0.5"], None, "'1_0.5' is not a number"),
+        (["1", "--jitter", "nan"], None, "'nan' is not a number"),
         (["1", "--delay", "99999999999d"], None, "delay: '99999999999d' is too long"),
         (["1", "--run-at", "2030-01-01T00:00:00"], None, "run_at: must be a datetime with a time zone"),
         (["1", "--run-at", "9999-12-31T23:59:59-05:00"], None, "run_at: must be between the years 1 and 9999"),
@@ -298,6 +307,26 @@ async def test_a_module_that_fails_shows_where(tmp_path: Path, code: str, compla
     assert f"importing 'jobs' {complaint}" in last
     assert any("jobs.py" in line for line in trace)
     assert not any("importlib" in line for line in trace)
+
+
+@pytest.mark.parametrize("own", [False, True])
+async def test_a_worker_tells_that_it_is_connected(tmp_path: Path, dispatcher: StubDispatcher, own: bool) -> None:
+    setup = "import logging\nlogging.basicConfig(level='WARNING')\n" if own else ""
+    (tmp_path / "jobs.py").write_text(
+        f"{setup}from taskyard.worker import Worker\nworker = Worker()\nworker.task('x')(lambda payload: payload)\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "taskyard.cli", "worker", "run", "jobs:worker", "--dispatchers", dispatcher.address),
+        cwd=tmp_path,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    stream = await asyncio.to_thread(dispatcher.accept, welcome=False)
+    stream.welcome(heartbeat=0.1)
+    await asyncio.to_thread(stream.wait_for, lambda: stream.heartbeats() > 0)
+    process.terminate()
+    _, stderr = await process.communicate()
+    assert process.returncode == 0
+    assert (f" INFO connected to dispatcher stub at {dispatcher.address}," in stderr.decode()) is not own
 
 
 async def test_wrong_settings_of_a_worker_are_one_sentence(tmp_path: Path) -> None:

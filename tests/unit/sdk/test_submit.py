@@ -96,6 +96,17 @@ async def test_same_key_answers_with_the_first_task(client: Client) -> None:
     assert (second.id, first.deduplicated, second.deduplicated) == (first.id, False, True)
 
 
+async def test_a_key_that_is_given_is_not_empty(client: Client, stub: StubScheduler) -> None:
+    with pytest.raises(InvalidArgument, match=r"^idempotency_key: must not be empty; leave it out for none$"):
+        await client.submit("demo.echo", 1, idempotency_key="")
+    fine, empty = await client.submit_many(
+        [TaskRequest("demo.echo", idempotency_key=None), TaskRequest("demo.echo", idempotency_key="")]
+    )
+    assert isinstance(fine, TaskHandle)
+    assert isinstance(empty, InvalidArgument)
+    assert len(stub.tasks) == 1
+
+
 async def test_the_current_trace_goes_along(client: Client, stub: StubScheduler) -> None:
     span = trace.NonRecordingSpan(trace.SpanContext(0xAB, 0xCD, is_remote=False, trace_flags=trace.TraceFlags(1)))
     token = context.attach(trace.set_span_in_context(span))
@@ -343,7 +354,17 @@ async def test_times_beyond_what_python_has_do_not_hide_a_task(client: Client, s
 
 
 @pytest.mark.parametrize("field", ["type", "queue", "selector", "idempotency_key"])
-async def test_what_must_be_text_says_so(client: Client, field: str) -> None:
-    options: dict[str, Any] = {"type": "x", field: {"io": "ssd"}}
-    with pytest.raises(InvalidArgument, match=f"^{field}: must be text, got dict$"):
-        await client.submit(**options)
+async def test_what_must_be_text_says_so(client: Client, stub: StubScheduler, field: str) -> None:
+    for value in ({"io": "ssd"}, b"bytes", 7):
+        options: dict[str, Any] = {"type": "x", field: value}
+        with pytest.raises(InvalidArgument, match=f"^{field}: must be text, got {type(value).__name__}$"):
+            await client.submit(**options)
+    with pytest.raises(InvalidArgument, match=r"^depends_on: must be text, got bytes$"):
+        await client.submit("x", depends_on=[b"id"])  # type: ignore[list-item]
+    assert not stub.tasks
+
+
+@pytest.mark.parametrize("tls", ["yes", True, "", 0])
+def test_tls_is_a_tls(tls: Any) -> None:
+    with pytest.raises(InvalidArgument, match=f"^tls: must be a Tls or None, got {type(tls).__name__}$"):
+        Client(tls=tls)

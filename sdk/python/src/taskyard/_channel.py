@@ -12,7 +12,7 @@ import grpc
 
 from taskyard._gen import cluster_service_pb2_grpc, queue_service_pb2_grpc, task_service_pb2_grpc
 from taskyard._home import Home, connected, disconnected
-from taskyard.errors import TaskyardError
+from taskyard.errors import FieldViolation, InvalidArgument, TaskyardError
 
 DEFAULT_ADDRESS = "localhost:7070"
 DEFAULT_PORT = 7070
@@ -52,6 +52,14 @@ class Tls:
     certificate: Path | None = None
     key: Path | None = None
     server_name: str = ""
+
+    @classmethod
+    def chosen(cls, given: Self | None) -> Self | None:
+        """What the code gave, or else what the environment says; raises InvalidArgument for what is no Tls."""
+        if given is not None and not isinstance(given, cls):
+            told = f"must be a Tls or None, got {type(given).__name__}"
+            raise InvalidArgument(violations=[FieldViolation("tls", told)])
+        return given or cls.from_environment()
 
     @classmethod
     def from_environment(cls) -> Self | None:

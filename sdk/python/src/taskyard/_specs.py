@@ -25,15 +25,18 @@ def task_spec(request: models.TaskRequest, namespace: str, traceparent: str) -> 
         raise _violation("depends_on", "must be a sequence of ids, not text")
     try:
         # Most tasks have few of the options, and each keyword costs: the others are set only where they are given.
-        spec = task_pb2.TaskSpec(type=request.type, payload=payload, namespace=namespace, queue=request.queue)
+        type_, queue = text("type", request.type), text("queue", request.queue)
+        spec = task_pb2.TaskSpec(type=type_, payload=payload, namespace=namespace, queue=queue)
         if request.priority is not None:
             spec.priority = request.priority
         if request.selector:
-            spec.selector = request.selector
-        if request.idempotency_key:
-            spec.idempotency_key = request.idempotency_key
+            spec.selector = text("selector", request.selector)
+        if request.idempotency_key is not None:
+            if request.idempotency_key == "":
+                raise _violation("idempotency_key", "must not be empty; leave it out for none")
+            spec.idempotency_key = text("idempotency_key", request.idempotency_key)
         if request.depends_on:
-            spec.depends_on.extend(request.depends_on)
+            spec.depends_on.extend(text("depends_on", id) for id in request.depends_on)
         if traceparent:
             spec.traceparent = traceparent
     except (TypeError, ValueError) as error:
@@ -55,6 +58,8 @@ def _set_times(spec: task_pb2.TaskSpec, request: models.TaskRequest) -> None:
         spec.retry.CopyFrom(_retry_message(request.retry))
 
 
+_ID_LENGTH = 64
+"""More than any id has."""
 _NOT_TEXT = ("priority", "depends_on")
 
 
@@ -65,16 +70,17 @@ def _not_text(value: object) -> str:
 
 
 def text(field: str, value: str) -> str:
-    """The value; raises InvalidArgument naming `field` if it isn't text."""
+    """The value; raises InvalidArgument naming `field` if it isn't text: protobuf takes bytes for it, too."""
     if not isinstance(value, str):
         raise _violation(field, _not_text(value))
     return value
 
 
 def task_id(value: str | uuid.UUID) -> str:
-    """A task's id as servers write it, since answers are told apart by it; raises InvalidArgument if it isn't text.
+    """A task's id as servers write it, since answers are told apart by it; raises InvalidArgument if it isn't text, or
+    would spoil the stream that waits for other tasks share.
 
-    Text that is no UUID is left to the server to refuse.
+    Other text that is no UUID is left to the server to refuse.
     """
     if isinstance(value, uuid.UUID):
         return str(value)
@@ -83,7 +89,9 @@ def task_id(value: str | uuid.UUID) -> str:
     except InvalidArgument:
         raise
     except ValueError:
-        return value
+        if len(value) > _ID_LENGTH or not value.isascii():
+            raise _violation("id", f"{ascii(value)[:80]} is not a UUID") from None
+        return value.lower()
 
 
 def seconds(field: str, value: models.Duration) -> float:

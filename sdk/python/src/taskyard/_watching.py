@@ -25,19 +25,9 @@ HEALTHY_SECONDS = 5.0
 _PASSING = (Unavailable, DeadlineExceeded)
 """What ends a stream but not the wait; we set no deadline, but something on the way may."""
 
-_PLACE = re.compile(r"ids\[(\d+)\]")
-
-_ID_LENGTH = 64
-"""More than any id has."""
+_PLACE = re.compile(r"ids\[([0-9]+)\]")
 
 Ended = asyncio.Future[task_pb2.Task]
-
-
-def _sendable(task_id: str) -> str:
-    """The id as the server answers it; raises InvalidArgument for what would spoil the stream that others share."""
-    if not isinstance(task_id, str) or len(task_id) > _ID_LENGTH or not task_id.isascii():
-        raise InvalidArgument(violations=[FieldViolation("id", f"{ascii(task_id)[:80]} is not a UUID")])
-    return task_id.lower()
 
 
 class _Stream:
@@ -76,7 +66,6 @@ class Watcher:
         An unavailable cluster is waited for without limit.
         """
         self._calls.schedulers.home.enter()
-        task_id = _sendable(task_id)
         loop = asyncio.get_running_loop()
         wait: Ended = loop.create_future()
         if task_id not in self._waits:

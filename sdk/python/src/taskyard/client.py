@@ -84,7 +84,7 @@ class Client:
             address or os.environ.get("TASKYARD_ADDRESS") or DEFAULT_ADDRESS, port=DEFAULT_PORT, field="address"
         )
         self.namespace = _specs.text("namespace", namespace or os.environ.get("TASKYARD_NAMESPACE") or "default")
-        self._schedulers = Schedulers(addresses, tls or Tls.from_environment())
+        self._schedulers = Schedulers(addresses, Tls.chosen(tls))
         self._calls = Calls(self._schedulers, _specs.seconds("time_limit", time_limit))
         self._coalescer = Coalescer(self._calls)
         self._watcher = Watcher(self._calls)
@@ -262,7 +262,7 @@ class Client:
 
     def _spec(self, request: TaskRequest, traceparent: str) -> TaskSpec:
         spec = _specs.task_spec(request, self.namespace, traceparent)
-        if self._generate_keys and not request.idempotency_key:
+        if self._generate_keys and not spec.idempotency_key:
             spec.idempotency_key = f"sdk-{uuid.uuid4()}"
         return spec
 

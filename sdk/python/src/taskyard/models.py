@@ -72,7 +72,8 @@ class TaskOptions(TypedDict, total=False):
         queue: default "default".
         priority: 0 (lowest) to 10 (highest), default 5.
         selector: which workers may run it, e.g. `"io=ssd,region in (eu,us),!spot,memory_gb>=16"`.
-        idempotency_key: submitting the same task again with the same key answers with the first one.
+        idempotency_key: submitting the same task again with the same key answers with the first one;
+            None for none. An empty one is refused.
         delay, run_at: when it may start; one of the two. Default now.
         expires_at: a task that hasn't started by then is EXPIRED.
         timeout: how long one attempt may run. Default: no limit.
@@ -83,7 +84,7 @@ class TaskOptions(TypedDict, total=False):
     queue: str
     priority: int | None
     selector: str
-    idempotency_key: str
+    idempotency_key: str | None
     delay: Duration | None
     run_at: datetime | None
     expires_at: datetime | None
@@ -101,7 +102,7 @@ class TaskRequest:
     queue: str = ""
     priority: int | None = None
     selector: str = ""
-    idempotency_key: str = ""
+    idempotency_key: str | None = None
     delay: Duration | None = None
     run_at: datetime | None = None
     expires_at: datetime | None = None

@@ -216,7 +216,7 @@ class TaskSpec(_message.Message):
     "io=ssd,region in (eu,us),arch notin (arm),gpu,!spot,memory_gb>=16". Empty fits every worker.
     """
     idempotency_key: _builtins.str
-    """Submitting again with the same key and the same task answers with the first one. At most 256 bytes."""
+    """Submitting again with the same key and the same task answers with the first one. At most 256 bytes. Empty means none."""
     traceparent: _builtins.str
     """W3C trace context of the submitter."""
     @_builtins.property

@@ -7,6 +7,7 @@ import typer
 
 from taskyard.cli.command import command, refusal
 from taskyard.cli.exit_code import ExitCode
+from taskyard.cli.number import whole
 from taskyard.cli.streams import can_ask
 from taskyard.cli.task import document, error_line
 from taskyard.cli.terminal import Terminal
@@ -17,7 +18,7 @@ group = typer.Typer(no_args_is_help=True, help="Look after dead letters: tasks t
 QueueName = Annotated[str, typer.Option("--queue", help="Only those of this queue.")]
 TypeName = Annotated[str, typer.Option("--type", help="Only those of this type.")]
 ErrorType = Annotated[str, typer.Option("--error-type", help="Only those with this error, e.g. CRASH_LOOP.")]
-Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most this many.")]
+Limit = Annotated[int, typer.Option(parser=whole(1, 10_000), help="At most this many.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 

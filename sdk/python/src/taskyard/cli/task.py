@@ -11,6 +11,7 @@ from taskyard import _json
 from taskyard.cli.command import command
 from taskyard.cli.exit_code import ExitCode
 from taskyard.cli.moment import parse_duration, parse_time
+from taskyard.cli.number import number, whole
 from taskyard.cli.payload import read_payload
 from taskyard.cli.terminal import Terminal, text
 from taskyard.errors import TaskUnsuccessful
@@ -31,24 +32,31 @@ def submit(
     ] = None,
     *,
     queue: Annotated[str, typer.Option(help="Default: default.")] = "",
-    priority: Annotated[int | None, typer.Option(help="0 (lowest) to 10 (highest). Default: 5.")] = None,
+    priority: Annotated[
+        int | None, typer.Option(parser=whole(), help="0 (lowest) to 10 (highest). Default: 5.")
+    ] = None,
     selector: Annotated[
         str, typer.Option(help="Which workers may run it, e.g. 'io=ssd,region in (eu,us),memory_gb>=16'.")
     ] = "",
     idempotency_key: Annotated[
-        str, typer.Option("--key", "--idempotency-key", help="The same key and task again answer with the first task.")
-    ] = "",
+        str | None,
+        typer.Option("--key", "--idempotency-key", help="The same key and task again answer with the first task."),
+    ] = None,
     delay: Annotated[str | None, typer.Option(metavar="DURATION", help="Start no earlier than this from now.")] = None,
     run_at: Annotated[
         str | None, typer.Option(metavar="TIME", help="Start no earlier, e.g. 2030-01-31T08:00Z.")
     ] = None,
     expires_at: Annotated[str | None, typer.Option(metavar="TIME", help="Expire it if it hasn't started.")] = None,
     timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="How long one attempt may run.")] = None,
-    max_attempts: Annotated[int | None, typer.Option(help="Attempts that may fail.")] = None,
+    max_attempts: Annotated[int | None, typer.Option(parser=whole(), help="Attempts that may fail.")] = None,
     initial_backoff: Duration = None,
-    multiplier: Annotated[float | None, typer.Option(help="Each backoff is this many times the last one.")] = None,
+    multiplier: Annotated[
+        float | None, typer.Option(parser=number(), help="Each backoff is this many times the last one.")
+    ] = None,
     max_backoff: Duration = None,
-    jitter: Annotated[float | None, typer.Option(help="Share of the backoff drawn at random, 0 to 1.")] = None,
+    jitter: Annotated[
+        float | None, typer.Option(parser=number(), help="Share of the backoff drawn at random, 0 to 1.")
+    ] = None,
     depends_on: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="A task that must succeed first; may be repeated.")
     ] = None,
@@ -112,7 +120,7 @@ def list_tasks(
     type: Annotated[str, typer.Option()] = "",
     state: Annotated[TaskState | None, typer.Option(case_sensitive=False)] = None,
     error_type: Annotated[str, typer.Option(help="The type of the task's error.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="Show at most this many.")] = 50,
+    limit: Annotated[int, typer.Option(parser=whole(1), help="Show at most this many.")] = 50,
 ) -> None:
     """List tasks, newest first."""
     wanted = TaskFilter(queue=queue, type=type, state=state, error_type=error_type)

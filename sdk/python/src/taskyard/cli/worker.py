@@ -1,6 +1,7 @@
 """`taskyard worker …`: see the connected workers, run one."""
 
 import importlib
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ import typer
 
 from taskyard.cli.command import command, refusal, reported
 from taskyard.cli.exit_code import ExitCode
+from taskyard.cli.number import number, whole
 from taskyard.cli.terminal import Terminal
 from taskyard.errors import FieldViolation, InvalidArgument
 
@@ -55,9 +57,9 @@ def run(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Shown to people.")] = None,
     label: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A label; may be repeated.")] = None,
-    slots: Annotated[int | None, typer.Option(min=1, help="Tasks to run at once.")] = None,
+    slots: Annotated[int | None, typer.Option(parser=whole(1), help="Tasks to run at once.")] = None,
     grace: Annotated[
-        float | None, typer.Option(min=0, help="Seconds that running tasks get to finish after SIGTERM.")
+        float | None, typer.Option(parser=number(0), help="Seconds that running tasks get to finish after SIGTERM.")
     ] = None,
 ) -> None:
     """Run a worker until it is told to stop. Modules are also looked for in the current directory.
@@ -79,6 +81,7 @@ def _run(worker: "Worker") -> None:
     from taskyard.cli.traces import traced
     from taskyard.worker import HelloRefused
 
+    _show_log()
     try:
         # Once its code is loaded: a set-up of its own is left alone.
         with traced():
@@ -88,6 +91,16 @@ def _run(worker: "Worker") -> None:
     except ValueError as error:
         # Handlers' errors are their tasks' outcomes: what arrives here is about the worker's settings.
         raise refusal(str(error), ExitCode.INVALID) from error
+
+
+def _show_log() -> None:
+    """Tell on stderr what the worker does, unless its code has set up logging."""
+    log = logging.getLogger("taskyard.worker")
+    if not log.hasHandlers() and log.level == logging.NOTSET:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
 
 
 def _label(pair: str) -> tuple[str, str]:
