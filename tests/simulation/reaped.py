@@ -1,7 +1,10 @@
-"""Nobody is given up by the leader while its dispatcher answers for it: looked at whenever it happens."""
+"""Nobody is given up while its dispatcher answers for it, or holds it: looked at whenever it happens."""
+
+from collections.abc import Callable
 
 from chaos.checks import Violation
-from dispatcher.duties.reaping import REASON
+from dispatcher import vouching
+from dispatcher.duties import reaping
 from scheduler.storage.memory.postgres.server import Change
 from scheduler.storage.memory.postgres.tables import DispatcherRow, SessionRow
 from tests.simulation.cluster import DISPATCHER
@@ -9,12 +12,16 @@ from tests.simulation.cluster import DISPATCHER
 _UNDERWAY = 1.0
 """Seconds from the leader's last look to its commit, at most: a dispatcher that came back within them came too late."""
 
+Holds = Callable[[str, str, int], bool]
+"""Whether that dispatcher, if it runs, holds that session in that generation, be it in its grace."""
+
 
 class Reaped:
     """What was done to sessions that must not be."""
 
     def __init__(self) -> None:
         self.violations: list[Violation] = []
+        self.holds: Holds = lambda *_: False
         self._answers: dict[str, tuple[float, float]] = {}
         """Since when each dispatcher has answered without a gap, and when it last did."""
 
@@ -22,7 +29,7 @@ class Reaped:
         """See scheduler.storage.memory.postgres.server.Observer."""
         if type(change.old or change.new) is DispatcherRow:
             self._note(change)
-        elif type(change.new) is SessionRow and not change.new.live and change.new.end_reason == REASON:
+        elif type(change.new) is SessionRow and not change.new.live:
             self._judge(change, change.new)
 
     def _note(self, change: Change) -> None:
@@ -34,8 +41,13 @@ class Reaped:
         self._answers[change.new.note.id] = (change.at if gap else since, change.at)
 
     def _judge(self, change: Change, row: SessionRow) -> None:
-        since, last = self._answers.get(row.record.dispatcher, (change.at, change.at))
-        if change.at - since > _UNDERWAY and change.at - last < DISPATCHER.session_timeout:
-            ago = f"{change.at - last:.1f} s ago"
-            told = f"{row.id} was given up although {row.record.dispatcher} answered for it {ago}"
-            self.violations.append(Violation("vouched", told))
+        dispatcher = row.record.dispatcher
+        if row.end_reason == reaping.REASON:
+            since, last = self._answers.get(dispatcher, (change.at, change.at))
+            if change.at - since > _UNDERWAY and change.at - last < DISPATCHER.session_timeout:
+                self._complain(row, f"although {dispatcher} answered for it {change.at - last:.1f} s ago")
+        elif row.end_reason == vouching.REASON and self.holds(dispatcher, row.id, row.generation):
+            self._complain(row, f"as if {dispatcher} did not hold it, which does")
+
+    def _complain(self, row: SessionRow, why: str) -> None:
+        self.violations.append(Violation("vouched", f"{row.id} was given up {why}"))

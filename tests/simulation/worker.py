@@ -194,6 +194,8 @@ class Worker:
                 self._finish(key, "FAILED", _error("Failure", retryable=True))
             case "final":
                 self._finish(key, "HOPELESS", _error("Final", retryable=False))
+            case "unasked":
+                self._finish(key, "CANCELLED", wire.TaskResult(cancelled=True))
             case "death":
                 self.process.kill()
             case "endless":
