@@ -19,7 +19,10 @@ def spread_clients(addresses: Sequence[str]) -> list[Client]:
 
 
 class Load:
-    """A workload that runs from `start` to `stop` once for each client, with so many tasks a second in all; `database` says where Postgres is."""
+    """A workload that runs from `start` to `stop` once for each client, with so many tasks a second in all.
+
+    `database` says where Postgres is now.
+    """
 
     def __init__(
         self,

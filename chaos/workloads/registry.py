@@ -15,7 +15,10 @@ from chaos.workloads.workload import Workload
 
 WORKLOADS: Mapping[str, Callable[[], Workload]] = {
     load.name: load
-    for load in (Plain, Slow, Retries, Poison, Keyed, Placed, Priorities, Delayed, Cancelled, Redriven, Large, Hostile, Rows)
+    for load in (
+        *(Plain, Slow, Retries, Poison, Keyed, Placed, Priorities),
+        *(Delayed, Cancelled, Redriven, Large, Hostile, Rows),
+    )
 }
 
 MIX: Mapping[str, float] = {

@@ -1,7 +1,7 @@
 """Tasks that SQL has made: honest ones, and among them rows that hold what no API would have taken.
 
-Whoever owns the tables can write past their CHECKs, as an older schema let everybody do; so this workload drops those of
-the database that it is let loose on.
+Whoever owns the tables can write past their CHECKs, as everybody could with an older schema; so this workload drops
+those of the database that it is let loose on.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ ROWS: Mapping[str, tuple[str, str | None]] = {
     "never over": ("expires_at = 'infinity'", None),
     "traced by nobody": ("traceparent = repeat(chr(27) || '[31m', 1000)", None),
 }
-"""By name: what is written into the row, and the type of the error its task must end with, None where it must succeed."""
+"""By name: what is written into the row, and the type of the error that its task must end with; None: it succeeds."""
 
 
 class Rows(Stream):

@@ -50,7 +50,7 @@ class Job:
 
     @property
     def sulks(self) -> bool:
-        """Whether its handler, where it fails at all, says each time that it was cancelled, which nobody had asked for."""
+        """Whether its handler, where it fails at all, says each time that it was cancelled, unasked."""
         return self.number == 10 and self.deeds[0].end in {"failure", "final"}
 
     def deed(self, attempt: int) -> Deed:

@@ -5,7 +5,7 @@ import pytest
 from chaos.checks import verdict
 from chaos.workloads.deeds import DEEDS, PREFIX
 from chaos.workloads.hostile import Hostile
-from chaos.workloads.rows import HONEST, ROWS, Rows, TYPE
+from chaos.workloads.rows import HONEST, ROWS, TYPE, Rows
 from tests.unit.chaos.legal import Teller
 
 
@@ -17,11 +17,11 @@ def t() -> Teller:
     return teller
 
 
-def ended(t: Teller, workload: str, error: str | None, **submit: str) -> None:
+def ended(t: Teller, workload: str, error: str | None, *, type: str, key: str | None = None) -> None:
     """A task of the workload that ended with that error, or succeeded."""
     task = f"task-{len(t.history.submits)}"
-    t.submit(task, max_attempts=1, key=submit.get("key"))
-    t.history.submits[-1] = t.history.submits[-1]._replace(workload=workload, **submit)
+    t.submit(task, max_attempts=1, key=key)
+    t.history.submits[-1] = t.history.submits[-1]._replace(workload=workload, type=type)
     t.claim(task, "s", start=error != "INVALID_TASK")
     if error is None:
         t.succeed(task)
