@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import asyncpg
 import orjson
@@ -27,30 +27,37 @@ from taskyard import TaskRequest
 
 TYPE = "chaos.row"
 HONEST = ""
+MIDWAY = "midway"
+"""Runs for some seconds, and its row is changed meanwhile."""
 AMONG = 4
 """Honest tasks beside each of the others, in one transaction and one lane, so that they are claimed together."""
+SECONDS = 2
 PATIENCE = 10.0
 """Seconds that a transaction may take."""
 
 CHECKS = ("task_timeout_range", "task_run_at_range", "task_expires_at_range")
 
-ROWS: Mapping[str, tuple[str, str | None]] = {
-    HONEST: ("type = type", None),
-    "endless": ("timeout_seconds = 'infinity'", "INVALID_TASK"),
-    "backwards": ("timeout_seconds = -3600", "INVALID_TASK"),
-    "no number": ("timeout_seconds = 'NaN'", "INVALID_TASK"),
-    "no time": ("timeout_seconds = 0", "INVALID_TASK"),
-    "retry is a list": ("retry = '[3]'", "INVALID_TASK"),
-    "retry of other fields": ("retry = '{\"attempts\": 3}'", "INVALID_TASK"),
-    "retry for ever": ("retry = '{\"initial_backoff\": 1e300}'", "INVALID_TASK"),
-    "huge": ("payload = convert_to('\"' || repeat('x', 262144) || '\"', 'UTF8')", "INVALID_TASK"),
+_RUNS, _CANNOT = frozenset({"SUCCEEDED"}), frozenset({"INVALID_TASK"})
+
+ROWS: Mapping[str, tuple[str, frozenset[str]]] = {
+    HONEST: ("type = type", _RUNS),
+    "endless": ("timeout_seconds = 'infinity'", _CANNOT),
+    "backwards": ("timeout_seconds = -3600", _CANNOT),
+    "no number": ("timeout_seconds = 'NaN'", _CANNOT),
+    "no time": ("timeout_seconds = 0", _CANNOT),
+    "retry is a list": ("retry = '[3]'", _CANNOT),
+    "retry of other fields": ("retry = '{\"attempts\": 3}'", _CANNOT),
+    "retry for ever": ("retry = '{\"initial_backoff\": 1e300}'", _CANNOT),
+    "huge": ("payload = convert_to('\"' || repeat('x', 262144) || '\"', 'UTF8')", _CANNOT),
     # Nothing keeps these from being sent; of the first, its worker can make nothing.
-    "no JSON": (r"payload = '\xff7b'::bytea", "NonRetryable"),
-    "ever ready": ("run_at = '-infinity'", None),
-    "never over": ("expires_at = 'infinity'", None),
-    "traced by nobody": ("traceparent = repeat(chr(27) || '[31m', 1000)", None),
+    "no JSON": (r"payload = '\xff7b'::bytea", frozenset({"NonRetryable"})),
+    "ever ready": ("run_at = '-infinity'", _RUNS),
+    "never over": ("expires_at = 'infinity'", _RUNS),
+    "traced by nobody": ("traceparent = repeat(chr(27) || '[31m', 1000)", _RUNS),
+    # Whoever runs it already may end it; nobody can be sent it once more.
+    MIDWAY: ("type = type", _RUNS | _CANNOT),
 }
-"""By name: what is written into the row, and the type of the error that its task must end with; None: it succeeds."""
+"""By name: what is written into the row, and how its task may end: SUCCEEDED, or FAILED with an error of that type."""
 
 
 class Rows(Stream):
@@ -94,6 +101,17 @@ class Rows(Stream):
         )
         return tasks
 
+    async def act(self, stage: Stage, recorder: Recorder, tasks: Sequence[str]) -> None:
+        """Changes those that run, and reads one of them all."""
+        await asyncio.sleep(stage.draw.random() * SECONDS)
+        with contextlib.suppress(*UNREACHABLE):
+            connection = await asyncpg.connect(stage.database(), timeout=5)
+            try:
+                await connection.execute(_MIDWAY, tasks, timeout=PATIENCE)
+            finally:
+                connection.terminate()
+        await recorder.get(stage.draw.choice(tasks))
+
     def check(self, history: History) -> Iterator[Violation]:
         """Besides, each row ended as its name says."""
         yield from super().check(history)
@@ -101,9 +119,7 @@ class Rows(Stream):
         for task, end in final_states(history).items():
             if task not in rows or end.new is None or end.reason == "CRASH_LOOP":
                 continue
-            _, error = ROWS[rows[task]]
-            wanted = "FAILED" if error else "SUCCEEDED"
-            if end.new != wanted or (error and end.reason != error):
+            if (end.reason if end.new == "FAILED" else end.new) not in ROWS[rows[task]][1]:
                 what = f"task {task}, whose row is {rows[task] or 'honest'}, ended {end.new} ({end.reason})"
                 yield Violation(self.name, what, task)
 
@@ -122,11 +138,17 @@ async def _written(connection: Connection, requests: Sequence[TaskRequest]) -> l
     return tasks
 
 
+_MIDWAY = """\
+UPDATE taskyard.task SET timeout_seconds = 'infinity', retry = '[3]'
+WHERE id = ANY($1::text[]::uuid[]) AND state = 'RUNNING' AND idempotency_key LIKE '% midway'"""
 _SUBMIT = "SELECT taskyard.submit($1, $2::text::jsonb, idempotency_key => $3)::text"
 
 
 def _request(row: str, content: str) -> TaskRequest:
-    return TaskRequest(TYPE, {"token": content}, idempotency_key=f"{content} {row}")
+    payload: dict[str, Any] = {"token": content}
+    if row == MIDWAY:
+        payload["seconds"] = SECONDS
+    return TaskRequest(TYPE, payload, idempotency_key=f"{content} {row}")
 
 
 def _row(key: str | None) -> str:
@@ -134,7 +156,7 @@ def _row(key: str | None) -> str:
 
 
 def _noted(invoked: float, returned: float, phase: Phase, request: TaskRequest, task: str | None) -> Submit:
-    # As Postgres spells it.
+    # As Postgres spells it, keys in order of their length.
     payload = json.dumps(request.payload).encode()
     return Submit(
         invoked=invoked,
