@@ -19,7 +19,10 @@ def spread_clients(addresses: Sequence[str]) -> list[Client]:
 
 
 class Load:
-    """A workload that runs from `start` to `stop` once for each client, with so many tasks a second in all."""
+    """A workload that runs from `start` to `stop` once for each client, with so many tasks a second in all.
+
+    `database` says where Postgres is now.
+    """
 
     def __init__(
         self,
@@ -29,6 +32,7 @@ class Load:
         *,
         rate: float,
         seed: int,
+        database: Callable[[], str],
     ) -> None:
         self._stop = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
@@ -43,6 +47,7 @@ class Load:
                     draw=random.Random(f"{seed} {number}"),
                     outstanding=OUTSTANDING // len(clients),
                     clock=time.monotonic,
+                    database=database,
                 ),
             )
             for number, client in enumerate(clients)

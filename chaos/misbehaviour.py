@@ -25,6 +25,8 @@ GONE = 5.0
 """Seconds between streams: longer than a broken session's grace."""
 KEPT = 0.2
 """Share of the results that are not told until the session is lost."""
+UNASKED = 0.3
+"""Share of the tasks of which clients cancel some, for which it says that it was told to stop."""
 MEMORY = 200
 """Results remembered for repeating."""
 
@@ -134,6 +136,9 @@ class _Repeater:
         self._known.add((task.task_id, task.attempt))
         attempt = (self._fellow.name, self._fellow.session, task.task_id, task.attempt)
         self._journal.append(Started(self._journal.now(), *attempt))
+        if task.type == "chaos.cancelled" and random.random() < UNASKED:
+            self._journal.append(Ended(self._journal.now(), *attempt, "STOPPED"))
+            return wire.TaskResult(task_id=task.task_id, attempt=task.attempt, cancelled=True)
         returned = result(orjson.loads(task.payload), task.attempt)
         self._journal.append(Ended(self._journal.now(), *attempt, "SUCCEEDED", digest_of(returned)))
         return wire.TaskResult(task_id=task.task_id, attempt=task.attempt, result=orjson.dumps(returned))

@@ -121,7 +121,14 @@ class _Run:
         return self._now()
 
     def _load(self, clients: Sequence[Client], seed: int) -> Load:
-        return Load(clients, self._journal, self._experiment.workload, rate=self._experiment.preset.rate, seed=seed)
+        return Load(
+            clients,
+            self._journal,
+            self._experiment.workload,
+            rate=self._experiment.preset.rate,
+            seed=seed,
+            database=lambda: self._cluster.postgres_url,
+        )
 
     async def _heal(self) -> float:
         self._say("healing")

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ import typer
 from chaos import misbehaviour
 from chaos.history.events import Ended, Started
 from chaos.history.journal import Journal, steady_clock
+from chaos.workloads.deeds import DEEDS
 from chaos.workloads.performance import TYPES, Hopeless, digest_of, perform
 from taskyard import Context, Worker
 
@@ -58,7 +58,7 @@ def main(
             worker = Worker(
                 dispatchers, labels=labelled or None, slots=slots, queues=queues or (), name=name, grace=5.0
             )
-            _Logged(worker, name, journal).run()
+            Logged(worker, name, journal).run()
         else:
             fellow = misbehaviour.Fellow(
                 dispatchers.split(","), str(uuid4()), name, slots, labelled, tuple(queues or ())
@@ -67,35 +67,37 @@ def main(
             asyncio.run(act(fellow, journal))
 
 
-class _Logged:
+class Logged:
     """A worker whose handler notes what it does, before anybody else can know it."""
 
     def __init__(self, worker: Worker, name: str, journal: Journal) -> None:
         self._worker = worker
         self._name = name
         self._journal = journal
+        for type_ in TYPES:
+            worker.task(type_)(self._handle)
 
     def run(self) -> None:
         """Serves every type of task."""
-        for type_ in TYPES:
-            self._worker.task(type_)(self._handle)
         self._worker.run()
 
-    async def _handle(self, context: Context, payload: Any) -> Mapping[str, Any]:
+    async def _handle(self, context: Context, payload: Any) -> Any:
         attempt = (self._name, self._worker.session_id or "", *context.token)
         self._journal.append(Started(self._journal.now(), *attempt))
-        outcome, returned = "FAILED", None
+        outcome, said = "FAILED", None
+        # What is done to a handler that is to fail shows as a cancellation, or not at all.
+        fails = context.type in DEEDS and DEEDS[context.type].error is not None
         try:
             returned = await perform(context, payload)
-            outcome = "SUCCEEDED"
+            if not fails:
+                outcome, said = "SUCCEEDED", digest_of(returned)
         except Hopeless:
             outcome = "HOPELESS"
             raise
         except asyncio.CancelledError:
-            outcome = "STOPPED"
+            outcome = "FAILED" if fails else "STOPPED"
             raise
         finally:
-            said = digest_of(returned) if returned is not None else None
             self._journal.append(Ended(self._journal.now(), *attempt, outcome, said))
         return returned
 

@@ -11,6 +11,7 @@ from scheduler.storage.unavailable import StoreUnavailable
 
 _log = logging.getLogger(__name__)
 
+BROKEN = "stream broken"
 STORE_PAUSE = 1.0
 """Seconds between looks whether Postgres is back."""
 
@@ -68,7 +69,7 @@ class Departure:
             return
         self._roster.remove(session)
         self._presence.left(session)
-        reason = "goodbye" if session.said_goodbye else "stream broken"
+        reason = "goodbye" if session.said_goodbye else BROKEN
         while not await self._given_up(session, reason):
             await self._until_postgres_answers()
             # Meanwhile nobody could welcome the worker: its grace begins anew.

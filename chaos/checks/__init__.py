@@ -25,6 +25,7 @@ from chaos.checks import (
     rest,
     terms,
     times,
+    vouched,
 )
 from chaos.checks.violation import Check, Violation
 from chaos.history.record import History
@@ -50,6 +51,7 @@ _CHECKS: Mapping[str, Check] = {
         cancels,
         reads,
         recovery,
+        vouched,
         rest,
     )
 }

@@ -8,7 +8,13 @@ from chaos.history.record import History
 
 NAME = "fencing"
 
-_SERVER_SAYS = frozenset({"CANCELLED_UNASKED", "CRASH_LOOP", "INVALID_RESULT", "INVALID_TASK", "NO_HANDLER", "TIMEOUT"})
+_SERVER_SAYS = frozenset(
+    {
+        *("CANCELLED_UNASKED", "CRASH_LOOP", "INVALID_RESULT", "INVALID_TASK", "NO_HANDLER", "TIMEOUT"),
+        # Of a payload that cannot be read.
+        "NonRetryable",
+    }
+)
 """Reasons that a dispatcher or the SDK gives where the handler's own log has none."""
 
 

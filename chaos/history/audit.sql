@@ -46,7 +46,16 @@ CREATE TABLE taskyard_audit.session (
     worker      text        NOT NULL,
     dispatcher  text        NOT NULL,
     draining    boolean     NOT NULL,
-    reason      text
+    reason      text,
+    -- For how many seconds its dispatcher has answered for its sessions without a gap, and how long ago it last did.
+    answering   float8,
+    silent      float8
+);
+
+-- Since when each dispatcher has written its row without a gap.
+CREATE TABLE taskyard_audit.answering (
+    dispatcher text        PRIMARY KEY,
+    since      timestamptz NOT NULL
 );
 
 CREATE TABLE taskyard_audit.term (
@@ -102,10 +111,25 @@ $$;
 
 CREATE FUNCTION taskyard_audit.note_session(s taskyard.session) RETURNS void LANGUAGE sql AS $$
     INSERT INTO taskyard_audit.session (session, namespace, generation, live, slots, types, queues, labels, worker,
-                                        dispatcher, draining, reason)
+                                        dispatcher, draining, reason, answering, silent)
     SELECT s.id, s.namespace, s.generation, s.live, s.slots, s.types, s.queues, s.labels::text, s.worker,
-           s.dispatcher, s.draining, s.end_reason
+           s.dispatcher, s.draining, s.end_reason, d.answering, d.silent
+    FROM (VALUES (1)) AS one
+    LEFT JOIN (
+        SELECT extract(epoch FROM clock_timestamp() - a.since)::float8 AS answering,
+               extract(epoch FROM clock_timestamp() - d.seen_at)::float8 AS silent
+        FROM taskyard.dispatcher d JOIN taskyard_audit.answering a ON a.dispatcher = d.id
+        WHERE d.id = s.dispatcher AND NOT s.live
+    ) AS d ON true
     WHERE s.namespace <> 'abuse'
+$$;
+
+CREATE FUNCTION taskyard_audit.dispatcher_answered() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO taskyard_audit.answering (dispatcher, since) VALUES (NEW.id, NEW.seen_at)
+    ON CONFLICT (dispatcher) DO UPDATE SET since = excluded.since;
+    RETURN NULL;
+END
 $$;
 
 CREATE FUNCTION taskyard_audit.session_changed() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -131,10 +155,17 @@ CREATE TRIGGER audit_delete AFTER DELETE ON taskyard.task
     REFERENCING OLD TABLE AS before FOR EACH STATEMENT EXECUTE FUNCTION taskyard_audit.task_deleted();
 CREATE TRIGGER audit AFTER INSERT OR UPDATE ON taskyard.session
     FOR EACH ROW EXECUTE FUNCTION taskyard_audit.session_changed();
+CREATE TRIGGER audit_insert AFTER INSERT ON taskyard.dispatcher
+    FOR EACH ROW EXECUTE FUNCTION taskyard_audit.dispatcher_answered();
+CREATE TRIGGER audit_update AFTER UPDATE ON taskyard.dispatcher
+    -- After so long a gap, or a jump of the clock, nobody can tell any more what a leader saw in between.
+    FOR EACH ROW WHEN (NEW.seen_at - OLD.seen_at NOT BETWEEN interval '0' AND interval '8 s')
+    EXECUTE FUNCTION taskyard_audit.dispatcher_answered();
 CREATE TRIGGER audit AFTER UPDATE ON taskyard.leader
     FOR EACH ROW WHEN ((OLD.term, OLD.dispatcher) IS DISTINCT FROM (NEW.term, NEW.dispatcher))
     EXECUTE FUNCTION taskyard_audit.term_raised();
 
 -- Where the run begins.
+INSERT INTO taskyard_audit.answering (dispatcher, since) SELECT id, seen_at FROM taskyard.dispatcher;
 SELECT taskyard_audit.note_session(s) FROM taskyard.session s;
 INSERT INTO taskyard_audit.term (term, dispatcher) SELECT term, dispatcher FROM taskyard.leader;

@@ -6,9 +6,12 @@ Digests are those of `digest`, so that what a client sent, a worker returned and
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
+
+import orjson
 
 TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"})
 WAITING = frozenset({"SCHEDULED", "BLOCKED", "QUEUED"})
@@ -141,7 +144,11 @@ class Transition(NamedTuple):
 
 
 class SessionChange(NamedTuple):
-    """A change of a session's row: a hello, or its end."""
+    """A change of a session's row: a hello, or its end.
+
+    At its end `answering` is for how many seconds its dispatcher had answered for its sessions without a gap, and
+    `silent` how long ago it last did; None where it has no row any more.
+    """
 
     seq: int
     at: float
@@ -158,6 +165,8 @@ class SessionChange(NamedTuple):
     dispatcher: str = ""
     draining: bool = False
     reason: str | None = None
+    answering: float | None = None
+    silent: float | None = None
 
 
 class TermRaised(NamedTuple):
@@ -186,6 +195,14 @@ class Size(NamedTuple):
     before: float
     after: float
     allowed: float
+
+
+def encoded(document: object) -> bytes:
+    """A payload or result as the SDK sends it."""
+    try:
+        return orjson.dumps(document)
+    except TypeError:  # of integers beyond 64 bits
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def digest(content: bytes) -> str:

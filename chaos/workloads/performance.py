@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from chaos.history.events import digest
+from chaos.history.events import digest, encoded
+from chaos.workloads.deeds import DEEDS
 from taskyard.worker import Context, NonRetryable
 
 TYPES = (
@@ -26,6 +27,8 @@ TYPES = (
     "chaos.delayed",
     "chaos.cancelled",
     "chaos.redriven",
+    "chaos.row",
+    *DEEDS,
 )
 """Every task type of every workload."""
 
@@ -41,12 +44,14 @@ class Hopeless(NonRetryable):
     """It was told to fail for good."""
 
 
-async def perform(context: Context, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Takes the time, dies, fails or succeeds.
+async def perform(context: Context, payload: Mapping[str, Any]) -> Any:
+    """Takes the time, dies, fails or succeeds; or does the deed that is its type.
 
     `seconds` it takes, `kills` of its workers it survives, `failures` it has before it succeeds; it fails for good if
-    it is `hopeless`, or before attempt `hopeless_before`.
+    it is `hopeless`, or before attempt `hopeless_before`. What it returns has `returns` bytes.
     """
+    if context.type in DEEDS:
+        return await DEEDS[context.type].act(payload)
     if context.crashes < payload.get("kills", 0):
         os.kill(os.getpid(), signal.SIGKILL)
         os._exit(128 + signal.SIGKILL)  # process 1 of a container survives its own signal
@@ -61,9 +66,12 @@ async def perform(context: Context, payload: Mapping[str, Any]) -> Mapping[str, 
 
 def result(payload: Mapping[str, Any], attempt: int) -> Mapping[str, Any]:
     """What an attempt returns: unlike what any other attempt does."""
-    return {"token": payload["token"], "attempt": attempt, "echo": payload["bulk"] if payload.get("echo") else ""}
+    returned = {"token": payload["token"], "attempt": attempt, "echo": payload["bulk"] if payload.get("echo") else ""}
+    if size := payload.get("returns"):
+        returned["echo"] = "x" * (size - len(orjson.dumps(returned)))
+    return returned
 
 
 def digest_of(returned: Mapping[str, Any]) -> str:
     """The digest of a result as the SDK sends it."""
-    return digest(orjson.dumps(returned))
+    return digest(encoded(returned))

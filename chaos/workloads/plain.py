@@ -1,10 +1,11 @@
 """Tasks that succeed: plain ones, slow ones, large ones, ones of all priorities, and ones for certain workers."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import orjson
 
+from chaos.workloads.deeds import RESULT_LIMIT
 from chaos.workloads.stream import Stream
 from chaos.workloads.tokens import token
 from chaos.workloads.workload import Stage
@@ -84,7 +85,7 @@ class Placed(Stream):
 
 
 class Large(Stream):
-    """Payloads up to the last byte that is allowed, results as large, and payloads one byte too large."""
+    """Payloads and results up to the last byte that is allowed, and payloads one byte too large."""
 
     name = "large"
     expected: ClassVar = {"chaos.large": SUCCEEDED}
@@ -94,7 +95,10 @@ class Large(Stream):
         return [self._request(stage) for _ in range(min(count, 8))]
 
     def _request(self, stage: Stage) -> TaskRequest:
-        payload = {"token": token(stage.draw), "echo": stage.draw.random() < 0.5, "bulk": ""}
+        answer = stage.draw.random()
+        payload: dict[str, Any] = {"token": token(stage.draw), "echo": answer < 0.4, "bulk": ""}
         size = PAYLOAD_LIMIT + 1 if stage.draw.random() < 0.1 else stage.draw.choice((PAYLOAD_LIMIT, 50_000))
+        if answer > 0.7:
+            payload["returns"] = RESULT_LIMIT
         payload["bulk"] = "x" * (size - len(orjson.dumps(payload)))
         return TaskRequest("chaos.large", payload)

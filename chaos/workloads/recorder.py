@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-import orjson
-
-from chaos.history.events import EVERY, Call, Phase, Read, Submit, digest
+from chaos.history.events import EVERY, Call, Phase, Read, Submit, digest, encoded
 from chaos.history.journal import Journal
 from taskyard import Client, Task, TaskFilter, TaskHandle, TaskRequest
 from taskyard.errors import (
@@ -65,7 +63,7 @@ class Recorder:
             workload=self._workload,
             namespace=self._client.namespace,
             key=of.idempotency_key or None,
-            request=digest(orjson.dumps(of.payload)),
+            request=digest(encoded(of.payload)),
             phase=phase,
             task=task,
             deduplicated=isinstance(outcome, TaskHandle) and outcome.deduplicated,

@@ -5,15 +5,20 @@ from collections.abc import Callable, Mapping
 from chaos.workloads.cancelled import Cancelled
 from chaos.workloads.delayed import Delayed
 from chaos.workloads.failing import Poison, Retries
+from chaos.workloads.hostile import Hostile
 from chaos.workloads.keyed import Keyed
 from chaos.workloads.mix import Mix
 from chaos.workloads.plain import Large, Placed, Plain, Priorities, Slow
 from chaos.workloads.redriven import Redriven
+from chaos.workloads.rows import Rows
 from chaos.workloads.workload import Workload
 
 WORKLOADS: Mapping[str, Callable[[], Workload]] = {
     load.name: load
-    for load in (Plain, Slow, Retries, Poison, Keyed, Placed, Priorities, Delayed, Cancelled, Redriven, Large)
+    for load in (
+        *(Plain, Slow, Retries, Poison, Keyed, Placed, Priorities),
+        *(Delayed, Cancelled, Redriven, Large, Hostile, Rows),
+    )
 }
 
 MIX: Mapping[str, float] = {
@@ -28,6 +33,8 @@ MIX: Mapping[str, float] = {
     "redriven": 2,
     "large": 0.5,
     "poison": 0.1,
+    "hostile": 0.5,
+    "rows": 0.2,
 }
 """Shares of the load in the workload `mix`."""
 

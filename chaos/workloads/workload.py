@@ -25,6 +25,8 @@ class Stage:
     stop: asyncio.Event
     draw: random.Random
     clock: Callable[[], float]
+    database: Callable[[], str]
+    """Where Postgres is now, for what clients do by SQL: a URL."""
     outstanding: int = 10_000
 
 

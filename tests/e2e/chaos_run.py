@@ -98,6 +98,7 @@ class Run:
                 stop=asyncio.Event(),
                 draw=random.Random(seed),
                 clock=time.monotonic,
+                database=lambda: self.cluster.addresses("postgres")["url"],
             )
             await workload.setup(stage)
             asyncio.get_running_loop().call_later(seconds, stage.stop.set)

@@ -12,7 +12,7 @@ from tests.e2e.chaos_run import Run, chaos_run, fleet
 from tests.e2e.dev_cluster import dev_cluster
 
 # Without poison: each quarantine takes four losses of a session, that is a dozen seconds.
-LOAD = "plain=60,keyed=10,retries=6,placed=6,priorities=6,delayed=4,cancelled=4,redriven=2,large=0.5"
+LOAD = "plain=60,keyed=10,retries=6,placed=6,priorities=6,delayed=4,cancelled=4,redriven=2,large=0.5,hostile=4,rows=1"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

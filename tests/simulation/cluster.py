@@ -194,6 +194,17 @@ class Cluster:
         """The workers that run."""
         return [part.worker for part in self._workers if part.process.alive and hasattr(part, "worker")]
 
+    def holds(self, dispatcher: str, session: str, generation: int) -> bool:
+        """Whether a dispatcher runs that holds that session in that generation."""
+        running = [part for part in self._dispatchers if part.process.alive and hasattr(part, "parts")]
+        found = [part.parts.roster.get(session) for part in running if part.parts.id == dispatcher]
+        return any(held is not None and held.generation == generation for held in found)
+
+    def sent_on(self, session: str, generation: int) -> float | None:
+        """When the session's worker, if it runs, left in that generation because it was told to."""
+        left = next((worker.sent_on for worker in self.workers() if worker.session == session), None)
+        return left[1] if left is not None and left[0] == generation else None
+
     async def must_go_on(self, process: Process, work: Coroutine[Any, Any, None]) -> None:
         """A loop that fails takes its process with it."""
         try:

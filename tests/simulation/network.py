@@ -100,6 +100,11 @@ class Connection:
             self.up.send(_CLOSED)
             self._at_worker(_CLOSED)
 
+    @property
+    def served(self) -> bool:
+        """Whether the dispatcher still serves the call."""
+        return self.server.alive and self._call is not None and not self._call.done()
+
     async def receive(self) -> Any:
         """The next frame; raises StreamEnded."""
         while not self._received:

@@ -1,11 +1,12 @@
 """What a seed stands for: the fleet, the work, and what goes wrong. Pure: the same seed gives the same plan."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal
 
-End = Literal["success", "failure", "final", "death", "endless"]
-"""How a handler ends: it returns, it fails for now or for good, it takes its worker with it, or it goes on for ever."""
+End = Literal["success", "failure", "final", "death", "endless", "unasked"]
+"""How a handler ends: it returns, it fails for now or for good, it takes its worker with it, it goes on for ever, or it
+stops as if it had been cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,15 @@ class Job:
         # By number, and not drawn: seeds keep their meaning for all others.
         return self.number == 5
 
+    @property
+    def sulks(self) -> bool:
+        """Whether its handler, where it fails at all, says each time that it was cancelled, unasked."""
+        return self.number == 10 and self.deeds[0].end in {"failure", "final"}
+
     def deed(self, attempt: int) -> Deed:
         """What happens in an attempt, counted from 1."""
+        if self.sulks:
+            return replace(self.deeds[0], end="unasked")
         return self.deeds[min(attempt, len(self.deeds)) - 1]
 
 

@@ -124,6 +124,7 @@ async def _play(planned: Plan, loop: VirtualLoop, history: History, random: Rand
 
     stores = StoreRoom(planned, loop, random, observe)
     cluster = Cluster(planned, loop, stores=stores, history=history, telemetry=_TELEMETRY, random=random)
+    reaped.witness = cluster
     places = Places()
     failpoints.install(places)
     faults = Faults(planned, cluster, places, history, random)

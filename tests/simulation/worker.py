@@ -40,6 +40,8 @@ class Worker:
         self.connection: Connection | None = None
         self.deaf_until = 0.0
         """Until then nothing is read from the stream."""
+        self.sent_on: tuple[int, float] | None = None
+        """The generation in which, and when, it last left because it was told to, and not because its stream broke."""
         self._network = network
         self._loop = process.loop
         self._rotation = Rotation(addresses, random)
@@ -103,6 +105,7 @@ class Worker:
 
     async def _hold(self, connection: Connection) -> None:
         began, welcomed = self._loop.time(), False
+        generation = 0
         self.connection = connection
         connection.send(self._state.hello(began))
         watchdog = self._loop.call_at(self._state.silent_at or began, self._watch, connection)
@@ -113,12 +116,15 @@ class Worker:
                 frame = await connection.receive()
                 received = self._state.receive(frame, self._loop.time())
                 welcomed = True
+                generation = frame.welcome.generation or generation
                 for key, reason in received.stops:
                     self._stop(key, reason)
                 for assignment in received.starts:
                     self._start(assignment)
                 self._stir()
                 if received.go_away:
+                    if connection.served:
+                        self.sent_on = (generation, self._loop.time())
                     break
         except (StreamEnded, ProtocolError):
             pass
@@ -194,6 +200,8 @@ class Worker:
                 self._finish(key, "FAILED", _error("Failure", retryable=True))
             case "final":
                 self._finish(key, "HOPELESS", _error("Final", retryable=False))
+            case "unasked":
+                self._finish(key, "CANCELLED", wire.TaskResult(cancelled=True))
             case "death":
                 self.process.kill()
             case "endless":

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from dispatcher import frames
 from dispatcher.claiming import Claiming, Offer
 from dispatcher.handover import Handover
 from dispatcher.sessions import Running, Session
@@ -99,6 +100,11 @@ def _ended_beside_slots(self: Handover, session: Session, held: Running, violati
     self._background.start(self._completion.end(session, held, Failed(error)))
 
 
+@instead(Handover, "give")
+def _all_or_none(self: Handover, session: Session, tasks: Sequence[Running], *, resent: bool = False) -> None:
+    session.assign(tasks, [frames.assignment(held.task, resent=resent) for held in tasks])
+
+
 MUTANTS = (
     Mutant("no-generation-check", "a dispatcher claims for sessions that were adopted elsewhere", [_any_generation]),
     Mutant("no-session-check-at-claim", "tasks are claimed for sessions that were given up", [_dead_or_alive]),
@@ -118,6 +124,11 @@ MUTANTS = (
         "unsendable-beside-slots",
         "a task that cannot be sent takes no slot while its end is being stored",
         [_ended_beside_slots],
+    ),
+    Mutant(
+        "unsendable-keeps-neighbours",
+        "a task that cannot be sent keeps those that were claimed with it",
+        [_all_or_none],
     ),
     Mutant("labels-ignored", "a task goes to whoever has a free slot", [_wants_nothing, _fits_all]),
 )

@@ -1,8 +1,11 @@
 """Mutants of how attempts end."""
 
+from collections.abc import Callable
 from typing import Any
 
+from dispatcher import reception
 from dispatcher.completion import Completion
+from scheduler.budget import Budget
 from scheduler.domain import retry, transitions
 from scheduler.domain.task import Outcome, TaskState
 from scheduler.domain.transitions import Snapshot, Transition
@@ -56,6 +59,21 @@ def _never_exhausted(*_: Any) -> bool:
     return False
 
 
+_stopped = transitions._stopped
+
+
+@instead(transitions, "_stopped")
+def _taken_for_released(task: Snapshot, draw: Callable[[], float]) -> Transition:
+    if not task.cancel_requested:
+        return transitions._again(task, Outcome.RELEASED, task.crashes)
+    return _stopped(task, draw)
+
+
+@instead(Budget, "give_back")
+def _kept(self: Budget, size: int) -> None:
+    return
+
+
 _report = Completion.report
 
 
@@ -78,5 +96,16 @@ MUTANTS = (
     ),
     Mutant("crash-budget-ignored", "a task may kill any number of workers", [_no_crash_budget]),
     Mutant("retry-budget-ignored", "failures are retried for ever", [_never_exhausted]),
+    Mutant(
+        "unasked-cancel-is-free",
+        "a handler that stops though nobody asked for it is given its task for ever",
+        [_taken_for_released],
+    ),
+    Mutant(
+        "budget-not-given-back",
+        "what was once under way keeps everybody's results waiting",
+        # A schedule has few results, and small ones.
+        [_kept, (reception, "SESSION_BYTES", 2000)],
+    ),
     Mutant("acknowledged-before-commit", "a worker forgets its result before it is stored", [_acknowledged_first]),
 )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from dispatcher import vouching
 from dispatcher.duties import suspicion
 from dispatcher.duties.reaping import Reaping
 from dispatcher.duties.rota import Rota
@@ -67,6 +68,13 @@ async def _answers_for_all(self: Vouching) -> None:
     return
 
 
+@instead(Vouching, "_give_up_strays")
+async def _impatient(self: Vouching) -> None:
+    for session in self._roster:
+        if not session.connected:
+            await self._loss.lose(session.id, session.generation, vouching.REASON)
+
+
 _UNNOTICED = [_waits_for_the_past, _goes_on_where_it_was]
 
 MUTANTS = (
@@ -77,5 +85,6 @@ MUTANTS = (
     Mutant("went-back-unnoticed", "who leads is not seen after etcd was replaced", _UNNOTICED),
     Mutant("etcd-alone-tells", "who is not in etcd is given up whatever its dispatcher says", [_etcd_alone]),
     Mutant("answers-for-strays", "a dispatcher answers for sessions that it does not hold", [_answers_for_all]),
+    Mutant("no-grace-while-vouching", "a session is given up while its worker may still come back", [_impatient]),
     Mutant("no-reaping", "sessions that died with their dispatcher are kept", [_nobody_reaped]),
 )

@@ -63,6 +63,11 @@ async def _end_noted_last(self: SessionStreams, request_iterator: Any, context: 
         self._departure.stream_ended(session)
 
 
+def _told_nothing(self: Session) -> None:
+    self._outgoing.go_away = True
+    self._wake.set()
+
+
 MUTANTS = (
     Mutant("generation-not-raised", "two dispatchers may both claim for a session", [_same_generation]),
     Mutant("no-resend-at-adoption", "what a worker was never sent stays with it for ever", [_nothing_resent]),
@@ -73,4 +78,9 @@ MUTANTS = (
     ),
     Mutant("requeued-while-alive", "tasks of a session are queued again although it lives", [_requeued_alive]),
     Mutant("end-of-stream-noted-last", "a call that is cancelled twice leaves its session for ever", [_end_noted_last]),
+    Mutant(
+        "sent-on-like-broken",
+        "who was sent on has no longer to arrive than whoever broke off",
+        [(Session, "go_away", _told_nothing)],
+    ),
 )

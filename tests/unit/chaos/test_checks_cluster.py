@@ -217,3 +217,25 @@ def test_two_readings_of_selectors_agree(text: str, labels: dict[str, str]) -> N
     expected = selectors.fits(text, labels)
     assert selector.holds(text, labels) == expected
     assert selector.holds(selectors.canonical(text), labels) == expected
+
+
+def _reaped(t: Teller, *, reason: str = "registration lost", answering: float | None, silent: float | None) -> None:
+    t.hello("s", live=False, reason=reason, dispatcher="d", answering=answering, silent=silent)
+
+
+def test_a_session_that_its_dispatcher_answers_for_is_given_up(t: Teller) -> None:
+    _reaped(t, answering=60.0, silent=1.5)
+    caught(t, "vouched", "session s was given up, but d answered for it 1.5 s ago, and had for 60 s")
+
+
+@pytest.mark.parametrize(("answering", "silent"), [(None, None), (60.0, 12.0), (3.0, 0.5)])
+def test_a_session_whose_dispatcher_is_gone_or_silent_or_was_may_be(
+    t: Teller, answering: float | None, silent: float | None
+) -> None:
+    _reaped(t, answering=answering, silent=silent)
+    assert verdict(t.history).good
+
+
+def test_its_dispatcher_itself_may_give_a_session_up(t: Teller) -> None:
+    _reaped(t, reason="stream broken", answering=60.0, silent=1.5)
+    assert verdict(t.history).good

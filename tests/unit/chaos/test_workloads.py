@@ -9,14 +9,17 @@ import orjson
 import pytest
 
 from chaos.checks.selector import holds
-from chaos.history.events import Phase
+from chaos.history.events import Phase, encoded
 from chaos.history.journal import Journal
 from chaos.workloads import FLEET, MIX, WORKLOADS, Stage, workload
+from chaos.workloads.deeds import DEEDS
 from chaos.workloads.pace import Pace
-from chaos.workloads.performance import TYPES
+from chaos.workloads.performance import TYPES, result
 from chaos.workloads.recorder import phase_of
+from chaos.workloads.rows import AMONG, HONEST, ROWS
 from chaos.workloads.stream import Stream
-from taskyard import Client, TaskRequest, errors
+from taskyard import Client, TaskRequest, _json, errors
+from taskyard.worker.outcome import MAX_RESULT_BYTES
 
 
 @pytest.fixture
@@ -29,6 +32,7 @@ async def stage(tmp_path: Path) -> Stage:
         stop=asyncio.Event(),
         draw=random.Random(1),
         clock=lambda: 0.0,
+        database=lambda: "",
     )
 
 
@@ -50,13 +54,31 @@ async def test_every_task_has_a_handler_a_worker_and_an_expected_end(stage: Stag
 
 @pytest.mark.parametrize("name", sorted(WORKLOADS.keys() - {"keyed"}))
 async def test_no_two_payloads_are_alike(stage: Stage, name: str) -> None:
-    payloads = [orjson.dumps(request.payload) for request in _requests(stage, name)]
+    payloads = [encoded(request.payload) for request in _requests(stage, name)]
     assert len(set(payloads)) == len(payloads)
 
 
 async def test_large_payloads_end_at_the_limit_or_one_byte_beyond(stage: Stage) -> None:
     sizes = {len(orjson.dumps(request.payload)) for request in _requests(stage, "large")}
     assert sizes == {50_000, 256 * 1024, 256 * 1024 + 1}
+
+
+async def test_large_results_end_at_the_limit(stage: Stage) -> None:
+    payloads = [cast("dict[str, object]", request.payload) for request in _requests(stage, "large")]
+    asked = next(payload for payload in payloads if "returns" in payload)
+    assert len(encoded(result(asked, 1))) == asked["returns"] == MAX_RESULT_BYTES
+
+
+async def test_each_deed_and_each_row_comes_among_others(stage: Stage) -> None:
+    assert {request.type for request in _requests(stage, "hostile")} == DEEDS.keys()
+    keys = [request.idempotency_key.partition(" ")[2] for request in _requests(stage, "rows")]
+    assert set(keys) == ROWS.keys()
+    assert keys.count(HONEST) == AMONG * (len(keys) - keys.count(HONEST))
+
+
+def test_integers_beyond_64_bits_are_told_as_the_sdk_sends_them() -> None:
+    document = {"number": 2**64 + 1, "token": "é", "nested": [{}, None, True]}
+    assert encoded(document) == _json.dumps(document)
 
 
 def test_the_mix_knows_all_workloads() -> None:
