@@ -21,6 +21,9 @@ _log = logging.getLogger(__name__)
 
 REFUSED_SECONDS = 5.0
 """For how long a refused submit stands for those that would come."""
+Stored = Submitted | Conflict | Exception
+"""What became of a submission; or why Postgres did not take it, although it was tried alone."""
+
 _BATCH = 2000
 """Tasks a transaction; beyond it the gain is small and latency grows."""
 
@@ -36,10 +39,10 @@ class Intake:
         self._batcher = Batcher(self._store, size=_BATCH, parallel=2)
         self._budget = Budget(limits.STORING_BYTES)
 
-    async def submit(self, specs: Sequence[TaskSpec]) -> Sequence[Submitted | Conflict]:
+    async def submit(self, specs: Sequence[TaskSpec]) -> Sequence[Stored]:
         """One outcome per submission, in their order; raises StoreUnavailable if it is unknown whether they are stored.
 
-        The submissions of one call are stored together or not at all.
+        The submissions of one call are stored together, unless Postgres refuses one of them.
         """
         size = sum(len(spec.payload) for spec in specs)
         await self._budget.spend(size)
@@ -59,7 +62,20 @@ class Intake:
         await self._batcher.close()
         await self._publication.close()
 
-    async def _store(self, specs: list[TaskSpec]) -> list[Submitted | Conflict]:
+    async def _store(self, specs: list[TaskSpec]) -> list[Stored]:
+        try:
+            return await self._store_together(specs)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            # Something in it is not as it should be, although it was checked: in halves, down to what is wrong.
+            if len(specs) == 1:
+                return [error]
+            _log.warning("%d tasks are not stored together: %s", len(specs), error)
+            half = len(specs) // 2
+            return [*await self._store(specs[:half]), *await self._store(specs[half:])]
+
+    async def _store_together(self, specs: list[TaskSpec]) -> list[Stored]:
         batch = [_new(spec) for spec in specs]
         try:
             receipt = await self._submissions.submit(batch)
@@ -70,7 +86,7 @@ class Intake:
         self._refused = None
         await failpoints.reach("submit-committed")
         self._publication.publish_soon(receipt.outbox_id, _entries(batch, receipt.outcomes))
-        return receipt.outcomes
+        return list(receipt.outcomes)
 
     def _note(self, said: str) -> None:
         if self._refused is None or self._refused[1] != said:

@@ -10,6 +10,7 @@ from scheduler.api.admission import Admission
 from scheduler.api.failures import Failure
 from scheduler.domain import limits
 from scheduler.domain.task import RetryPolicy, Task, TaskSpec, TaskState
+from scheduler.intake import Stored
 from scheduler.storage.submissions import Conflict, Submitted
 from scheduler.storage.tasks import TASK_BYTES, StoredTasks, within_weight
 from scheduler.telemetry import Telemetry
@@ -20,7 +21,7 @@ _NO_RETRY = RetryPolicy()
 class Intake(Protocol):
     """Stores submissions; one outcome per submission, in their order."""
 
-    async def submit(self, specs: Sequence[TaskSpec]) -> Sequence[Submitted | Conflict]:
+    async def submit(self, specs: Sequence[TaskSpec]) -> Sequence[Stored]:
         """Durable when it returns; raises StoreUnavailable."""
 
 
@@ -107,7 +108,7 @@ class SubmissionDesk:
         outcomes = map(_outcome, specs, stored)
         return [answer if isinstance(answer, Failure) else next(outcomes) for answer in answers]
 
-    def _tell(self, specs: Sequence[TaskSpec], stored: Sequence[Submitted | Conflict]) -> None:
+    def _tell(self, specs: Sequence[TaskSpec], stored: Sequence[Stored]) -> None:
         new = [
             (o.task_id, s) for s, o in zip(specs, stored, strict=True) if type(o) is Submitted and not o.deduplicated
         ]
@@ -142,7 +143,9 @@ def _run_at(spec: TaskSpec, created: datetime) -> datetime:
     return spec.run_at or (created + timedelta(seconds=spec.delay) if spec.delay else created)
 
 
-def _outcome(spec: TaskSpec, stored: Submitted | Conflict) -> _Outcome:
+def _outcome(spec: TaskSpec, stored: Stored) -> _Outcome:
+    if isinstance(stored, Exception):
+        return failures.from_error(stored)
     if isinstance(stored, Conflict):
         return failures.conflict(spec.idempotency_key, stored.first_task_id)
     return spec, stored

@@ -8,7 +8,7 @@ from typing import Any
 from dispatcher.duties.audit import Audit
 from dispatcher.duties.outbox import OutboxDuty
 from dispatcher.duties.rebuild import Rebuild
-from scheduler.intake import Intake
+from scheduler.intake import Intake, Stored
 from scheduler.publication import Publication, _Batch
 from scheduler.storage.memory.postgres import submissions
 from scheduler.storage.memory.postgres.work import Work
@@ -62,7 +62,7 @@ _store = Intake._store
 
 
 @instead(Intake, "_store")
-async def _accepted_unstored(self: Intake, specs: list[Any]) -> Sequence[Submitted | Conflict]:
+async def _accepted_unstored(self: Intake, specs: list[Any]) -> Sequence[Stored]:
     try:
         return await _store(self, specs)
     except StoreUnavailable:

@@ -71,7 +71,7 @@ async def test_large_results_end_at_the_limit(stage: Stage) -> None:
 
 async def test_each_deed_and_each_row_comes_among_others(stage: Stage) -> None:
     assert {request.type for request in _requests(stage, "hostile")} == DEEDS.keys()
-    keys = [request.idempotency_key.partition(" ")[2] for request in _requests(stage, "rows")]
+    keys = [(request.idempotency_key or "").partition(" ")[2] for request in _requests(stage, "rows")]
     assert set(keys) == ROWS.keys()
     assert keys.count(HONEST) == AMONG * (len(keys) - keys.count(HONEST))
 
