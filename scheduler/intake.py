@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import uuid_utils
 
 from scheduler import failpoints
-from scheduler.batcher import Batcher
+from scheduler.batcher import Batcher, Flush
 from scheduler.budget import Budget
 from scheduler.clock import Clock, SystemClock
 from scheduler.domain import lanes, limits
@@ -24,8 +24,32 @@ REFUSED_SECONDS = 5.0
 Stored = Submitted | Conflict | Exception
 """What became of a submission; or why Postgres did not take it, although it was tried alone."""
 
+LARGE_BYTES = 64 * 1024
+"""Calls beyond that wait for their like only: others pass them by."""
+_OVERHEAD = 512
+"""About what a task costs beside its payload."""
 _BATCH = 2000
 """Tasks a transaction; beyond it the gain is small and latency grows."""
+
+
+class _Way:
+    """What is under way at once, in bytes, and the batches that it is stored in."""
+
+    def __init__(self, flush: Flush[TaskSpec, Stored], most: int) -> None:
+        self._budget = Budget(most)
+        self._batcher = Batcher(flush, size=_BATCH, parallel=2, weigh=_weight, weight=limits.BATCH_BYTES)
+
+    async def store(self, specs: Sequence[TaskSpec], size: int) -> Sequence[Stored]:
+        """What became of each of the specs, which have so many bytes."""
+        await self._budget.spend(size)
+        try:
+            return await self._batcher.add(specs)
+        finally:
+            self._budget.give_back(size)
+
+    async def close(self) -> None:
+        """Wait until all is stored."""
+        await self._batcher.close()
 
 
 class Intake:
@@ -36,20 +60,17 @@ class Intake:
         self._clock = clock or SystemClock()
         self._refused: tuple[float, str] | None = None
         self._publication = publication
-        self._batcher = Batcher(self._store, size=_BATCH, parallel=2)
-        self._budget = Budget(limits.STORING_BYTES)
+        self._small = _Way(self._store, limits.STORING_BYTES // 4)
+        self._large = _Way(self._store, limits.STORING_BYTES * 3 // 4)
 
     async def submit(self, specs: Sequence[TaskSpec]) -> Sequence[Stored]:
         """One outcome per submission, in their order; raises StoreUnavailable if it is unknown whether they are stored.
 
         The submissions of one call are stored together, unless Postgres refuses one of them.
         """
-        size = sum(len(spec.payload) for spec in specs)
-        await self._budget.spend(size)
-        try:
-            return await self._batcher.add(specs)
-        finally:
-            self._budget.give_back(size)
+        size = sum(map(_weight, specs))
+        way = self._large if size > LARGE_BYTES else self._small
+        return await way.store(specs, size)
 
     def obstacle(self) -> str | None:
         """What Postgres said when it lately took no tasks: a full one answers everything else."""
@@ -59,7 +80,8 @@ class Intake:
 
     async def close(self) -> None:
         """Wait until all that was accepted is stored and published."""
-        await self._batcher.close()
+        await self._small.close()
+        await self._large.close()
         await self._publication.close()
 
     async def _store(self, specs: list[TaskSpec]) -> list[Stored]:
@@ -92,6 +114,10 @@ class Intake:
         if self._refused is None or self._refused[1] != said:
             _log.warning("no task can be stored: %s", said)
         self._refused = self._clock.monotonic(), said
+
+
+def _weight(spec: TaskSpec) -> int:
+    return _OVERHEAD + len(spec.payload)
 
 
 def _new(spec: TaskSpec) -> NewTask:

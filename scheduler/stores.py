@@ -8,7 +8,7 @@ from scheduler.settings import SchedulerSettings
 from scheduler.storage.delivery import Delivery
 from scheduler.storage.etcd import Etcd
 from scheduler.storage.identity import Identity
-from scheduler.storage.postgres.database import Database
+from scheduler.storage.postgres.database import Database, UnhurriedDatabase
 from scheduler.storage.postgres.identity import admission
 from scheduler.storage.postgres.store import PostgresStore
 from scheduler.storage.redis import Keys, RedisDelivery, RedisIdentity, connect
@@ -43,8 +43,10 @@ class Stores:
         identity, keys = Identity(), Keys(settings.redis_prefix)
         async with AsyncExitStack() as opened:
 
-            async def postgres(kind: str, connections: int, timeout: float = 10.0) -> PostgresStore:
-                database = await Database.open(
+            async def postgres(
+                kind: str, connections: int, timeout: float = 10.0, pool: type[Database] = Database
+            ) -> PostgresStore:
+                database = await pool.open(
                     settings.postgres_url,
                     application=f"{application}{kind}",
                     connections=connections,
@@ -55,7 +57,7 @@ class Stores:
                 return PostgresStore(database)
 
             tasks = await postgres("", settings.postgres_connections)
-            lists = await postgres("-lists", LIST_CONNECTIONS, LIST_TIMEOUT)
+            lists = await postgres("-lists", LIST_CONNECTIONS, LIST_TIMEOUT, UnhurriedDatabase)
             probe = await postgres("-probe", PROBE_CONNECTIONS)
             whose = RedisIdentity(identity, keys)
             redis = connect(settings.redis_url, admit=whose.admit)

@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 _TRIES = 10
 _READ_TASKS = 100
+_STATES = 1000
 _FEW_TASKS = 2
 """So few are read without asking first how large they are."""
 _PORTION_BYTES = 512 * 1024
@@ -103,6 +104,7 @@ class Tasks:
         self._leaving = leaving
         self._draw = draw
         self._reads = Batcher(self._read, size=_READ_TASKS, parallel=2)
+        self._states = Batcher(self._over, size=_STATES, parallel=2)
 
     async def get(self, task_id: str, caller: str = "") -> Task:
         """The task as it is now. Here and below, `caller` is the connection that the answer goes to."""
@@ -130,16 +132,11 @@ class Tasks:
     async def wait(self, task_id: str, seconds: float, caller: str = "", kind: str = "") -> Task:
         """The task once it is terminal, or as it is when the time is up. `kind` is whom the wait counts for."""
         deadline = asyncio.get_running_loop().time() + seconds
-        with self._waits.watching([task_id], kind or caller) as watcher:
-            task = await self.get(task_id, caller)
-            with suppress(TimeoutError):
-                while seconds and not task.state.terminal:
-                    # What will be read again must not be kept until then.
-                    del task
-                    async with asyncio.timeout_at(deadline):
-                        await watcher.next()
-                    task = await self.get(task_id, caller)
-                return task
+        with self._waits.watching([task_id], kind or caller) as watcher, suppress(TimeoutError):
+            # The task itself, which may be large, is read once it is to be shown.
+            while seconds and not (await self._states.add([task_id]))[0]:
+                async with asyncio.timeout_at(deadline):
+                    await watcher.next()
         return await self.get(task_id, caller)
 
     async def watch(self, ids: Sequence[str], caller: str = "") -> AsyncIterator[Seen]:
@@ -235,6 +232,11 @@ class Tasks:
         async with self._leaving.room(caller, size):
             found = await self._stored.get_many(ids)
         return Seen([found[i] for i in ids if i in found], [i for i in ids if i not in found])
+
+    async def _over(self, ids: list[str]) -> list[bool]:
+        """Whether each of the tasks has ended, or is not there."""
+        states = await self._stored.states(list(set(ids)))
+        return [task_id not in states or states[task_id].terminal for task_id in ids]
 
     async def _read(self, ids: list[str]) -> list[Task | None]:
         found = await self._stored.get_many(list(set(ids)))

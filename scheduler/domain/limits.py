@@ -34,7 +34,7 @@ LEAVING_BYTES = 64 * 1024 * 1024
 LEAVING_BYTES_EACH = 8 * 1024 * 1024
 CALLS = 20_000
 """Calls under way in one scheduler at once, over gRPC."""
-CALLS_EACH = 10_000
+CALLS_EACH = 2_000
 """Those of one connection: gRPC's clients keep what is more to themselves."""
 WAITS = 10_000
 """Callers that wait for tasks at once, in one scheduler …"""

@@ -4,10 +4,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import asyncpg
 
+from scheduler.storage.pace import Pace
 from scheduler.storage.postgres.answers import concluded, ours, read_only
 from scheduler.storage.postgres.hosts import Hosts
 from scheduler.storage.postgres.identity import Admission
@@ -74,7 +75,7 @@ class Database:
         connections: int = 10,
         statement_timeout: float = STATEMENT_SECONDS,
         admit: Admission | None = None,
-    ) -> "Database":
+    ) -> Self:
         """A pool of at most `connections`, made when first needed; `admit` has the first word on each.
 
         Postgres ends a statement after `statement_timeout` seconds. Raises ValueError for a URL that makes no sense.
@@ -152,6 +153,21 @@ class Database:
     async def ping(self) -> None:
         """Raise StoreUnavailable unless Postgres answers, has the tables, and lets them be written."""
         await self.fetch(load("ping"))
+
+
+class UnhurriedDatabase(Database):
+    """Connections for what many may ask for and nobody hurries for: a crowd gets a third of what it could use."""
+
+    def __init__(self, pool: Pool, *, patience: float = 5.0) -> None:
+        super().__init__(pool, patience=patience)
+        self._pace = Pace(pool.get_max_size(), rest=2.0)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """See Database; each connection rests after its use while others wait."""
+        with _translated():
+            async with self._pace.turn(self._patience), super().connection() as connection:
+                yield connection
 
 
 async def _as_asked(connection: asyncpg.Connection) -> None:
