@@ -1,5 +1,6 @@
 """What happens when a stream ends: the worker has a grace to come back, here or elsewhere."""
 
+import asyncio
 import logging
 
 from dispatcher.loss import Loss
@@ -65,6 +66,9 @@ class Departure:
         if not session.said_goodbye:
             # Whoever was asked to leave is not in doubt, and may have to try one that does not answer first.
             await self._clock.sleep(self._patience if session.sent_on else self._grace)
+            if session.reporting:
+                # What it reported before is being stored: an attempt that has ended did not crash.
+                await asyncio.wait(session.reporting)
         if self._roster.get(session.id) is not session:
             return
         self._roster.remove(session)

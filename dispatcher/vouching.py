@@ -31,7 +31,7 @@ class VouchingTiming:
 
     @classmethod
     def for_sessions(cls, timeout: float, grace: float) -> "VouchingTiming":
-        """For a session timeout, and the grace of a broken stream, which its departure sees to."""
+        """For a session timeout, and as much more as a broken stream has."""
         spell = grace + timeout / 2
         return cls(
             interval=min(2.0, timeout / 5),

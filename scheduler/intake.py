@@ -85,19 +85,6 @@ class Intake:
         await self._publication.close()
 
     async def _store(self, specs: list[TaskSpec]) -> list[Stored]:
-        try:
-            return await self._store_together(specs)
-        except StoreUnavailable:
-            raise
-        except Exception as error:
-            # Something in it is not as it should be, although it was checked: in halves, down to what is wrong.
-            if len(specs) == 1:
-                return [error]
-            _log.warning("%d tasks are not stored together: %s", len(specs), error)
-            half = len(specs) // 2
-            return [*await self._store(specs[:half]), *await self._store(specs[half:])]
-
-    async def _store_together(self, specs: list[TaskSpec]) -> list[Stored]:
         batch = [_new(spec) for spec in specs]
         try:
             receipt = await self._submissions.submit(batch)
@@ -105,10 +92,27 @@ class Intake:
             if error.refused:
                 self._note(str(error))
             raise
+        except Exception as error:
+            return await self._store_apart(specs, error)
         self._refused = None
         await failpoints.reach("submit-committed")
         self._publication.publish_soon(receipt.outbox_id, _entries(batch, receipt.outcomes))
         return list(receipt.outcomes)
+
+    async def _store_apart(self, specs: list[TaskSpec], error: Exception) -> list[Stored]:
+        """One of them is not as it should be, although it was checked: in halves, down to what is wrong."""
+        if len(specs) == 1:
+            return [error]
+        _log.warning("%d tasks are not stored together: %s", len(specs), error)
+        half = len(specs) // 2
+        stored: list[Stored] = []
+        for part in (specs[:half], specs[half:]):
+            try:
+                stored += await self._store(part)
+            except StoreUnavailable as away:
+                # What the other half has come to stands.
+                stored += [away] * len(part)
+        return stored
 
     def _note(self, said: str) -> None:
         if self._refused is None or self._refused[1] != said:

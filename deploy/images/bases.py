@@ -14,6 +14,7 @@ import httpx
 
 DOCKERFILE = Path(__file__).parents[2] / "Dockerfile"
 BASE = re.compile(r"^(?P<name>ARG \w+)=(?P<image>[^\s@]+)(?:@(?P<digest>\S+))?$", re.MULTILINE)
+STAGE = re.compile(r"^FROM (?P<image>\S+)(?: AS (?P<name>\S+))?$", re.MULTILINE | re.IGNORECASE)
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 HUB = "registry-1.docker.io"
@@ -36,11 +37,17 @@ def main() -> None:
 
 
 def unpinned(text: str) -> list[str]:
-    """What is wrong with each base that has no digest."""
+    """What is wrong with each base that has no digest, and with what is made of something else than a base."""
+    names = {f"${{{base['name'].removeprefix('ARG ')}}}" for base in BASE.finditer(text)}
+    known = names | {stage["name"] for stage in STAGE.finditer(text)}
+    strange = [stage["image"] for stage in STAGE.finditer(text) if stage["image"] not in known]
     return [
-        f"{base['name']}: {base['image']} is not pinned by a digest: run `make image-bases`"
-        for base in BASE.finditer(text)
-        if not DIGEST.fullmatch(base["digest"] or "")
+        *(f"FROM {image}: is neither a stage nor an image of an ARG above, alone on its line" for image in strange),
+        *(
+            f"{base['name']}: {base['image']} is not pinned by a digest: run `make image-bases`"
+            for base in BASE.finditer(text)
+            if not DIGEST.fullmatch(base["digest"] or "")
+        ),
     ]
 
 

@@ -4,18 +4,22 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+LONGEST = 0.5
+"""Seconds that a place rests at most: what is slow once, or waited for a store that was away, holds up nobody."""
+
 
 class Pace:
     """Lets `parallel` blocks run at once. While others wait, each place rests `rest` times as long as it was used.
 
-    So a lone caller is never held up, and a crowd uses 1 / (1 + rest) of what it could. Time that passes because the
-    machine is busy counts as use: the busier it is, the longer the rests.
+    So a lone caller is not held up, and a crowd uses 1 / (1 + rest) of what it could. Time that passes because the
+    machine is busy counts as use: the busier it is, the longer the rests, up to `LONGEST`. They end with the crowd.
     """
 
     def __init__(self, parallel: int, rest: float) -> None:
         self._places = asyncio.Semaphore(parallel)
         self._rest = rest
         self._waiting = 0
+        self._resting: set[asyncio.TimerHandle] = set()
 
     @asynccontextmanager
     async def turn(self, patience: float) -> AsyncIterator[None]:
@@ -26,12 +30,28 @@ class Pace:
                 await self._places.acquire()
         finally:
             self._waiting -= 1
+            if not self._waiting:
+                self._wake()
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
             yield
         finally:
             if self._waiting:
-                loop.call_later(self._rest * (loop.time() - began), self._places.release)
+                self._lay_down(min(LONGEST, self._rest * (loop.time() - began)))
             else:
                 self._places.release()
+
+    def _lay_down(self, seconds: float) -> None:
+        def rise() -> None:
+            self._resting.discard(timer)
+            self._places.release()
+
+        timer = asyncio.get_running_loop().call_later(seconds, rise)
+        self._resting.add(timer)
+
+    def _wake(self) -> None:
+        for timer in self._resting:
+            timer.cancel()
+            self._places.release()
+        self._resting.clear()

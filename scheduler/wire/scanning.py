@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 LENGTH_DELIMITED = 2
-_VARINT, _FIXED64, _START_GROUP, _END_GROUP, _FIXED32 = 0, 1, 3, 4, 5
+GROUPS = (3, 4)
+"""Where one begins, and where it ends."""
+_VARINT, _FIXED64, _FIXED32 = 0, 1, 5
 
 
 class Field(NamedTuple):
@@ -36,7 +38,7 @@ def fields(raw: bytes, start: int = 0, end: int | None = None) -> Iterator[Field
                 _, at = _varint(raw, at)
             elif wire_type in (_FIXED32, _FIXED64):
                 at += 4 if wire_type == _FIXED32 else 8
-            elif wire_type not in (_START_GROUP, _END_GROUP):
+            elif wire_type not in GROUPS:
                 return
             if at > end:
                 return

@@ -171,3 +171,10 @@ def test_all_images_have_one_python() -> None:
     assert lock.TARGET[1].startswith(f"{version}.")
     compose = (ROOT / "deploy" / "compose" / "compose.yaml").read_text()
     assert set(re.findall(r"/usr/bin/python([\d.]*)", compose)) == {version}
+
+
+@pytest.mark.parametrize(
+    "text", ["ARG BUILD=python:3.13 \nFROM ${BUILD}\n", "FROM busybox:1\n", "ARG A=a:1@sha256:0\nFROM ${B} AS x\n"]
+)
+def test_what_is_not_made_of_a_known_base_is_no_release(text: str) -> None:
+    assert "neither a stage nor an image" in bases.unpinned(text)[0]

@@ -216,7 +216,10 @@ def test_ctrl_c_before_ready_stops_what_there_is(supervisor: StartSupervisor) ->
 
 
 def test_a_terminal_that_is_closed_stops_those_in_order(supervisor: StartSupervisor, tmp_path: Path) -> None:
+    # Whoever runs the tests under nohup passes on that the signal is ignored.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     cluster = supervisor("--no-stores")
+    signal.signal(signal.SIGHUP, before)
     cluster.wait_for("READY")
     children = cluster.everything()
     assert cluster.process.stdout is not None

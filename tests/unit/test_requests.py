@@ -69,7 +69,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         (b"\x0b\x0c" + b"\n\0" * MIB, "tasks"),
         (b"\xf8\x07\x01" * MIB, "request"),
         (b"\x10\x01" * MIB, "request"),
-        (b"\x0b" * MIB, "tasks"),
+        (b"\x0b" * MIB, "request"),
         # One that is as large as it may be, in an unknown field.
         (b"\xfa\x07" + b"\x80\x80\x40" + b"\0" * MIB, "request"),
     ],
@@ -161,3 +161,14 @@ def test_the_search_for_what_is_wrong_ends(monkeypatch: pytest.MonkeyPatch) -> N
     raw = BATCH(tasks=[task_pb2.TaskSpec(type="t", depends_on=["a"] * 60_000)]).SerializeToString()
     assert undecodable.violation(raw + b"\n\xff", BATCH.DESCRIPTOR).field == "request"
     assert seen[0] <= 21_000
+
+
+def test_only_tasks_are_counted_and_groups_are_refused() -> None:
+    raw = BATCH(
+        tasks=[task_pb2.TaskSpec(type="a", selector="s" * 200_000), task_pb2.TaskSpec(type="b")]
+    ).SerializeToString()
+    left, refused = requests.check_batch(b"\x08\x05" + raw)
+    assert list(refused) == [0]
+    assert [task.type for task in BATCH.FromString(left).tasks] == ["", "b"]
+    with pytest.raises(Violation, match="group"):
+        requests.check_batch(raw + b"\x4b\x0a\x00\x4c")

@@ -74,11 +74,13 @@ def check_batch(raw: bytes) -> tuple[bytes, Mapping[int, Violation]]:
     Raises Violation for a batch of too many parts; it looks at no more of them than are allowed.
     """
     parts = list(islice(scanning.fields(raw), limits.BATCH_TASKS + _OTHERS + 1))
-    tasks = [part for part in parts if part.number == _TASKS]
+    tasks = [part for part in parts if part.number == _TASKS and part.wire_type == scanning.LENGTH_DELIMITED]
     if len(tasks) > limits.BATCH_TASKS:
         raise Violation("tasks", f"more than {limits.BATCH_TASKS} tasks")
     if len(parts) - len(tasks) > _OTHERS:
         raise Violation("request", f"more than {_OTHERS} fields beside its tasks")
+    if any(part.wire_type in scanning.GROUPS for part in parts):
+        raise Violation("request", "has a group, which no message here does")
     # What is no payload may consist of fields of two bytes, each of which becomes an object.
     most = limits.SPARE_BYTES + limits.TASK_SPARE_BYTES * len(tasks)
     if len(raw) <= most:

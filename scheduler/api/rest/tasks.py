@@ -55,7 +55,7 @@ def _add_submits(router: APIRouter, services: Services) -> None:
         "/v1/tasks:batch",
         dependencies=[parameters.of()],
         summary="Submit up to 1,000 tasks",
-        description="Each task has its own outcome; those that are accepted are stored in one transaction.",
+        description="Each task has its own outcome.",
         openapi_extra=openapi.body(models.Batch),
         responses={200: {"model": views.BatchResults}, **openapi.refusals(413, 415)},
     )

@@ -232,6 +232,9 @@ class _translated:  # noqa: N801 - reads as a phrase at its call
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, asyncpg.PostgresError):
+            # Both may hold what is in a row, and end in a log.
+            error.__dict__.update(detail=None, context=None)
         if error is not None and (conclusion := concluded(error)) is not None:
             if ours(error):
                 _log.error("a statement of ours was not taken: %s", conclusion, exc_info=error)

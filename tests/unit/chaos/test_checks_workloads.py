@@ -67,6 +67,15 @@ def test_a_worker_that_was_killed_too_often_may_be_the_end_of_any_task(t: Teller
     assert complaints(t, Hostile()) + complaints(t, Rows()) == []
 
 
+def test_a_deed_that_ends_its_workers_shows(t: Teller) -> None:
+    for _ in range(3):
+        ended(t, "hostile", "CRASH_LOOP", type=PREFIX + "exits")
+    assert complaints(t, Hostile()) == ["3 of 3 tasks of type " + PREFIX + "exits ended their workers"]
+    for _ in range(3):
+        ended(t, "hostile", DEEDS[PREFIX + "exits"].error, type=PREFIX + "exits")
+    assert complaints(t, Hostile()) == []
+
+
 def test_every_row_ends_as_it_must(t: Teller) -> None:
     ends = [(row, end) for row, (_, ends) in ROWS.items() for end in ends]
     for number, (row, end) in enumerate(ends):
