@@ -112,6 +112,10 @@ class Pod:
         return {port["name"]: port["containerPort"] for one in self.containers for port in one.get("ports", [])}
 
 
+SECRETS = {"TASKYARD_POSTGRES_URL": "postgresql://h/", "TASKYARD_REDIS_URL": "redis://h/?client_name="}
+"""How what comes from elsewhere begins, where it has to be a URL."""
+
+
 def environment(container: Manifest) -> dict[str, str]:
     """The container's variables; what comes from elsewhere has a value that would do."""
     stand_ins = {"metadata.name": "pod-1", "spec.nodeName": "node-1"}
@@ -119,7 +123,7 @@ def environment(container: Manifest) -> dict[str, str]:
     for entry in container.get("env", []):
         source = entry.get("valueFrom", {})
         field = source.get("fieldRef", {}).get("fieldPath", "")
-        value = entry.get("value", stand_ins.get(field, f"{source}"))
+        value = entry.get("value", stand_ins.get(field, f"{SECRETS.get(entry['name'], '')}{source}"))
         for name, known in variables.items():
             value = value.replace(f"$({name})", known)
         variables[entry["name"]] = value

@@ -17,7 +17,9 @@ CHARTS_OWN = {
     *("postgres_url", "redis_url", "etcd_endpoints", "etcd_ca_file", "etcd_cert_file", "etcd_key_file"),
     *("etcd_user", "etcd_password"),
     *("rest_address", "grpc_address", "session_address", "http_address", "advertised_address"),
-    *("pod_name", "node_name", "drain_timeout"),
+    *("pod_name", "node_name", "drain_timeout", "config"),
+    # Of servers that listen on a loopback address, which pods don't.
+    *("rest_hosts", "http_hosts"),
 }
 """Settings that the chart makes of other values, or that pods must not choose."""
 

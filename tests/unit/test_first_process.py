@@ -20,7 +20,7 @@ CRASHES = (
 DEMO = "import asyncio; from taskyard.demo import crash; asyncio.run(crash(None))"
 CHAOS = (
     "import asyncio; from types import SimpleNamespace; from chaos.workloads.performance import perform; "
-    "asyncio.run(perform(SimpleNamespace(crashes=0), {'kills': 1}))"
+    "asyncio.run(perform(SimpleNamespace(crashes=0, type='chaos.plain'), {'kills': 1}))"
 )
 
 
