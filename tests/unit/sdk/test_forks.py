@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 
 import pytest
 
@@ -20,8 +21,11 @@ SERVE = ["-m", "tests.unit.sdk.forking_handlers"]
 
 @pytest.mark.parametrize("command", [RUN, SERVE], ids=["run", "serve"])
 def test_children_of_handlers_can_be_terminated(dispatcher: StubDispatcher, command: list[str]) -> None:
-    environment = {**os.environ, "TASKYARD_DISPATCHERS": dispatcher.address}
-    with subprocess.Popen([sys.executable, *command], env=environment) as process:
+    # As documented for whoever uses `preexec_fn`: gRPC's own threads in the child may end the program before it begins.
+    environment = {**os.environ, "TASKYARD_DISPATCHERS": dispatcher.address, "GRPC_ENABLE_FORK_SUPPORT": "0"}
+    with subprocess.Popen([sys.executable, *command], env=environment) as process, ExitStack() as failed:
+        # Else a failure would wait for a worker that nobody has told to stop.
+        failed.callback(process.kill)
         stream = dispatcher.accept()
         signals, client = assignment("fork.signals"), assignment("fork.client")
         stream.assign(signals, client)
@@ -35,6 +39,7 @@ def test_children_of_handlers_can_be_terminated(dispatcher: StubDispatcher, comm
         process.terminate()
         stream.wait_for(lambda: any(frame.goodbye for frame in stream.frames))
         assert process.wait(PATIENCE) == 0
+        failed.pop_all()
 
 
 PROLOGUE = """
