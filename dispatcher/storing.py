@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from scheduler import failpoints
 from scheduler.batcher import Batcher
 from scheduler.clock import Clock
+from scheduler.domain import limits
 from scheduler.storage.changes import Applied, Changes
 from scheduler.storage.unavailable import StoreUnavailable, TooLong
 from scheduler.telemetry import Ended
@@ -16,8 +17,6 @@ RETRY_PAUSE = 0.5
 """Seconds between tries to store outcomes while Postgres is away."""
 BATCH_SIZE = 1000
 BATCH_BYTES = 4 * 1024 * 1024
-LARGE_BYTES = 64 * 1024
-"""Endings beyond that, and those that came with them, wait for their like only: others pass them by."""
 _OVERHEAD = 512
 """About what an ending without result or error costs."""
 
@@ -40,13 +39,14 @@ class Storing:
         self._committed = committed
         self._most = BATCH_BYTES
         self._batcher = Batcher(self._apply, size=BATCH_SIZE, parallel=2, weigh=weight, weight=BATCH_BYTES)
+        # With a large one go those that came with it.
         self._large = Batcher(self._apply, size=BATCH_SIZE, weigh=weight, weight=BATCH_BYTES)
         # What did not pass alone waits for its like only.
         self._hard = Batcher(self._apply, size=1)
 
     async def store(self, endings: Sequence[Ended], *, hard: bool = False) -> Sequence[Stored]:
         """What became of each; tries until the store has answered. `hard` ones keep out of the others' batches."""
-        batcher = self._hard if hard else self._large if any(map(_large, endings)) else self._batcher
+        batcher = self._hard if hard else self._large if any(map(_is_large, endings)) else self._batcher
         while True:
             try:
                 return await batcher.add(endings)
@@ -86,8 +86,8 @@ def weight(ending: Ended) -> int:
     return _OVERHEAD + len(result or b"") + (len(error.message) + len(error.stack) if error else 0)
 
 
-def _large(ending: Ended) -> bool:
-    return len(ending.transition.result or b"") > LARGE_BYTES
+def _is_large(ending: Ended) -> bool:
+    return len(ending.transition.result or b"") > limits.LARGE_BYTES
 
 
 def _up_to(most: int, endings: Sequence[Ended]) -> Sequence[Ended]:

@@ -24,8 +24,6 @@ REFUSED_SECONDS = 5.0
 Stored = Submitted | Conflict | Exception
 """What became of a submission; or why Postgres did not take it, although it was tried alone."""
 
-LARGE_BYTES = 64 * 1024
-"""Calls beyond that wait for their like only: others pass them by."""
 _OVERHEAD = 512
 """About what a task costs beside its payload."""
 _BATCH = 2000
@@ -69,7 +67,7 @@ class Intake:
         The submissions of one call are stored together, unless Postgres refuses one of them.
         """
         size = sum(map(_weight, specs))
-        way = self._large if size > LARGE_BYTES else self._small
+        way = self._large if size > limits.LARGE_BYTES else self._small
         return await way.store(specs, size)
 
     def obstacle(self) -> str | None:

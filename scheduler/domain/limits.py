@@ -25,6 +25,8 @@ ANSWER_BYTES = 5 * 512 * 1024
 
 STORING_BYTES = 16 * 1024 * 1024
 """Payloads that one scheduler stores at once."""
+LARGE_BYTES = 64 * 1024
+"""Submits and results beyond that wait for their like only: others pass them by."""
 ARRIVING_BYTES = 64 * 1024 * 1024
 """Requests under way in one scheduler at once, from the moment that they are read until they are carried out."""
 ARRIVING_BYTES_EACH = 16 * 1024 * 1024
