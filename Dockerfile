@@ -11,6 +11,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY deploy/images deploy/images
 
 FROM assembly AS server-files
+COPY taskyard_core taskyard_core
 COPY scheduler scheduler
 COPY dispatcher dispatcher
 COPY taskyard_server taskyard_server
@@ -69,7 +70,7 @@ COPY --from=assembly /src/deploy/images/live.py /opt/live.py
 
 FROM live AS server-live
 COPY --from=server-files /opt/taskyard /opt/taskyard
-ENTRYPOINT ["python", "/opt/live.py", "scheduler,dispatcher,taskyard_server", "taskyard_server"]
+ENTRYPOINT ["python", "/opt/live.py", "taskyard_core,taskyard_scheduler,taskyard_dispatcher,taskyard_server", "taskyard_server"]
 CMD ["--help"]
 
 FROM live AS worker-live

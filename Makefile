@@ -27,12 +27,12 @@ lock: ## Resolve the dependencies again into requirements/lock.txt
 	$(BIN)/python deploy/images/lock.py
 
 # Two copies of the generated code: the server's, and the Python SDK's own.
-SERVER_GEN := scheduler/wire/gen
+SERVER_GEN := taskyard_core/wire/gen
 SDK_GEN := sdk/python/src/taskyard/_gen
 
 .PHONY: generate
 generate: $(READY) ## Write the code generated from proto/ (OUT=dir writes below another directory)
-	$(BIN)/python proto/generate.py $(SERVER_GEN) scheduler.wire.gen $(if $(OUT),--below $(OUT))
+	$(BIN)/python proto/generate.py $(SERVER_GEN) taskyard_core.wire.gen $(if $(OUT),--below $(OUT))
 	$(BIN)/python proto/generate.py $(SDK_GEN) taskyard._gen $(if $(OUT),--below $(OUT))
 
 .PHONY: demo
@@ -122,7 +122,7 @@ SEEDS ?= 1..2000
 
 .PHONY: simulate
 simulate: $(READY) ## Run simulated schedules in one process (SEEDS=1..2000 or 7,12; ARGS=--mutants)
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+	$(BIN)/python -m simulation --seeds $(SEEDS) $(ARGS)
 
 # What the wire contract must stay compatible with: the last release, or the commit before.
 BASE ?= $(shell git describe --tags --abbrev=0 2>/dev/null || echo HEAD~1)

@@ -9,9 +9,10 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from dispatcher.settings import DispatcherSettings
-from scheduler.config_file import read
-from scheduler.settings import SchedulerSettings, StoreSettings
+from taskyard_core.runtime.config_file import read
+from taskyard_core.runtime.settings import StoreSettings
+from taskyard_dispatcher.settings import DispatcherSettings
+from taskyard_scheduler.settings import SchedulerSettings
 
 AnySettings = TypeVar("AnySettings", bound=StoreSettings)
 

@@ -16,8 +16,8 @@ PASS_ALL = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 def scheduler(context: typer.Context) -> None:
     """Run a scheduler: the gRPC and REST API."""
-    from scheduler.process import run
-    from scheduler.settings import SchedulerSettings
+    from taskyard_scheduler.process import run
+    from taskyard_scheduler.settings import SchedulerSettings
 
     settings = read_settings(SchedulerSettings, context.args, _program(context))
     run(settings, unknown_variables(os.environ, settings.config))
@@ -25,8 +25,8 @@ def scheduler(context: typer.Context) -> None:
 
 def dispatcher(context: typer.Context) -> None:
     """Run a dispatcher: worker sessions, claims, outcomes, and the leader's duties when elected."""
-    from dispatcher.process import run
-    from dispatcher.settings import DispatcherSettings
+    from taskyard_dispatcher.process import run
+    from taskyard_dispatcher.settings import DispatcherSettings
 
     settings = read_settings(DispatcherSettings, context.args, _program(context))
     run(settings, unknown_variables(os.environ, settings.config))
@@ -44,8 +44,8 @@ def migrate(
     import psycopg
     from pydantic_settings import SettingsError
 
-    from scheduler.storage.postgres.migration import migrate as apply
-    from scheduler.storage.postgres.target import Target
+    from taskyard_core.storage.postgres.migration import migrate as apply
+    from taskyard_core.storage.postgres.target import Target
 
     try:
         remarks = unknown_variables(os.environ, config)

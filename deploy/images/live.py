@@ -1,8 +1,9 @@
 """Runs a module from sources that may change: `live.py PACKAGES MODULE ARGUMENTS…`.
 
-Copies the packages (`scheduler,dispatcher`) out of the read-only image to LIVE, which comes first on the path, and
-starts the module. Whenever a file there has changed, the process is told to end, as a pod would be, and started again.
-The first process may end by itself, and this one with it; a later one that fails is started again by the next change.
+Copies the packages (`taskyard_core,taskyard_server`) out of the read-only image to LIVE, which comes first on the path,
+and starts the module. Whenever a file there has changed, the process is told to end, as a pod would be, and started
+again. The first process may end by itself, and this one with it; a later one that fails is started again by the next
+change.
 """
 
 import os

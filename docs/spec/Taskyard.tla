@@ -62,7 +62,7 @@ etcd == <<elected, replaced>>
 vars == <<postgres, redis, etcd, memory, worker, faults, asks, wrong>>
 
 -----------------------------------------------------------------------------
-(* Events: what each makes of a row, as decide() in scheduler/domain/transitions.py and apply.sql say. *)
+(* Events: what each makes of a row, as decide() in taskyard_core/domain/transitions.py and apply.sql say. *)
 
 Ended(row, state) == [row EXCEPT !.state = state]
 
@@ -148,7 +148,7 @@ Ask(kind) == kind \in AskKinds /\ asks > 0 /\ asks' = asks - 1
 -----------------------------------------------------------------------------
 (* Publication: from the outbox to the lanes. *)
 
-\* code: scheduler.publication.Publication.publish
+\* code: taskyard_core.aftermath.publication.Publication.publish
 PublicationPublish ==
     \E p \in publishing :
         /\ fresh' = fresh \cup {p[1]}
@@ -158,7 +158,7 @@ PublicationPublish ==
                        worker, faults, asks, wrong>>
 
 \* What is QUEUED is published with its attempt of now; the row of what is not is just forgotten.
-\* code: dispatcher.duties.outbox.OutboxDuty.run_once
+\* code: taskyard_dispatcher.duties.outbox.OutboxDuty.run_once
 OutboxDuty(d) ==
     /\ Guarded("outbox sweep")
     /\ \E row \in outbox :
@@ -174,7 +174,7 @@ Hold(d, entry, w) ==
     hand' = [hand EXCEPT ![d] = [entry |-> entry, worker |-> w, generation |-> roster[d][w].generation,
                                  phase |-> "taken"]]
 
-\* code: scheduler.storage.redis.lanes.LaneStore.take
+\* code: taskyard_core.storage.redis.lanes.LaneStore.take
 LaneTake(d) ==
     \E entry \in fresh, w \in Workers :
         /\ hand[d] = NoHand
@@ -197,7 +197,7 @@ TakeOver(d, p) ==
                        wrong>>
 
 \* Entries that somebody read and does not deal with any more.
-\* code: scheduler.storage.redis.lanes.LaneStore.reclaim
+\* code: taskyard_core.storage.redis.lanes.LaneStore.reclaim
 LaneReclaim(d) ==
     /\ Guarded("reclaim")
     /\ \E p \in pending : ~InHand(p) /\ TakeOver(d, p)
@@ -218,7 +218,7 @@ RunBy(d) ==
     /\ Claimable(h)
     /\ task' = [task EXCEPT ![t].state = "RUNNING", ![t].session = h.worker, ![t].attempt = Raised(@)]
 
-\* code: scheduler/storage/postgres/queries/claim.sql
+\* code: taskyard_core/storage/postgres/queries/claim.sql
 Claim(d) ==
     /\ hand[d].phase = "taken"
     /\ IF Claimable(hand[d])
@@ -228,7 +228,7 @@ Claim(d) ==
                    faults, asks, wrong>>
 
 \* The session takes it; the worker has it if its stream still is this one. The entry is acknowledged.
-\* code: dispatcher.claiming.Claiming._send
+\* code: taskyard_dispatcher.dispatch.claiming.Claiming._send
 ClaimingSend(d) ==
     LET h == hand[d]
         attempt == <<h.entry[1], Raised(h.entry[2])>> IN
@@ -244,7 +244,7 @@ ClaimingSend(d) ==
 
 \* An entry that was not claimed: dead ones are forgotten. If it still is to be run, the session's generation is over,
 \* and the entry goes back for whoever can take it, unless it was reclaimed or wiped meanwhile.
-\* code: dispatcher.claiming.Claiming._dispose
+\* code: taskyard_dispatcher.dispatch.claiming.Claiming._dispose
 ClaimingDispose(d) ==
     LET h == hand[d]
         row == task[h.entry[1]]
@@ -273,7 +273,7 @@ SessionFinish(w) ==
         /\ UNCHANGED <<postgres, redis, etcd, memory, alive, link, settled, faults, asks, wrong>>
 
 \* A dispatcher takes a result in. But for a success, it has to know the attempt.
-\* code: dispatcher.completion.Completion.report
+\* code: taskyard_dispatcher.outcomes.completion.Completion.report
 CompletionReport(w) ==
     LET d == link[w].dispatcher
         generation == link[w].generation IN
@@ -295,7 +295,7 @@ Holds(report, row) ==
         row.state = "RUNNING" \/ (row.state = "QUEUED" /\ report.outcome = "Succeeded")
 
 \* The outcome is committed where it still holds, and the worker hears the verdict if its stream still is this one.
-\* code: scheduler/storage/postgres/queries/apply.sql
+\* code: taskyard_core/storage/postgres/queries/apply.sql
 Apply ==
     \E report \in reports :
         LET t == report.attempt[1]
@@ -315,7 +315,7 @@ Apply ==
         /\ UNCHANGED <<session, term, noted, redis, etcd, hand, leading, refill, alive, link, running, faults, asks>>
 
 \* Adoption, first half: the session is this dispatcher's from now on.
-\* code: scheduler/storage/postgres/queries/session_hello.sql
+\* code: taskyard_core/storage/postgres/queries/session_hello.sql
 SessionHello(w, d) ==
     LET generation == session[w].generation + (IF Guarded("generation bump") THEN 1 ELSE 0) IN
     /\ alive[w] /\ link[w] = NoLink
@@ -326,7 +326,7 @@ SessionHello(w, d) ==
                    running, unacked, settled, faults, asks, wrong>>
 
 \* Second half: hold the rows it runs, resend what the worker lacks, stop what is not its own any more.
-\* code: dispatcher.adoption.Adoption.welcome
+\* code: taskyard_dispatcher.gateway.adoption.Adoption.welcome
 AdoptionWelcome(w) ==
     LET d == link[w].dispatcher IN
     /\ d # None /\ alive[w]
@@ -338,7 +338,7 @@ AdoptionWelcome(w) ==
                    faults, asks, wrong>>
 
 \* What a claim whose answer was lost left RUNNING.
-\* code: dispatcher.upkeep.Upkeep._resend
+\* code: taskyard_dispatcher.outcomes.upkeep.Upkeep._resend
 UpkeepResend(d, w) ==
     LET lacking == Runs(w) \ roster[d][w].runs IN
     /\ Guarded("resend by upkeep")
@@ -352,7 +352,7 @@ UpkeepResend(d, w) ==
                    faults, asks, wrong>>
 
 \* A session that was given up, or adopted elsewhere; a worker that is still here is sent away.
-\* code: dispatcher.upkeep.Upkeep._renounce
+\* code: taskyard_dispatcher.outcomes.upkeep.Upkeep._renounce
 UpkeepRenounce(d, w) ==
     /\ roster[d][w].generation > 0
     /\ ~session[w].live \/ session[w].generation # roster[d][w].generation
@@ -372,7 +372,7 @@ SessionEnd(w, generation, who) ==
     ELSE UNCHANGED <<session, task, outbox, publishing>>
 
 \* The dispatcher that saw the stream break, after the grace.
-\* code: dispatcher.loss.Loss.lose
+\* code: taskyard_dispatcher.outcomes.loss.Loss.lose
 LossLose(d, w) ==
     /\ roster[d][w].generation > 0
     /\ ~InTouch(d, w)
@@ -388,7 +388,7 @@ Held(w) == \E d \in Dispatchers : roster[d][w].generation = session[w].generatio
 Greeting(w) == alive[w] /\ link[w].generation = session[w].generation /\ ~Held(w)
 
 \* A dispatcher answers for all sessions that name it: those that it does not hold, it gives up.
-\* code: dispatcher.vouching.Vouching._give_up_strays
+\* code: taskyard_dispatcher.membership.vouching.Vouching._give_up_strays
 VouchingGiveUpStrays(d, w) ==
     /\ Guarded("strays")
     /\ session[w].live /\ session[w].dispatcher = d
@@ -398,7 +398,7 @@ VouchingGiveUpStrays(d, w) ==
 
 \* The leader, for a session that is not in etcd, and that no dispatcher answers for in Postgres. Registrations that are
 \* lost with etcd may never come back.
-\* code: dispatcher.duties.reaping.Reaping.run_once
+\* code: taskyard_dispatcher.duties.reaping.Reaping.run_once
 Reaping(d, w) ==
     /\ Guarded("reaping")
     /\ session[w].live /\ ~Greeting(w)
@@ -420,7 +420,7 @@ Elect(d) ==
     /\ UNCHANGED <<postgres, redis, replaced, roster, hand, reports, publishing, worker, asks, wrong>>
 
 \* Nobody leads any more.
-\* code: dispatcher.leadership.election.Elector
+\* code: taskyard_dispatcher.leadership.election.Elector
 Elector(d) ==
     /\ \A other \in Dispatchers : ~Elected(other)
     /\ Elect(d)
@@ -430,7 +430,7 @@ Revision(election) == IF replaced > 0 /\ election > replaced THEN 0 ELSE electio
 
 \* Its term is the revision at which it was elected, or, where that is below the newest term, the next one, if etcd still
 \* says that it holds the election. Once another has begun that number or a later one, it is elected anew.
-\* code: dispatcher.duties.rota.Rota._number
+\* code: taskyard_dispatcher.duties.rota.Rota._number
 RotaNumber(d) ==
     LET revision == Revision(leading[d].election)
         next == Guarded("terms outlive etcd") /\ Elected(d) IN
@@ -443,7 +443,7 @@ RotaNumber(d) ==
     /\ UNCHANGED <<postgres, redis, etcd, roster, hand, reports, publishing, worker, faults, asks, wrong>>
 
 \* A term that a later one has overtaken is not begun.
-\* code: scheduler.storage.postgres.leader.LeaderFence.begin
+\* code: taskyard_core.storage.postgres.leader.LeaderFence.begin
 LeaderFenceBegin(d) ==
     /\ leading[d].number > 0 /\ ~leading[d].begun
     /\ leading[d].number > term \/ ~Guarded("terms only rise")
@@ -452,14 +452,14 @@ LeaderFenceBegin(d) ==
     /\ UNCHANGED <<task, session, outbox, noted, redis, etcd, roster, hand, reports, publishing, refill, worker,
                    faults, asks, wrong>>
 
-\* code: dispatcher.leadership.term.Term.end
+\* code: taskyard_dispatcher.leadership.term.Term.end
 TermEnd(d) ==
     /\ leading[d].election > 0 /\ ~Elected(d)
     /\ leading' = [leading EXCEPT ![d] = NoTerm]
     /\ refill' = [refill EXCEPT ![d] = NoRefill]
     /\ UNCHANGED <<postgres, redis, etcd, roster, hand, reports, publishing, worker, faults, asks, wrong>>
 
-\* code: dispatcher.duties.promotion.Promotion.run_once
+\* code: taskyard_dispatcher.duties.promotion.Promotion.run_once
 Promotion(d) ==
     /\ \E t \in Tasks :
         /\ task[t].state = "SCHEDULED"
@@ -467,7 +467,7 @@ Promotion(d) ==
         /\ Commit([task EXCEPT ![t] = Due(@)], d)
     /\ UNCHANGED <<session, term, noted, redis, etcd, roster, hand, reports, leading, refill, worker, faults, asks>>
 
-\* code: dispatcher.duties.expiry.Expiry.run_once
+\* code: taskyard_dispatcher.duties.expiry.Expiry.run_once
 Expiry(d) ==
     /\ Ask("expire")
     /\ \E t \in Tasks :
@@ -479,7 +479,7 @@ Expiry(d) ==
 Newest == CHOOSE n \in {epoch, noted} \cup {refill[d].epoch : d \in Dispatchers} :
     \A m \in {epoch, noted} \cup {refill[d].epoch : d \in Dispatchers} : n >= m
 
-\* code: dispatcher.duties.rebuild.Rebuild._begin
+\* code: taskyard_dispatcher.duties.rebuild.Rebuild._begin
 RebuildBegin(d) ==
     /\ Guarded("rebuild")
     /\ epoch = 0 \/ epoch # noted
@@ -490,7 +490,7 @@ RebuildBegin(d) ==
     /\ UNCHANGED <<postgres, fresh, pending, etcd, roster, hand, reports, publishing, leading, worker, faults, asks>>
 
 \* Not fenced: entries too many die at their claim.
-\* code: dispatcher.duties.refill.Refill.advance
+\* code: taskyard_dispatcher.duties.refill.Refill.advance
 RefillAdvance(d) ==
     /\ refill[d].epoch > 0 /\ ~refill[d].full
     /\ refill[d].epoch = epoch
@@ -499,7 +499,7 @@ RefillAdvance(d) ==
     /\ UNCHANGED <<postgres, pending, epoch, etcd, roster, hand, reports, publishing, leading, worker, faults, asks,
                    wrong>>
 
-\* code: dispatcher.duties.rebuild.Rebuild._finish
+\* code: taskyard_dispatcher.duties.rebuild.Rebuild._finish
 RebuildFinish(d) ==
     /\ refill[d].full
     /\ refill[d].epoch = epoch
@@ -512,7 +512,7 @@ RebuildFinish(d) ==
 -----------------------------------------------------------------------------
 (* Clients. *)
 
-\* code: scheduler.api.tasks.Tasks.cancel
+\* code: taskyard_scheduler.api.tasks.Tasks.cancel
 TasksCancel ==
     /\ Ask("cancel")
     /\ \E t \in Tasks :
@@ -522,7 +522,7 @@ TasksCancel ==
            /\ task' = [task EXCEPT ![t].cancel = TRUE]
     /\ UNCHANGED <<session, outbox, term, noted, redis, etcd, memory, worker, faults, wrong>>
 
-\* code: scheduler.api.tasks.Tasks.redrive
+\* code: taskyard_scheduler.api.tasks.Tasks.redrive
 TasksRedrive ==
     /\ Ask("redrive")
     /\ \E t \in Tasks :

@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.migration import migrate
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.postgres.migration import migrate
 from tests.conformance.task_stores import MemoryYard, PostgresYard, Yard
 from tests.conftest import DatabaseMaker
 

@@ -3,15 +3,15 @@
 import asyncio
 import itertools
 
-from dispatcher.announcements import Announcements
-from dispatcher.completion import Completion
-from dispatcher.endings import Endings
-from dispatcher.queues import QueueDefaults
-from scheduler.clock import SystemClock
-from scheduler.publication import Publication
-from scheduler.storage.memory.redis import MemoryDelivery, RedisServer
-from scheduler.storage.store import TaskStore
-from scheduler.telemetry import Telemetry
+from simulation.memory.redis import MemoryDelivery, RedisServer
+from taskyard_core.aftermath.announcements import Announcements
+from taskyard_core.aftermath.publication import Publication
+from taskyard_core.runtime.clock import SystemClock
+from taskyard_core.storage.store import TaskStore
+from taskyard_core.telemetry import Telemetry
+from taskyard_dispatcher.outcomes.completion import Completion
+from taskyard_dispatcher.outcomes.endings import Endings
+from taskyard_dispatcher.outcomes.queues import QueueDefaults
 
 
 def completion(store: TaskStore) -> Completion:

@@ -3,11 +3,11 @@
 import time
 from typing import Protocol
 
-from scheduler.storage.memory.link import Direct
-from scheduler.storage.memory.postgres import Change, MemoryTaskStore, TaskServer
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.store import PostgresStore
-from scheduler.storage.store import TaskStore
+from simulation.memory.link import Direct
+from simulation.memory.postgres import Change, MemoryTaskStore, TaskServer
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.postgres.store import PostgresStore
+from taskyard_core.storage.store import TaskStore
 
 
 class Yard(Protocol):

@@ -3,8 +3,8 @@
 import uuid
 from dataclasses import replace
 
-from scheduler.storage.dispatchers import DispatcherNote
-from scheduler.storage.sessions import SessionRecord
+from taskyard_core.storage.dispatchers import DispatcherNote
+from taskyard_core.storage.sessions import SessionRecord
 from tests.conformance.task_stores import Yard
 
 

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from scheduler.domain import submission
-from scheduler.domain.task import TaskSpec
-from scheduler.intake import Intake, Stored
-from scheduler.publication import Entries
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.store import PostgresStore
-from scheduler.storage.submissions import Conflict, Submitted
+from taskyard_core.aftermath.publication import Entries
+from taskyard_core.domain import submission
+from taskyard_core.domain.task import TaskSpec
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.postgres.store import PostgresStore
+from taskyard_core.storage.submissions import Conflict, Submitted
+from taskyard_scheduler.intake import Intake, Stored
 
 
 class Published:

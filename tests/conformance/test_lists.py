@@ -2,11 +2,11 @@
 
 import pytest
 
-from scheduler.domain import limits
-from scheduler.domain.task import RetryPolicy, Task, TaskError, TaskState
-from scheduler.domain.transitions import Failed, Succeeded
-from scheduler.storage.queues import Place
-from scheduler.storage.tasks import TaskFilter
+from taskyard_core.domain import limits
+from taskyard_core.domain.task import RetryPolicy, Task, TaskError, TaskState
+from taskyard_core.domain.transitions import Failed, Succeeded
+from taskyard_core.storage.queues import Place
+from taskyard_core.storage.tasks import TaskFilter
 from tests.conformance.task_stores import Yard
 from tests.conformance.test_task_store import Life, new
 

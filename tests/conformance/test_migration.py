@@ -7,9 +7,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from scheduler.domain.task import Outcome, TaskState
-from scheduler.storage.postgres import migration
-from scheduler.storage.postgres.migration import migrate
+from taskyard_core.domain.task import Outcome, TaskState
+from taskyard_core.storage.postgres import migration
+from taskyard_core.storage.postgres.migration import migrate
 from tests.conftest import DatabaseMaker
 
 MIGRATIONS = Path(migration.__file__).parent / "migrations"

@@ -9,26 +9,26 @@ import pytest
 import pytest_asyncio
 import uuid_utils
 
-from dispatcher.adoption import reconcile
-from dispatcher.handover import Handover
-from dispatcher.loss import Loss
-from dispatcher.resending import Resending
-from dispatcher.sessions import Running, Session
-from scheduler.api.rest import answers
-from scheduler.clock import SystemClock
-from scheduler.domain import limits
-from scheduler.domain.matching import Capabilities
-from scheduler.domain.session_names import public_name
-from scheduler.domain.submission import build
-from scheduler.domain.task import Task, TaskError, TaskState
-from scheduler.domain.transitions import Failed
-from scheduler.storage.claims import Bid, Head
-from scheduler.storage.sessions import SessionRecord
-from scheduler.storage.submissions import NewTask
-from scheduler.storage.tasks import TaskFilter
-from scheduler.storage.unavailable import StoreUnavailable
-from scheduler.telemetry import Runner
-from scheduler.wire import convert
+from taskyard_core.domain import limits
+from taskyard_core.domain.matching import Capabilities
+from taskyard_core.domain.session_names import public_name
+from taskyard_core.domain.submission import build
+from taskyard_core.domain.task import Task, TaskError, TaskState
+from taskyard_core.domain.transitions import Failed
+from taskyard_core.runtime.clock import SystemClock
+from taskyard_core.storage.claims import Bid, Head
+from taskyard_core.storage.sessions import SessionRecord
+from taskyard_core.storage.submissions import NewTask
+from taskyard_core.storage.tasks import TaskFilter
+from taskyard_core.storage.unavailable import StoreUnavailable
+from taskyard_core.telemetry import Runner
+from taskyard_core.wire import convert
+from taskyard_dispatcher.gateway.adoption import reconcile
+from taskyard_dispatcher.outcomes.handover import Handover
+from taskyard_dispatcher.outcomes.loss import Loss
+from taskyard_dispatcher.outcomes.resending import Resending
+from taskyard_dispatcher.sessions.roster import Running, Session
+from taskyard_scheduler.api.rest import answers
 from tests.conformance.outcomes import completion
 from tests.conformance.task_stores import Yard
 
@@ -141,7 +141,9 @@ async def test_the_log_names_the_session_as_readers_know_it(bench: Bench, caplog
     await bench.yard.poison(poisoned, timeout=math.inf)
     bench.handover.give(session, await bench.claimed(session, [poisoned]))
     await bench.handover.close()
-    named = [vars(record)["session"] for record in caplog.records if record.name == "dispatcher.handover"]
+    named = [
+        vars(record)["session"] for record in caplog.records if record.name == "taskyard_dispatcher.outcomes.handover"
+    ]
     assert named == [public_name(session.id)]
 
 

@@ -5,17 +5,17 @@ import uuid
 import pytest
 import uuid_utils
 
-from dispatcher.handover import Handover
-from dispatcher.resending import Resending
-from dispatcher.sessions import Running, Session
-from scheduler.clock import SystemClock
-from scheduler.domain.matching import Capabilities
-from scheduler.domain.submission import build
-from scheduler.storage.claims import Bid
-from scheduler.storage.sessions import Held, SessionRecord
-from scheduler.storage.store import TaskStore
-from scheduler.storage.submissions import NewTask
-from scheduler.telemetry import Runner
+from taskyard_core.domain.matching import Capabilities
+from taskyard_core.domain.submission import build
+from taskyard_core.runtime.clock import SystemClock
+from taskyard_core.storage.claims import Bid
+from taskyard_core.storage.sessions import Held, SessionRecord
+from taskyard_core.storage.store import TaskStore
+from taskyard_core.storage.submissions import NewTask
+from taskyard_core.telemetry import Runner
+from taskyard_dispatcher.outcomes.handover import Handover
+from taskyard_dispatcher.outcomes.resending import Resending
+from taskyard_dispatcher.sessions.roster import Running, Session
 from tests.conformance.outcomes import completion
 from tests.conformance.task_stores import Yard
 

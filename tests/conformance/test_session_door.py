@@ -15,23 +15,23 @@ import pytest
 import pytest_asyncio
 import uuid_utils
 
-from dispatcher import guard
-from dispatcher.assembly import Assembly
-from dispatcher.settings import DispatcherSettings
-from dispatcher.stores import Stores
-from scheduler.clock import SystemClock
-from scheduler.domain import limits
-from scheduler.domain.submission import build
-from scheduler.domain.task import Task, TaskState
-from scheduler.storage.etcd import Etcd, EtcdSettings
-from scheduler.storage.memory.etcd import EtcdServer, MemoryAccess
-from scheduler.storage.memory.redis import MemoryDelivery, RedisServer
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.submissions import NewTask
-from scheduler.telemetry import Telemetry
-from scheduler.wire.gen import worker_service_pb2 as wire
-from scheduler.wire.gen import worker_service_pb2_grpc as wire_grpc
-from scheduler.wire.gen.task_pb2 import TaskError
+from simulation.memory.etcd import EtcdServer, MemoryAccess
+from simulation.memory.redis import MemoryDelivery, RedisServer
+from taskyard_core.domain import limits
+from taskyard_core.domain.submission import build
+from taskyard_core.domain.task import Task, TaskState
+from taskyard_core.runtime.clock import SystemClock
+from taskyard_core.storage.etcd import Etcd, EtcdSettings
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.submissions import NewTask
+from taskyard_core.telemetry import Telemetry
+from taskyard_core.wire.gen import worker_service_pb2 as wire
+from taskyard_core.wire.gen import worker_service_pb2_grpc as wire_grpc
+from taskyard_core.wire.gen.task_pb2 import TaskError
+from taskyard_dispatcher.assembly import Assembly
+from taskyard_dispatcher.gateway import guard
+from taskyard_dispatcher.settings import DispatcherSettings
+from taskyard_dispatcher.stores import Stores
 from tests.conformance.task_stores import PostgresYard, Yard
 
 LANE = "default/default/demo.echo/5/"

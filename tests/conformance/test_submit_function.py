@@ -3,9 +3,9 @@
 import asyncpg
 import pytest
 
-from scheduler.domain.task import TaskState
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.store import PostgresStore
+from taskyard_core.domain.task import TaskState
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.postgres.store import PostgresStore
 
 
 async def test_enqueueing_inside_a_users_own_transaction(database: Database) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import pytest
 import uuid_utils
 
-from scheduler.domain.session_names import public_name, secret_hash
-from scheduler.domain.submission import build
-from scheduler.domain.task import Outcome, Task, TaskError, TaskState
-from scheduler.domain.transitions import (
+from taskyard_core.domain.session_names import public_name, secret_hash
+from taskyard_core.domain.submission import build
+from taskyard_core.domain.task import Outcome, Task, TaskError, TaskState
+from taskyard_core.domain.transitions import (
     Cancelled,
     Due,
     Event,
@@ -25,12 +25,12 @@ from scheduler.domain.transitions import (
     Transition,
     decide,
 )
-from scheduler.storage.changes import Applied
-from scheduler.storage.claims import Bid, Claimed, Head
-from scheduler.storage.sessions import Host, NamespaceMismatch, SecretMismatch, SessionRecord
-from scheduler.storage.submissions import Conflict, NewTask, Receipt, Submitted
-from scheduler.storage.tasks import Decidable, TaskFilter
-from scheduler.storage.term import TermOver
+from taskyard_core.storage.changes import Applied
+from taskyard_core.storage.claims import Bid, Claimed, Head
+from taskyard_core.storage.sessions import Host, NamespaceMismatch, SecretMismatch, SessionRecord
+from taskyard_core.storage.submissions import Conflict, NewTask, Receipt, Submitted
+from taskyard_core.storage.tasks import Decidable, TaskFilter
+from taskyard_core.storage.term import TermOver
 from tests.conformance.task_stores import Yard
 
 

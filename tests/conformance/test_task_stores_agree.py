@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from scheduler.domain.submission import build
-from scheduler.domain.task import RetryPolicy, TaskError, TaskState
-from scheduler.domain.transitions import (
+from simulation.memory.postgres import Change
+from simulation.memory.postgres.tables import LeaderRow, SessionRow, TaskRow
+from taskyard_core.domain.submission import build
+from taskyard_core.domain.task import RetryPolicy, TaskError, TaskState
+from taskyard_core.domain.transitions import (
     Cancelled,
     Due,
     Event,
@@ -27,16 +29,14 @@ from scheduler.domain.transitions import (
     Transition,
     decide,
 )
-from scheduler.storage.claims import Bid, Claimed, Head
-from scheduler.storage.history import Keeping
-from scheduler.storage.memory.postgres import Change
-from scheduler.storage.memory.postgres.tables import LeaderRow, SessionRow, TaskRow
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.sessions import NamespaceMismatch, SessionRecord
-from scheduler.storage.store import TaskStore
-from scheduler.storage.submissions import NewTask
-from scheduler.storage.tasks import TaskFilter
-from scheduler.storage.term import TermOver
+from taskyard_core.storage.claims import Bid, Claimed, Head
+from taskyard_core.storage.history import Keeping
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.sessions import NamespaceMismatch, SessionRecord
+from taskyard_core.storage.store import TaskStore
+from taskyard_core.storage.submissions import NewTask
+from taskyard_core.storage.tasks import TaskFilter
+from taskyard_core.storage.term import TermOver
 from tests.conformance.task_stores import MemoryYard, PostgresYard
 
 STEPS = 250

@@ -5,16 +5,16 @@ import asyncio
 import pytest
 import uuid_utils
 
-from scheduler.domain.submission import build
-from scheduler.domain.task import TaskState
-from scheduler.domain.transitions import Cancelled, Lost, Released, Transition, decide
-from scheduler.storage.claims import Bid, Head
-from scheduler.storage.sessions import SessionRecord
-from scheduler.storage.store import TaskStore
-from scheduler.storage.submissions import NewTask, Submitted
-from scheduler.storage.tasks import TaskFilter
-from scheduler.storage.term import TermOver
-from scheduler.storage.unavailable import StoreUnavailable
+from taskyard_core.domain.submission import build
+from taskyard_core.domain.task import TaskState
+from taskyard_core.domain.transitions import Cancelled, Lost, Released, Transition, decide
+from taskyard_core.storage.claims import Bid, Head
+from taskyard_core.storage.sessions import SessionRecord
+from taskyard_core.storage.store import TaskStore
+from taskyard_core.storage.submissions import NewTask, Submitted
+from taskyard_core.storage.tasks import TaskFilter
+from taskyard_core.storage.term import TermOver
+from taskyard_core.storage.unavailable import StoreUnavailable
 from tests.conformance.task_stores import Yard
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from dispatcher.settings import DispatcherSettings
-from scheduler.settings import SchedulerSettings
+from taskyard_dispatcher.settings import DispatcherSettings
+from taskyard_scheduler.settings import SchedulerSettings
 from tests.deploy.chart import CHART, VALUES, Release, helm, template
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())

@@ -124,7 +124,10 @@ def test_nothing_needs_to_be_written(assembled: Path, image: str) -> None:
     packages = assembled / image / "packages"
     for path in packages.rglob("*"):
         assert not path.stat().st_mode & 0o022 or path.is_symlink(), path
-    for name in {"server": ("scheduler", "dispatcher", "taskyard_server"), "worker": ("taskyard",)}[image]:
+    for name in {
+        "server": ("taskyard_core", "taskyard_scheduler", "taskyard_dispatcher", "taskyard_server"),
+        "worker": ("taskyard",),
+    }[image]:
         for source in (packages / name).rglob("*.py"):
             assert (source.parent / "__pycache__" / f"{source.stem}.{TAG}.pyc").exists(), source
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from scheduler.telemetry.health import LIVENESS
+from taskyard_core.telemetry.health import LIVENESS
 from tests.deploy.chart import Manifest, Pod, Release
 
 SERVERS = {"scheduler", "dispatcher"}

@@ -9,15 +9,16 @@ import pytest
 import typer.testing
 import yaml
 
-from dispatcher.settings import DispatcherSettings
-from scheduler.api import backlogs
-from scheduler.api.rest import models, views
-from scheduler.settings import SchedulerSettings, StoreSettings
-from scheduler.telemetry.environment import exporters
-from scheduler.telemetry.settings import LogSettings
 from taskyard.cli.root import app as command_line
 from taskyard.cli.traces import exporters as worker_exporters
 from taskyard.worker import settings as worker_settings
+from taskyard_core.runtime.settings import StoreSettings
+from taskyard_core.telemetry.environment import exporters
+from taskyard_core.telemetry.settings import LogSettings
+from taskyard_dispatcher.settings import DispatcherSettings
+from taskyard_scheduler.api import backlogs
+from taskyard_scheduler.api.rest import models, views
+from taskyard_scheduler.settings import SchedulerSettings
 from taskyard_server.command import app as server_command
 from tests.deploy.chart import CHART, NAMESPACE, Manifest, Pod, Release, environment, release
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from scheduler.storage.postgres.migration import migrate
+from taskyard_core.storage.postgres.migration import migrate
 from taskyard_server.dev.plan import SERVER, StoreAddresses
 from taskyard_server.dev.port import LOOPBACK, free_port
 from taskyard_server.dev.probe import is_ready

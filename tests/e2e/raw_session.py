@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import grpc
 
-from scheduler.wire.gen import worker_service_pb2 as wire
-from scheduler.wire.gen.worker_service_pb2_grpc import WorkerServiceStub
+from taskyard_core.wire.gen import worker_service_pb2 as wire
+from taskyard_core.wire.gen.worker_service_pb2_grpc import WorkerServiceStub
 
 PATIENCE = 10.0
 

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from scheduler.storage.postgres.migration import migrate
+from taskyard_core.storage.postgres.migration import migrate
 from taskyard_server.dev.etcd import USER
 from taskyard_server.dev.plan import StoreAddresses
 from taskyard_server.dev.port import LOOPBACK

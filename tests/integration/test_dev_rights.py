@@ -12,8 +12,8 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from scheduler.storage.etcd import Etcd as EtcdClient
-from scheduler.storage.etcd import EtcdError, EtcdSettings
+from taskyard_core.storage.etcd import Etcd as EtcdClient
+from taskyard_core.storage.etcd import EtcdError, EtcdSettings
 from taskyard_server.dev.etcd import Etcd
 from taskyard_server.dev.postgres import Postgres
 from taskyard_server.dev.process import ProcessError

@@ -16,17 +16,17 @@ import pytest_asyncio
 from google.rpc import error_details_pb2  # type: ignore[import-untyped]
 from grpc_status import rpc_status
 
-from dispatcher.adoption import session_record
-from dispatcher.assembly import Assembly
-from dispatcher.settings import DispatcherSettings
-from dispatcher.stores import Stores
-from scheduler.clock import SystemClock
-from scheduler.domain import limits
-from scheduler.domain.violations import Violation
-from scheduler.storage.postgres.migration import migrate
-from scheduler.telemetry import Telemetry
-from scheduler.wire.gen import worker_service_pb2 as wire
-from scheduler.wire.gen import worker_service_pb2_grpc
+from taskyard_core.domain import limits
+from taskyard_core.domain.violations import Violation
+from taskyard_core.runtime.clock import SystemClock
+from taskyard_core.storage.postgres.migration import migrate
+from taskyard_core.telemetry import Telemetry
+from taskyard_core.wire.gen import worker_service_pb2 as wire
+from taskyard_core.wire.gen import worker_service_pb2_grpc
+from taskyard_dispatcher.assembly import Assembly
+from taskyard_dispatcher.gateway.adoption import session_record
+from taskyard_dispatcher.settings import DispatcherSettings
+from taskyard_dispatcher.stores import Stores
 from tests.stores.membership import background, until_known
 
 _prefixes = itertools.count(1)

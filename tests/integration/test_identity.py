@@ -11,12 +11,12 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from dispatcher.settings import DispatcherSettings
-from dispatcher.stores import Stores
-from scheduler.storage.etcd import Etcd, EtcdRejected, EtcdSettings, EtcdUnavailable
-from scheduler.storage.identity import ForeignStore, Identity
-from scheduler.storage.postgres.migration import migrate
-from scheduler.storage.unavailable import StoreUnavailable
+from taskyard_core.storage.etcd import Etcd, EtcdRejected, EtcdSettings, EtcdUnavailable
+from taskyard_core.storage.identity import ForeignStore, Identity
+from taskyard_core.storage.postgres.migration import migrate
+from taskyard_core.storage.unavailable import StoreUnavailable
+from taskyard_dispatcher.settings import DispatcherSettings
+from taskyard_dispatcher.stores import Stores
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from taskyard_server.dev.port import LOOPBACK, free_port
 from tests.conftest import DatabaseMaker

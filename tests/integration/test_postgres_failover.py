@@ -10,9 +10,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.migration import migrate
-from scheduler.storage.unavailable import StoreUnavailable
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.postgres.migration import migrate
+from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_server.dev.port import LOOPBACK, free_port
 from taskyard_server.dev.postgres import USER, Postgres
 from tests.conftest import running
@@ -127,7 +127,7 @@ async def test_a_migration_finds_the_same_host(two: tuple[Postgres, Postgres]) -
 async def test_a_server_that_is_too_old_is_refused_in_a_sentence(
     two: tuple[Postgres, Postgres], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scheduler.storage.postgres.database.OLDEST", 99)
+    monkeypatch.setattr("taskyard_core.storage.postgres.database.OLDEST", 99)
     database = await Database.open(two[0].url)
     with pytest.raises(StoreUnavailable, match="is too old: it must be Postgres 99 or newer") as raised:
         await database.ping()

@@ -10,10 +10,10 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from scheduler.storage.redis import Keys, LaneStore, connect
-from scheduler.storage.redis.batch import Batch
-from scheduler.storage.redis.script import Script
-from scheduler.storage.unavailable import StoreUnavailable
+from taskyard_core.storage.redis import Keys, LaneStore, connect
+from taskyard_core.storage.redis.batch import Batch
+from taskyard_core.storage.redis.script import Script
+from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_server.dev.valkey import Valkey
 
 A = "default/mail/send/5/"

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from scheduler.storage.redis import (
+from taskyard_core.storage.redis import (
     CancelRequested,
     Hint,
     Hints,
@@ -65,7 +65,7 @@ class Alarm(logging.Handler):
 @pytest.fixture
 def alarm() -> Iterator[Alarm]:
     handler = Alarm()
-    logger = logging.getLogger("scheduler.storage")
+    logger = logging.getLogger("taskyard_core.storage")
     logger.addHandler(handler)
     yield handler
     logger.removeHandler(handler)

@@ -8,10 +8,10 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from scheduler.storage.redis import Entry, Keys, LaneStore, Quota, connect, lanes
-from scheduler.storage.redis.batch import Batch
-from scheduler.storage.redis.keys import GROUP
-from scheduler.storage.unavailable import StoreUnavailable
+from taskyard_core.storage.redis import Entry, Keys, LaneStore, Quota, connect, lanes
+from taskyard_core.storage.redis.batch import Batch
+from taskyard_core.storage.redis.keys import GROUP
+from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_server.dev.valkey import Valkey
 
 A = "default/mail/send/5/"

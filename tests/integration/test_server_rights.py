@@ -11,16 +11,16 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from scheduler.domain.task import TaskError, TaskState
-from scheduler.domain.transitions import Event, Failed, Redriven, Succeeded
-from scheduler.storage.hints import LanesFilled
-from scheduler.storage.history import Keeping
-from scheduler.storage.identity import Identity
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.migration import migrate
-from scheduler.storage.redis import Keys, Quota, RedisIdentity, connect
-from scheduler.storage.redis.delivery import RedisDelivery
-from scheduler.storage.unavailable import StoreUnavailable
+from taskyard_core.domain.task import TaskError, TaskState
+from taskyard_core.domain.transitions import Event, Failed, Redriven, Succeeded
+from taskyard_core.storage.hints import LanesFilled
+from taskyard_core.storage.history import Keeping
+from taskyard_core.storage.identity import Identity
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.postgres.migration import migrate
+from taskyard_core.storage.redis import Keys, Quota, RedisIdentity, connect
+from taskyard_core.storage.redis.delivery import RedisDelivery
+from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_server.dev.postgres import Postgres
 from taskyard_server.dev.valkey import Valkey
 from tests.conformance.task_stores import PostgresYard

@@ -2,8 +2,8 @@
 
 from random import Random
 
-from scheduler.storage.etcd.alarm import Alarm
-from tests.simulation.loop import VirtualLoop
+from simulation.loop import VirtualLoop
+from taskyard_core.storage.etcd.alarm import Alarm
 
 
 def _slept(moment: float, *rings: tuple[float, float]) -> float:

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from tests.simulation.loop import Livelock, Process, Stuck, VirtualLoop
+from simulation.loop import Livelock, Process, Stuck, VirtualLoop
 
 
 def test_time_jumps_to_the_next_timer() -> None:

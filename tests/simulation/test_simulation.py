@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.mutants import MUTANTS
+from simulation.mutants import MUTANTS
 
 SCHEDULES = int(os.environ.get("TASKYARD_SIMULATION_SCHEDULES", "2000"))
 """Fresh ones of one test run."""
@@ -24,7 +24,7 @@ gives seeds another meaning. It counts only if the same schedule is clean withou
 
 def simulate(*arguments: str, hash_seed: str = "0") -> str:
     """What the command says; fails with it if anything was violated. A process of its own, since it patches time."""
-    command = [sys.executable, "-m", "tests.simulation", *arguments]
+    command = [sys.executable, "-m", "simulation", *arguments]
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-20_000:]}\n{done.stderr[-5_000:]}"

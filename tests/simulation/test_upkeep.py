@@ -7,27 +7,27 @@ from random import Random
 import pytest
 import uuid_utils
 
-from dispatcher.announcements import Announcements
-from dispatcher.completion import Completion
-from dispatcher.endings import Endings
-from dispatcher.handover import Handover
-from dispatcher.queues import QueueDefaults
-from dispatcher.resending import Resending
-from dispatcher.sessions import Roster, Running, Session
-from dispatcher.upkeep import INTERVAL, PATIENCE, STOP_GRACE, Upkeep
-from scheduler.domain.matching import Capabilities
-from scheduler.domain.submission import build
-from scheduler.domain.task import TaskState
-from scheduler.publication import Publication
-from scheduler.storage.claims import Bid
-from scheduler.storage.memory.link import Direct
-from scheduler.storage.memory.postgres import MemoryTaskStore, TaskServer
-from scheduler.storage.memory.redis import MemoryDelivery, RedisServer
-from scheduler.storage.sessions import SessionRecord
-from scheduler.storage.submissions import NewTask
-from scheduler.telemetry import Runner, Telemetry
-from tests.simulation.chance import EPOCH, VirtualClock
-from tests.simulation.loop import VirtualLoop
+from simulation.chance import EPOCH, VirtualClock
+from simulation.loop import VirtualLoop
+from simulation.memory.link import Direct
+from simulation.memory.postgres import MemoryTaskStore, TaskServer
+from simulation.memory.redis import MemoryDelivery, RedisServer
+from taskyard_core.aftermath.announcements import Announcements
+from taskyard_core.aftermath.publication import Publication
+from taskyard_core.domain.matching import Capabilities
+from taskyard_core.domain.submission import build
+from taskyard_core.domain.task import TaskState
+from taskyard_core.storage.claims import Bid
+from taskyard_core.storage.sessions import SessionRecord
+from taskyard_core.storage.submissions import NewTask
+from taskyard_core.telemetry import Runner, Telemetry
+from taskyard_dispatcher.outcomes.completion import Completion
+from taskyard_dispatcher.outcomes.endings import Endings
+from taskyard_dispatcher.outcomes.handover import Handover
+from taskyard_dispatcher.outcomes.queues import QueueDefaults
+from taskyard_dispatcher.outcomes.resending import Resending
+from taskyard_dispatcher.outcomes.upkeep import INTERVAL, PATIENCE, STOP_GRACE, Upkeep
+from taskyard_dispatcher.sessions.roster import Roster, Running, Session
 
 
 class Stage:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from dispatcher.leadership import Candidate, ElectionTiming, Elector, LeaderRecord, Term
-from scheduler.storage.etcd import Etcd
+from taskyard_core.storage.etcd import Etcd
+from taskyard_dispatcher.leadership import Candidate, ElectionTiming, Elector, LeaderRecord, Term
 
 QUICK = ElectionTiming(ttl=2, margin=0.5, rest=(0.05, 0.1))
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from scheduler.storage.etcd import PrefixWatch
+from taskyard_core.storage.etcd import PrefixWatch
 
 
 @asynccontextmanager

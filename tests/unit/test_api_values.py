@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.api import filters
-from scheduler.api.rest import documents, values
-from scheduler.domain.violations import Violation
-from scheduler.storage.tasks import TaskFilter
-from scheduler.wire import times
+from taskyard_core.domain.violations import Violation
+from taskyard_core.storage.tasks import TaskFilter
+from taskyard_core.wire import times
+from taskyard_scheduler.api import filters
+from taskyard_scheduler.api.rest import documents, values
 
 SPACE = st.sampled_from(["", " ", "\n\t "])
 JSON = st.recursive(

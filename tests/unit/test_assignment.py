@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.assignment import spread
+from taskyard_dispatcher.dispatch.assignment import spread
 
 slots = st.dictionaries(st.text("abcdef", min_size=1, max_size=3), st.integers(-1, 30), min_size=1, max_size=8)
 

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import cast
 
-from scheduler.api.backlogs import FRESH_SECONDS, Backlogs, pool
-from scheduler.domain.demand import Demand, LaneLoad
-from scheduler.storage.queues import StoredQueues
-from scheduler.telemetry import BacklogReading, BacklogSeries
+from taskyard_core.domain.demand import Demand, LaneLoad
+from taskyard_core.storage.queues import StoredQueues
+from taskyard_core.telemetry import BacklogReading, BacklogSeries
+from taskyard_scheduler.api.backlogs import FRESH_SECONDS, Backlogs, pool
 
 POOL = pool("", {}, (), ())
 

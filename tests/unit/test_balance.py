@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.balance import REST, SETTLED, Isolation, Movement, surplus
-from dispatcher.sessions import Roster, Session
-from scheduler.domain.matching import Capabilities
-from scheduler.storage.dispatchers import Peer
-from scheduler.telemetry import Runner
+from taskyard_core.domain.matching import Capabilities
+from taskyard_core.storage.dispatchers import Peer
+from taskyard_core.telemetry import Runner
+from taskyard_dispatcher.membership.balance import REST, SETTLED, Isolation, Movement, surplus
+from taskyard_dispatcher.sessions.roster import Roster, Session
 
 counts = st.lists(st.integers(0, 60), min_size=2, max_size=8)
 

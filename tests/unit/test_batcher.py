@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from scheduler.batcher import Batcher
+from taskyard_core.runtime.batcher import Batcher
 
 
 class Commits:

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from scheduler.budget import Budget
+from taskyard_core.runtime.budget import Budget
 
 
 async def test_what_fits_does_not_wait() -> None:

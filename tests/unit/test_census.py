@@ -2,8 +2,8 @@
 
 import pytest
 
-from scheduler.api.census import Census
-from scheduler.api.failures import Failure, Reason
+from taskyard_scheduler.api.census import Census
+from taskyard_scheduler.api.failures import Failure, Reason
 
 
 def test_what_is_too_much_for_one_caller_or_for_all_is_refused_and_counts_for_nobody() -> None:

@@ -1,6 +1,6 @@
 """How much of no use a worker may send."""
 
-from dispatcher.credit import Credit, Manners
+from taskyard_dispatcher.gateway.credit import Credit, Manners
 
 
 def test_all_of_the_credit_may_be_spent_at_once() -> None:

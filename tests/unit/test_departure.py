@@ -5,10 +5,10 @@ from typing import Any, cast
 
 import pytest
 
-from dispatcher.departure import Departure
-from dispatcher.sessions import Roster, Session
-from scheduler.domain.matching import Capabilities
-from scheduler.telemetry import Runner
+from taskyard_core.domain.matching import Capabilities
+from taskyard_core.telemetry import Runner
+from taskyard_dispatcher.gateway.departure import Departure
+from taskyard_dispatcher.sessions.roster import Roster, Session
 
 
 def session(generation: int) -> Session:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
-from dispatcher.settings import DispatcherSettings
-from scheduler.api.failures import Reason
-from scheduler.domain.task import TaskState
-from scheduler.settings import SchedulerSettings
 from taskyard.cli.exit_code import MEANINGS
+from taskyard_core.domain.task import TaskState
+from taskyard_dispatcher.settings import DispatcherSettings
+from taskyard_scheduler.api.failures import Reason
+from taskyard_scheduler.settings import SchedulerSettings
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(

@@ -8,18 +8,18 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from dispatcher.duties import Duty, DutyStalled, Patience, Rota
-from dispatcher.duties.audit import EMPTY, Emptiness, short_lanes
-from dispatcher.duties.course import ENTRIES, LANES, Course
-from dispatcher.duties.moment import first_id
-from dispatcher.duties.suspicion import Suspicion
-from dispatcher.leadership import Term
-from scheduler.clock import SystemClock
-from scheduler.storage.etcd import Lease
-from scheduler.storage.postgres.leader import LeaderFence
-from scheduler.storage.sessions import LiveSession
-from scheduler.storage.term import TermOver
-from scheduler.storage.unavailable import StoreUnavailable
+from taskyard_core.runtime.clock import SystemClock
+from taskyard_core.storage.etcd import Lease
+from taskyard_core.storage.postgres.leader import LeaderFence
+from taskyard_core.storage.sessions import LiveSession
+from taskyard_core.storage.term import TermOver
+from taskyard_core.storage.unavailable import StoreUnavailable
+from taskyard_dispatcher.duties import Duty, DutyStalled, Patience, Rota
+from taskyard_dispatcher.duties.audit import EMPTY, Emptiness, short_lanes
+from taskyard_dispatcher.duties.course import ENTRIES, LANES, Course
+from taskyard_dispatcher.duties.moment import first_id
+from taskyard_dispatcher.leadership import Term
+from taskyard_dispatcher.membership.suspicion import Suspicion
 
 PATIENCE = Patience(grace=15.0, missing=2.0, lease=10.0)
 

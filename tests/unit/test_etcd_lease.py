@@ -1,6 +1,6 @@
 """What a lease knows about itself, on a clock of its own."""
 
-from scheduler.storage.etcd.lease import Lease
+from taskyard_core.storage.etcd.lease import Lease
 
 
 def test_trust_counts_from_the_start_of_the_renewal() -> None:

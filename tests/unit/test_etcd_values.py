@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.storage.etcd import Backoff, Delete, EtcdKeys, EtcdSettings, EtcdUnavailable, KeyValue, LeaseNotFound
-from scheduler.storage.etcd.change import difference
-from scheduler.storage.etcd.errors import (
+from taskyard_core.storage.etcd import Backoff, Delete, EtcdKeys, EtcdSettings, EtcdUnavailable, KeyValue, LeaseNotFound
+from taskyard_core.storage.etcd.change import difference
+from taskyard_core.storage.etcd.errors import (
     EtcdAsksNobody,
     EtcdCompacted,
     EtcdRejected,
@@ -15,7 +15,7 @@ from scheduler.storage.etcd.errors import (
     check_version,
     from_status,
 )
-from scheduler.storage.unavailable import StoreUnavailable
+from taskyard_core.storage.unavailable import StoreUnavailable
 
 items = st.builds(
     KeyValue,

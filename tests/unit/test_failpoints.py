@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from dispatcher.duties.audit import Audit
-from dispatcher.duties.expiry import Expiry
-from dispatcher.duties.outbox import OutboxDuty
-from dispatcher.duties.promotion import Promotion
-from dispatcher.duties.reaping import Reaping
-from dispatcher.duties.rebuild import Rebuild
-from dispatcher.duties.retention import Retention
-from scheduler import failpoints
-from scheduler.failpoints import Failpoints, Rule, parse
-from scheduler.settings import SchedulerSettings
-from scheduler.storage.unavailable import StoreUnavailable
+from taskyard_core.runtime import failpoints
+from taskyard_core.runtime.failpoints import Failpoints, Rule, parse
+from taskyard_core.storage.unavailable import StoreUnavailable
+from taskyard_dispatcher.duties.audit import Audit
+from taskyard_dispatcher.duties.expiry import Expiry
+from taskyard_dispatcher.duties.outbox import OutboxDuty
+from taskyard_dispatcher.duties.promotion import Promotion
+from taskyard_dispatcher.duties.reaping import Reaping
+from taskyard_dispatcher.duties.rebuild import Rebuild
+from taskyard_dispatcher.duties.retention import Retention
+from taskyard_scheduler.settings import SchedulerSettings
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,7 +71,11 @@ def test_the_places_of_duties_are_duties() -> None:
 
 
 def test_every_place_is_reached_by_the_code_and_documented() -> None:
-    code = "\n".join(path.read_text() for role in ("scheduler", "dispatcher") for path in ROOT.glob(f"{role}/**/*.py"))
+    code = "\n".join(
+        path.read_text()
+        for role in ("taskyard_core", "scheduler", "dispatcher")
+        for path in ROOT.glob(f"{role}/**/*.py")
+    )
     text = (ROOT / "docs/configuration.md").read_text()
     for place, meaning in failpoints.PLACES.items():
         assert place in text

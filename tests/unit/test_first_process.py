@@ -11,10 +11,11 @@ import pytest
 CONTAINER = ("unshare", "--pid", "--fork", "--kill-child")
 KILLED = 128 + signal.SIGKILL
 STOPS = (
-    "from scheduler.settings import SchedulerSettings; SchedulerSettings(failpoints='claimed=stop', _cli_parse_args=[])"
+    "from taskyard_scheduler.settings import SchedulerSettings; "
+    "SchedulerSettings(failpoints='claimed=stop', _cli_parse_args=[])"
 )
 CRASHES = (
-    "import asyncio; from scheduler import failpoints; failpoints.arm('claimed=crash'); "
+    "import asyncio; from taskyard_core.runtime import failpoints; failpoints.arm('claimed=crash'); "
     "asyncio.run(failpoints.reach('claimed'))"
 )
 DEMO = "import asyncio; from taskyard.demo import crash; asyncio.run(crash(None))"

@@ -10,16 +10,17 @@ from google.protobuf.duration_pb2 import Duration
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher import frames, guard
-from dispatcher.completion import read_result
-from scheduler.domain import limits
-from scheduler.domain.transitions import Failed, Stopped, Succeeded
-from scheduler.domain.violations import Violation
-from scheduler.storage import codec
-from scheduler.storage.claims import Claimed
-from scheduler.wire import undecodable
-from scheduler.wire.gen import worker_service_pb2 as wire
-from scheduler.wire.gen.task_pb2 import TaskError
+from taskyard_core.domain import limits
+from taskyard_core.domain.transitions import Failed, Stopped, Succeeded
+from taskyard_core.domain.violations import Violation
+from taskyard_core.storage import codec
+from taskyard_core.storage.claims import Claimed
+from taskyard_core.wire import undecodable
+from taskyard_core.wire.gen import worker_service_pb2 as wire
+from taskyard_core.wire.gen.task_pb2 import TaskError
+from taskyard_dispatcher.gateway import guard
+from taskyard_dispatcher.outcomes.completion import read_result
+from taskyard_dispatcher.sessions import frames
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 TEXT = st.text() | st.sampled_from(["", "null", "{}", "[]", '{"max_attempts": 3}', '{"fraction": 1}', '{"type": 1}'])

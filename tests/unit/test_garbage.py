@@ -4,7 +4,7 @@ import asyncio
 import gc
 import weakref
 
-from scheduler import garbage
+from taskyard_core.runtime import garbage
 
 
 class Refused:

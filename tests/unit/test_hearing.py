@@ -5,7 +5,7 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.hearing import Hearing
+from taskyard_dispatcher.gateway.hearing import Hearing
 
 INTERVAL, LIMIT = 3.0, 10.0
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from dispatcher.hello_rates import Buckets, HelloRates, TooManyHellos
-from scheduler.clock import SystemClock
-from scheduler.domain import limits
+from taskyard_core.domain import limits
+from taskyard_core.runtime.clock import SystemClock
+from taskyard_dispatcher.gateway.hello_rates import Buckets, HelloRates, TooManyHellos
 
 KIB = 1024
 

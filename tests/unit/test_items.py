@@ -10,12 +10,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.api.failures import Failure
-from scheduler.api.rest import bodies, documents, models, values
-from scheduler.domain.task import TaskSpec
-from scheduler.domain.violations import Violation
-from scheduler.wire import specs
-from scheduler.wire.gen import task_pb2
+from taskyard_core.domain.task import TaskSpec
+from taskyard_core.domain.violations import Violation
+from taskyard_core.wire import specs
+from taskyard_core.wire.gen import task_pb2
+from taskyard_scheduler.api.failures import Failure
+from taskyard_scheduler.api.rest import bodies, documents, models, values
 
 ODD = (
     "",

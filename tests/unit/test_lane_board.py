@@ -2,12 +2,12 @@
 
 import pytest
 
-import dispatcher.lanes
-from dispatcher.lanes import READ_LANES, LaneBoard
-from dispatcher.sessions import Roster, Session
-from scheduler.domain.lanes import Lane
-from scheduler.domain.matching import Capabilities
-from scheduler.telemetry import Runner
+from taskyard_core.domain.lanes import Lane
+from taskyard_core.domain.matching import Capabilities
+from taskyard_core.telemetry import Runner
+from taskyard_dispatcher.dispatch import board as board_module
+from taskyard_dispatcher.dispatch.board import READ_LANES, LaneBoard
+from taskyard_dispatcher.sessions.roster import Roster, Session
 
 
 def session(name: str, *, slots: int = 10, types: tuple[str, ...] = ("x",), **labels: str) -> Session:
@@ -136,7 +136,7 @@ def test_a_worker_that_says_hello_again_keeps_what_is_ready() -> None:
 
 
 def test_beyond_the_bound_only_what_is_served_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher.lanes, "KNOWN_LANES", 3)
+    monkeypatch.setattr(board_module, "KNOWN_LANES", 3)
     lanes = board(session("a"))
     lanes.learn([*(lane(f"host=h{number}") for number in range(10)), lane(), lane(priority=1)])
     assert lanes.known == 5

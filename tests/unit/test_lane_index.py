@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.domain import lanes
-from scheduler.domain.lane_index import LaneIndex
-from scheduler.domain.lanes import Lane
-from scheduler.domain.matching import Capabilities
+from taskyard_core.domain import lanes
+from taskyard_core.domain.lane_index import LaneIndex
+from taskyard_core.domain.lanes import Lane
+from taskyard_core.domain.matching import Capabilities
 
 _LABELS = st.dictionaries(st.sampled_from("abc"), st.sampled_from("123"), max_size=3)
 _TERM = st.sampled_from(["a=1", "a=2", "b in (1,2)", "b", "!c", "c notin (1)", "a>=2", "c=3"])

@@ -2,10 +2,10 @@
 
 import pytest
 
-from scheduler.api.lane_room import REMEMBERED_SECONDS, LaneRoom
-from scheduler.domain.lanes import Lane
-from scheduler.domain.matching import Capabilities
-from scheduler.recent import Recent
+from taskyard_core.domain.lanes import Lane
+from taskyard_core.domain.matching import Capabilities
+from taskyard_scheduler.api.lane_room import REMEMBERED_SECONDS, LaneRoom
+from taskyard_scheduler.api.recent import Recent
 
 
 def lane(number: int | str, namespace: str = "n") -> str:

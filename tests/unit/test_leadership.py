@@ -2,11 +2,11 @@
 
 import pytest
 
-from dispatcher.leadership import Candidate, LeaderRecord, Term
-from dispatcher.leadership.candidate import Standing, standing
-from scheduler.storage.etcd import KeyValue
-from scheduler.storage.etcd.lease import Lease
-from scheduler.storage.term import TermOver
+from taskyard_core.storage.etcd import KeyValue
+from taskyard_core.storage.etcd.lease import Lease
+from taskyard_core.storage.term import TermOver
+from taskyard_dispatcher.leadership import Candidate, LeaderRecord, Term
+from taskyard_dispatcher.leadership.candidate import Standing, standing
 
 ONE = Candidate(dispatcher_id="one", pid=1, pod="pod-1", address="10.0.0.1:7071")
 

@@ -6,8 +6,8 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from scheduler.address import Address
-from scheduler.listening import listen
+from taskyard_core.runtime.address import Address
+from taskyard_core.runtime.listening import listen
 
 
 def has_ipv6() -> bool:

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from scheduler.background import Background
-from scheduler.loops import STEADY, Loops
+from taskyard_core.runtime.background import Background
+from taskyard_core.runtime.loops import STEADY, Loops
 
 
 class HandClock:

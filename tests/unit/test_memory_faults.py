@@ -9,12 +9,12 @@ from typing import TypeVar
 
 import pytest
 
-from scheduler.storage.etcd import Etcd, EtcdSettings, EtcdUnavailable
-from scheduler.storage.hints import CancelRequested, Reconnected
-from scheduler.storage.lanes import Quota
-from scheduler.storage.memory.etcd import EtcdServer, MemoryAccess
-from scheduler.storage.memory.redis import MemoryDelivery, RedisServer
-from scheduler.storage.unavailable import StoreUnavailable
+from simulation.memory.etcd import EtcdServer, MemoryAccess
+from simulation.memory.redis import MemoryDelivery, RedisServer
+from taskyard_core.storage.etcd import Etcd, EtcdSettings, EtcdUnavailable
+from taskyard_core.storage.hints import CancelRequested, Reconnected
+from taskyard_core.storage.lanes import Quota
+from taskyard_core.storage.unavailable import StoreUnavailable
 
 A = "default/mail/send/5/"
 B = "default/mail/send/9/"

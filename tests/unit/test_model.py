@@ -8,9 +8,9 @@ from typing import get_args
 
 import pytest
 
-from scheduler.domain.limits import CRASHES_ALLOWED
-from scheduler.domain.task import TaskState
-from scheduler.domain.transitions import Event
+from taskyard_core.domain.limits import CRASHES_ALLOWED
+from taskyard_core.domain.task import TaskState
+from taskyard_core.domain.transitions import Event
 
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "docs" / "spec"

@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from scheduler.storage.pace import LONGEST, Pace
-from tests.simulation.loop import VirtualLoop
+from simulation.loop import VirtualLoop
+from taskyard_core.storage.pace import LONGEST, Pace
 
 
 async def use(pace: Pace, seconds: float, patience: float = 100.0) -> float:

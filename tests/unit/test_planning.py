@@ -5,8 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.planning import plan_reads
-from scheduler.domain.lanes import Lane, parse
+from taskyard_core.domain.lanes import Lane, parse
+from taskyard_dispatcher.dispatch.planning import plan_reads
 
 lanes = st.builds(
     Lane,

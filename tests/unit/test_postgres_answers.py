@@ -4,8 +4,8 @@ import asyncpg
 import pytest
 from asyncpg import exceptions
 
-from scheduler.storage.postgres.answers import Meaning, concluded, meaning, ours
-from scheduler.storage.unavailable import NothingDone, StoreUnavailable
+from taskyard_core.storage.postgres.answers import Meaning, concluded, meaning, ours
+from taskyard_core.storage.unavailable import NothingDone, StoreUnavailable
 
 ANSWERS = sorted(
     (

@@ -2,8 +2,8 @@
 
 import re
 
-from scheduler.domain.task import TaskSpec, TaskState
-from scheduler.telemetry import BacklogReading, BacklogSeries, QueueReading, QueueSeries, Telemetry
+from taskyard_core.domain.task import TaskSpec, TaskState
+from taskyard_core.telemetry import BacklogReading, BacklogSeries, QueueReading, QueueSeries, Telemetry
 
 STATES = (TaskState.SCHEDULED, TaskState.BLOCKED, TaskState.QUEUED, TaskState.RUNNING, TaskState.FAILED)
 

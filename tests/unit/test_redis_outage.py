@@ -3,8 +3,8 @@
 import pytest
 from redis import exceptions
 
-from scheduler.storage.redis.connection import available, check_version, connect
-from scheduler.storage.unavailable import StoreUnavailable
+from taskyard_core.storage.redis.connection import available, check_version, connect
+from taskyard_core.storage.unavailable import StoreUnavailable
 
 CLOSED = "unable to perform operation on <TCPTransport closed=True reading=False 0x55>; the handler is closed"
 WRONG_KIND = "WRONGTYPE Operation against a key holding the wrong kind of value"

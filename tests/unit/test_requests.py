@@ -9,12 +9,12 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.api.failures import Failure
-from scheduler.api.grpc import requests
-from scheduler.domain import limits
-from scheduler.domain.violations import Violation
-from scheduler.wire import scanning, undecodable
-from scheduler.wire.gen import queue_service_pb2, task_pb2, task_service_pb2
+from taskyard_core.domain import limits
+from taskyard_core.domain.violations import Violation
+from taskyard_core.wire import scanning, undecodable
+from taskyard_core.wire.gen import queue_service_pb2, task_pb2, task_service_pb2
+from taskyard_scheduler.api.failures import Failure
+from taskyard_scheduler.api.grpc import requests
 
 MIB = 1024 * 1024
 BATCH = task_service_pb2.SubmitTasksRequest

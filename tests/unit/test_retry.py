@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.domain import limits, retry
-from scheduler.domain.task import RetryPolicy
+from taskyard_core.domain import limits, retry
+from taskyard_core.domain.task import RetryPolicy
 
 DRAWS = st.floats(0, 1, exclude_max=True)
 POLICIES = st.builds(

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.domain import limits, selectors
-from scheduler.domain.selectors import Operator, Term
-from scheduler.domain.violations import Violation
+from taskyard_core.domain import limits, selectors
+from taskyard_core.domain.selectors import Operator, Term
+from taskyard_core.domain.violations import Violation
 
 KEYS = st.from_regex(r"[a-z]([a-z._/-]{0,5}[a-z])?", fullmatch=True)
 VALUES = st.from_regex(r"[a-z0-9]([a-z0-9._/:+-]{0,5}[a-z0-9])?", fullmatch=True)

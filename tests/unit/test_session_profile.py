@@ -6,9 +6,9 @@ import string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.membership import profile
-from scheduler.domain import limits
-from scheduler.storage.sessions import SessionRecord
+from taskyard_core.domain import limits
+from taskyard_core.storage.sessions import SessionRecord
+from taskyard_dispatcher.membership import profile
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]) | st.sampled_from('"\\'), max_size=256)
 LARGE = {

@@ -10,8 +10,8 @@ import typer
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from dispatcher.settings import DispatcherSettings
-from scheduler.settings import SchedulerSettings
+from taskyard_dispatcher.settings import DispatcherSettings
+from taskyard_scheduler.settings import SchedulerSettings
 from taskyard_server.command import app
 from taskyard_server.configuration import read_settings, unknown_variables
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from scheduler.api.failures import Failure, Reason
-from scheduler.api.traffic import Direction
-from scheduler.shares import Shares
+from taskyard_scheduler.api.failures import Failure, Reason
+from taskyard_scheduler.api.shares import Shares
+from taskyard_scheduler.api.traffic import Direction
 
 
 async def test_a_greedy_caller_waits_for_itself_and_nobody_else_does() -> None:
@@ -47,7 +47,7 @@ async def test_who_gives_up_in_the_line_gives_its_share_back() -> None:
 
 
 async def test_slow_clients_lose_their_time_once_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scheduler.api.traffic._HURRIED_SECONDS", 0.0)
+    monkeypatch.setattr("taskyard_scheduler.api.traffic._HURRIED_SECONDS", 0.0)
     direction = Direction(10, 10, patient=3600)
     moving = asyncio.Event()
 
@@ -68,7 +68,7 @@ async def test_slow_clients_lose_their_time_once_somebody_waits(monkeypatch: pyt
 
 
 async def test_who_waits_too_long_is_told_when_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scheduler.api.traffic._PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("taskyard_scheduler.api.traffic._PATIENCE_SECONDS", 0.0)
     direction = Direction(10, 10, patient=3600)
     async with direction.room("first", 10):
         with pytest.raises(Failure) as refused:

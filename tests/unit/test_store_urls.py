@@ -11,8 +11,8 @@ from asyncpg.connect_utils import _parse_connect_arguments  # type: ignore[attr-
 from psycopg.conninfo import make_conninfo
 from redis.asyncio.connection import parse_url
 
-from scheduler.storage.postgres.target import Target
-from scheduler.storage.redis.connection import understood
+from taskyard_core.storage.postgres.target import Target
+from taskyard_core.storage.redis.connection import understood
 
 PASSWORDS = ["plain", "a/b", "a#b", "a@b", "a:b", "/", "#", "a/b#c@d:e", "p%2Fq", "%", "ä", " ", "a+b"]
 

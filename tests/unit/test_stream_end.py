@@ -4,11 +4,11 @@ import asyncio
 from typing import Any
 from unittest.mock import patch
 
-from dispatcher.sessions import Session
-from dispatcher.stream import SessionStreams
-from scheduler.background import Background
-from scheduler.domain.matching import Capabilities
-from scheduler.telemetry import Runner
+from taskyard_core.domain.matching import Capabilities
+from taskyard_core.runtime.background import Background
+from taskyard_core.telemetry import Runner
+from taskyard_dispatcher.gateway.stream import SessionStreams
+from taskyard_dispatcher.sessions.roster import Session
 
 
 class Noted:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.domain import limits, submission
-from scheduler.domain.task import RetryPolicy, TaskSpec
-from scheduler.domain.violations import Violation, within
+from taskyard_core.domain import limits, submission
+from taskyard_core.domain.task import RetryPolicy, TaskSpec
+from taskyard_core.domain.violations import Violation, within
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", fullmatch=True)
 JSON = st.recursive(

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from opentelemetry.sdk.trace import TracerProvider
 
-from scheduler.domain.task import Outcome, TaskSpec, TaskState
-from scheduler.domain.transitions import Transition
-from scheduler.telemetry import Claim, Ended, Runner, Telemetry
-from scheduler.telemetry.identity import Identity
-from scheduler.telemetry.journal import Journal
-from scheduler.telemetry.lag import LagProbe
-from scheduler.telemetry.metrics import Metrics
-from scheduler.telemetry.styles import JsonStyle
-from scheduler.telemetry.traces import Traces
+from taskyard_core.domain.task import Outcome, TaskSpec, TaskState
+from taskyard_core.domain.transitions import Transition
+from taskyard_core.telemetry import Claim, Ended, Runner, Telemetry
+from taskyard_core.telemetry.identity import Identity
+from taskyard_core.telemetry.journal import Journal
+from taskyard_core.telemetry.lag import LagProbe
+from taskyard_core.telemetry.metrics import Metrics
+from taskyard_core.telemetry.styles import JsonStyle
+from taskyard_core.telemetry.traces import Traces
 
 BATCH = 200
 UNSAMPLED = f"00-{'a' * 32}-{'b' * 16}-00"

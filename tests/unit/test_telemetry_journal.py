@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from scheduler.domain.task import Outcome, TaskError, TaskSpec, TaskState
-from scheduler.domain.transitions import Transition
-from scheduler.telemetry import Claim, Ended, Moved, Runner
-from scheduler.telemetry.identity import Identity
-from scheduler.telemetry.journal import Journal
-from scheduler.telemetry.ledger import Ledger
-from scheduler.telemetry.styles import JsonStyle, Style, TextStyle
+from taskyard_core.domain.task import Outcome, TaskError, TaskSpec, TaskState
+from taskyard_core.domain.transitions import Transition
+from taskyard_core.telemetry import Claim, Ended, Moved, Runner
+from taskyard_core.telemetry.identity import Identity
+from taskyard_core.telemetry.journal import Journal
+from taskyard_core.telemetry.ledger import Ledger
+from taskyard_core.telemetry.styles import JsonStyle, Style, TextStyle
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from scheduler.storage.unavailable import StoreUnavailable
-from scheduler.telemetry import Claim, LogSettings, Runner, Telemetry, logs
-from scheduler.telemetry.clock import stamp
-from scheduler.telemetry.identity import Identity
+from taskyard_core.storage.unavailable import StoreUnavailable
+from taskyard_core.telemetry import Claim, LogSettings, Runner, Telemetry, logs
+from taskyard_core.telemetry.clock import stamp
+from taskyard_core.telemetry.identity import Identity
 
 IDENTITY = Identity("scheduler", "pod-1", "s-1")
 

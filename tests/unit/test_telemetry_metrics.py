@@ -16,9 +16,9 @@ from opentelemetry.sdk.metrics.export import (
 )
 from prometheus_client.parser import text_string_to_metric_families
 
-from scheduler.domain.task import Outcome, TaskError, TaskSpec, TaskState
-from scheduler.domain.transitions import Transition
-from scheduler.telemetry import (
+from taskyard_core.domain.task import Outcome, TaskError, TaskSpec, TaskState
+from taskyard_core.domain.transitions import Transition
+from taskyard_core.telemetry import (
     Claim,
     Ended,
     LeaderReading,
@@ -30,14 +30,14 @@ from scheduler.telemetry import (
     SlotsReading,
     Telemetry,
 )
-from scheduler.telemetry.distribution import SECONDS, Distribution
-from scheduler.telemetry.histograms import PushedReader, families
-from scheduler.telemetry.identity import Identity
-from scheduler.telemetry.instruments import create_counters
-from scheduler.telemetry.ledger import Ledger
-from scheduler.telemetry.metrics import Metrics
-from scheduler.telemetry.tally import Tallies
-from scheduler.telemetry.traces import Traces
+from taskyard_core.telemetry.distribution import SECONDS, Distribution
+from taskyard_core.telemetry.histograms import PushedReader, families
+from taskyard_core.telemetry.identity import Identity
+from taskyard_core.telemetry.instruments import create_counters
+from taskyard_core.telemetry.ledger import Ledger
+from taskyard_core.telemetry.metrics import Metrics
+from taskyard_core.telemetry.tally import Tallies
+from taskyard_core.telemetry.traces import Traces
 
 LANE = "default/mail/demo.echo/5/io=ssd"
 LABELS = {"namespace": "default", "queue": "mail", "type": "demo.echo"}

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from scheduler.telemetry import GrpcHealth, LagProbe, ProbeServer, Telemetry
+from taskyard_core.telemetry import GrpcHealth, LagProbe, ProbeServer, Telemetry
 
 
 class Clock:

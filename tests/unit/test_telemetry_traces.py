@@ -6,12 +6,12 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from scheduler.domain.task import Outcome, TaskError, TaskState
-from scheduler.domain.transitions import Transition
-from scheduler.telemetry import Claim, Ended, Runner
-from scheduler.telemetry.environment import exporters
-from scheduler.telemetry.identity import Identity
-from scheduler.telemetry.traces import Traces, sampled
+from taskyard_core.domain.task import Outcome, TaskError, TaskState
+from taskyard_core.domain.transitions import Transition
+from taskyard_core.telemetry import Claim, Ended, Runner
+from taskyard_core.telemetry.environment import exporters
+from taskyard_core.telemetry.identity import Identity
+from taskyard_core.telemetry.traces import Traces, sampled
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.domain import limits, transitions
-from scheduler.domain.task import TERMINAL, Outcome, RetryPolicy, TaskError, TaskState
-from scheduler.domain.transitions import (
+from taskyard_core.domain import limits, transitions
+from taskyard_core.domain.task import TERMINAL, Outcome, RetryPolicy, TaskError, TaskState
+from taskyard_core.domain.transitions import (
     Cancelled,
     Due,
     Event,
@@ -165,7 +165,7 @@ def test_a_refusal_tells_the_state() -> None:
 
 
 def test_the_table_knows_the_same_words() -> None:
-    schema = (files("scheduler.storage.postgres") / "migrations" / "0001.initial.sql").read_text()
+    schema = (files("taskyard_core.storage.postgres") / "migrations" / "0001.initial.sql").read_text()
     checked = re.search(r"state\s+text\s+NOT NULL CHECK \(state IN \(([^)]*)\)\)", schema)
     assert checked is not None
     assert set(re.findall(r"'(\w+)'", checked[1])) == set(TaskState)

@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 import pytest
 
-from dispatcher.duties.suspicion import Patience
-from dispatcher.loss import Loss
-from dispatcher.sessions import Roster, Session
-from dispatcher.vouching import HURRY, Vouching, VouchingTiming
-from scheduler.domain.matching import Capabilities
-from scheduler.domain.session_names import public_name
-from scheduler.storage.dispatchers import DispatcherNote, Peer
-from scheduler.storage.memory.link import Direct
-from scheduler.storage.memory.postgres import MemoryTaskStore, TaskServer
-from scheduler.storage.sessions import SessionRecord
-from scheduler.storage.unavailable import StoreUnavailable
-from scheduler.telemetry import Runner
+from simulation.memory.link import Direct
+from simulation.memory.postgres import MemoryTaskStore, TaskServer
+from taskyard_core.domain.matching import Capabilities
+from taskyard_core.domain.session_names import public_name
+from taskyard_core.storage.dispatchers import DispatcherNote, Peer
+from taskyard_core.storage.sessions import SessionRecord
+from taskyard_core.storage.unavailable import StoreUnavailable
+from taskyard_core.telemetry import Runner
+from taskyard_dispatcher.membership.suspicion import Patience
+from taskyard_dispatcher.membership.vouching import HURRY, Vouching, VouchingTiming
+from taskyard_dispatcher.outcomes.loss import Loss
+from taskyard_dispatcher.sessions.roster import Roster, Session
 
 INTERVAL = 2.0
 SPELL = 8.0
@@ -248,7 +248,7 @@ async def test_a_dispatcher_with_more_than_its_share_sends_one_on_with_each_look
 
 
 async def test_the_log_names_who_is_sent_on_as_readers_know_it(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "dispatcher.vouching")
+    caplog.set_level("INFO", "taskyard_dispatcher.membership.vouching")
     opened = {public_name(await stage.open()) for _ in range(2)}
     await rounds(stage, 4, lambda: stage.peer(sessions=0))
     assert stage.sent() == 1

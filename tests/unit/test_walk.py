@@ -1,9 +1,9 @@
 """Lists of lanes are gone through some at a time, and as a whole when much may be new."""
 
-from dispatcher.dispatching import Walk
-from dispatcher.lanes import LaneBoard
-from dispatcher.sessions import Roster
-from scheduler.storage.lanes import Page
+from taskyard_core.storage.lanes import Page
+from taskyard_dispatcher.dispatch.board import LaneBoard
+from taskyard_dispatcher.dispatch.loop import Walk
+from taskyard_dispatcher.sessions.roster import Roster
 
 
 class Listing:

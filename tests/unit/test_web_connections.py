@@ -12,9 +12,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from scheduler.domain import limits
-from scheduler.web import origins
-from scheduler.web.server import HttpServer
+from taskyard_core.domain import limits
+from taskyard_core.web import origins
+from taskyard_core.web.server import HttpServer
 
 ASK = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
@@ -111,7 +111,7 @@ async def test_a_head_that_does_not_come_is_not_waited_for(
 async def test_a_body_that_does_not_come_is_not_waited_for(
     port: Port, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("scheduler.web.connections._BODY_SECONDS", 0.05)
+    monkeypatch.setattr("taskyard_core.web.connections._BODY_SECONDS", 0.05)
     assert await port.told(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nabc") == b""
     assert len(port.server.connections) == 0
 

@@ -1,9 +1,9 @@
 """What a dispatcher notes of a session."""
 
-from dispatcher.sessions import Running, Session
-from scheduler.domain.matching import Capabilities
-from scheduler.storage.claims import Claimed
-from scheduler.telemetry import Runner
+from taskyard_core.domain.matching import Capabilities
+from taskyard_core.storage.claims import Claimed
+from taskyard_core.telemetry import Runner
+from taskyard_dispatcher.sessions.roster import Running, Session
 
 
 def running(session: Session, task: str) -> None:

@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from scheduler.storage.delivery import Delivery
-from scheduler.storage.memory.redis import MemoryDelivery, RedisServer
-from scheduler.storage.redis import Keys, RedisDelivery, connect
+from simulation.memory.redis import MemoryDelivery, RedisServer
+from taskyard_core.storage.delivery import Delivery
+from taskyard_core.storage.redis import Keys, RedisDelivery, connect
 from taskyard_server.dev.valkey import Valkey
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from scheduler.storage.term import TermOver
-from scheduler.storage.unavailable import StoreUnavailable
+from taskyard_core.storage.term import TermOver
+from taskyard_core.storage.unavailable import StoreUnavailable
 from tests.conformance.delivery.conftest import Stage
 
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from scheduler.storage.hints import CancelRequested, LanesFilled, Reconnected, TasksFinished
-from scheduler.storage.unavailable import StoreUnavailable
+from taskyard_core.storage.hints import CancelRequested, LanesFilled, Reconnected, TasksFinished
+from taskyard_core.storage.unavailable import StoreUnavailable
 from tests.conformance.delivery.conftest import Stage
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scheduler.storage.hints import LanesFilled, Reconnected
-from scheduler.storage.lanes import Entry, LaneDepth, LaneStore, Quota
+from taskyard_core.storage.hints import LanesFilled, Reconnected
+from taskyard_core.storage.lanes import Entry, LaneDepth, LaneStore, Quota
 from tests.conformance.delivery.conftest import Stage
 
 A = "default/mail/send/5/"

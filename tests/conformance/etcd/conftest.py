@@ -10,9 +10,9 @@ from typing import Protocol
 import pytest
 import pytest_asyncio
 
-from scheduler.storage.etcd import Etcd, EtcdSettings
-from scheduler.storage.memory.etcd import EtcdServer as MemoryServer
-from scheduler.storage.memory.etcd import MemoryAccess
+from simulation.memory.etcd import EtcdServer as MemoryServer
+from simulation.memory.etcd import MemoryAccess
+from taskyard_core.storage.etcd import Etcd, EtcdSettings
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from tests.stores.etcd import compact, crash, restart, running
 

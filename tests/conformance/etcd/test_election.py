@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from dispatcher.leadership import ElectionTiming, LeaderRecord, Term
-from scheduler.storage.etcd import Etcd
+from taskyard_core.storage.etcd import Etcd
+from taskyard_dispatcher.leadership import ElectionTiming, LeaderRecord, Term
 from tests.conformance.etcd.conftest import Stage
 from tests.stores.election import Turns, elector, running, two_candidates
 

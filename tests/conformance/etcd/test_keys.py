@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler.storage.etcd import Etcd, LeaseNotFound
+from taskyard_core.storage.etcd import Etcd, LeaseNotFound
 
 
 async def test_a_key_is_written_read_and_deleted(etcd: Etcd) -> None:

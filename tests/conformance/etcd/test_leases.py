@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from scheduler.storage.etcd import Etcd, Lease
+from taskyard_core.storage.etcd import Etcd, Lease
 from tests.conformance.etcd.conftest import Stage
 
 

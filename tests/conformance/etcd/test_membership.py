@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dispatcher.membership import DispatcherRecord, DispatcherRegistration, SessionRegistry
-from scheduler.storage.etcd import Delete, Etcd, PrefixWatch
+from taskyard_core.storage.etcd import Delete, Etcd, PrefixWatch
+from taskyard_dispatcher.membership import DispatcherRecord, DispatcherRegistration, SessionRegistry
 from tests.conformance.etcd.conftest import Stage
 from tests.stores.membership import background, until_known
 

@@ -3,8 +3,8 @@
 import asyncio
 from contextlib import aclosing
 
-from dispatcher.membership import Profiles
-from scheduler.storage.etcd import Etcd, KeyValue, PrefixWatch
+from taskyard_core.storage.etcd import Etcd, KeyValue, PrefixWatch
+from taskyard_dispatcher.membership import Profiles
 from tests.conformance.etcd.conftest import Stage
 from tests.conformance.etcd.test_membership import revoke
 from tests.stores.membership import background, until_known

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import aclosing
 
-from scheduler.storage.etcd import Change, Delete, Etcd, PrefixWatch, Put, WatchTiming
+from taskyard_core.storage.etcd import Change, Delete, Etcd, PrefixWatch, Put, WatchTiming
 from tests.conformance.etcd.conftest import Stage
 
 

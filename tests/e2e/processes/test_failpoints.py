@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from scheduler.failpoints import PLACES
 from taskyard import Client, TaskHandle, TaskRequest, TaskyardError
+from taskyard_core.runtime.failpoints import PLACES
 from taskyard_server.dev.process import Process
 from tests.e2e.conftest import Figure
 from tests.e2e.crew import Crew, own_crew, serves

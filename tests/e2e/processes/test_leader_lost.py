@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.leader import LeaderFence
-from scheduler.storage.term import TermOver
 from taskyard import TaskHandle, TaskRequest
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.postgres.leader import LeaderFence
+from taskyard_core.storage.term import TermOver
 from tests.e2e.conftest import Figure
 from tests.e2e.dev_cluster import DevCluster, Json
 from tests.e2e.eventually import eventually

@@ -3,8 +3,8 @@
 import signal
 import time
 
-from scheduler.wire.gen import worker_service_pb2 as wire
 from taskyard import AttemptOutcome, Task, TaskHandle, TaskState
+from taskyard_core.wire.gen import worker_service_pb2 as wire
 from tests.e2e.conftest import Figure
 from tests.e2e.dev_cluster import DevCluster
 from tests.e2e.eventually import eventually

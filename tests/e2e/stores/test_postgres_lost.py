@@ -8,11 +8,11 @@ import grpc
 import pytest
 from redis.asyncio import Redis
 
-from scheduler.wire.gen import worker_service_pb2 as wire
-from scheduler.wire.gen.task_pb2 import TaskSpec
-from scheduler.wire.gen.task_service_pb2 import SubmitTaskRequest
-from scheduler.wire.gen.task_service_pb2_grpc import TaskServiceStub
 from taskyard import AttemptOutcome, TaskHandle, TaskRequest, TaskState, Unavailable
+from taskyard_core.wire.gen import worker_service_pb2 as wire
+from taskyard_core.wire.gen.task_pb2 import TaskSpec
+from taskyard_core.wire.gen.task_service_pb2 import SubmitTaskRequest
+from taskyard_core.wire.gen.task_service_pb2_grpc import TaskServiceStub
 from tests.e2e.conftest import Figure
 from tests.e2e.dev_cluster import DevCluster
 from tests.e2e.eventually import eventually

@@ -7,10 +7,10 @@ import uuid
 import grpc
 import pytest
 
-from scheduler.domain.session_names import public_name
-from scheduler.wire.gen import worker_service_pb2 as wire
-from scheduler.wire.gen.task_pb2 import TaskError
 from taskyard import AttemptOutcome, TaskHandle, TaskState
+from taskyard_core.domain.session_names import public_name
+from taskyard_core.wire.gen import worker_service_pb2 as wire
+from taskyard_core.wire.gen.task_pb2 import TaskError
 from tests.e2e.conftest import Figure
 from tests.e2e.dev_cluster import DevCluster
 from tests.e2e.eventually import eventually

@@ -16,18 +16,18 @@ import pytest_asyncio
 from google.rpc import error_details_pb2  # type: ignore[import-untyped]
 from grpc_status import rpc_status
 
-from scheduler.process import Scheduler
-from scheduler.settings import SchedulerSettings
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.migration import migrate
-from scheduler.telemetry import Telemetry
-from scheduler.wire.gen import (
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.postgres.migration import migrate
+from taskyard_core.telemetry import Telemetry
+from taskyard_core.wire.gen import (
     cluster_service_pb2_grpc,
     queue_service_pb2_grpc,
     task_pb2,
     task_service_pb2,
     task_service_pb2_grpc,
 )
+from taskyard_scheduler.process import Scheduler
+from taskyard_scheduler.settings import SchedulerSettings
 from taskyard_server.dev.etcd import Etcd
 from taskyard_server.dev.valkey import Valkey
 from tests.conftest import DatabaseMaker

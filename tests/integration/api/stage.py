@@ -4,15 +4,15 @@ import random
 import uuid
 from collections.abc import Sequence
 
-from scheduler.domain.task import TaskError
-from scheduler.domain.transitions import Event, Failed, Snapshot, Succeeded, decide
-from scheduler.storage.claims import Bid
-from scheduler.storage.postgres.changes import Changes
-from scheduler.storage.postgres.claims import Claims
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.sessions import Sessions
-from scheduler.storage.postgres.tasks import StoredTasks
-from scheduler.storage.sessions import SessionRecord
+from taskyard_core.domain.task import TaskError
+from taskyard_core.domain.transitions import Event, Failed, Snapshot, Succeeded, decide
+from taskyard_core.storage.claims import Bid
+from taskyard_core.storage.postgres.changes import Changes
+from taskyard_core.storage.postgres.claims import Claims
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.postgres.sessions import Sessions
+from taskyard_core.storage.postgres.tasks import StoredTasks
+from taskyard_core.storage.sessions import SessionRecord
 
 
 class Stage:

@@ -7,9 +7,9 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from prometheus_client.parser import text_string_to_metric_families
 
-from scheduler.storage.postgres.queries import load
-from scheduler.storage.postgres.sessions import Sessions
-from scheduler.wire.gen import queue_service_pb2, task_service_pb2
+from taskyard_core.storage.postgres.queries import load
+from taskyard_core.storage.postgres.sessions import Sessions
+from taskyard_core.wire.gen import queue_service_pb2, task_service_pb2
 from tests.integration.api.conftest import Api, refused
 from tests.integration.api.stage import Stage
 from tests.integration.api.test_api_bad_input import violations

@@ -13,7 +13,7 @@ import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from scheduler.wire.gen import queue_service_pb2, task_pb2, task_service_pb2
+from taskyard_core.wire.gen import queue_service_pb2, task_pb2, task_service_pb2
 from tests.integration.api.conftest import Api, refused
 from tests.integration.api.stage import Stage
 

@@ -5,11 +5,11 @@ import asyncio
 import grpc
 import pytest
 
-from scheduler.storage.hints import CancelRequested, Reconnected, TasksFinished
-from scheduler.storage.redis.connection import connect
-from scheduler.storage.redis.hint_stream import HintStream
-from scheduler.storage.redis.keys import Keys
-from scheduler.wire.gen import task_pb2, task_service_pb2
+from taskyard_core.storage.hints import CancelRequested, Reconnected, TasksFinished
+from taskyard_core.storage.redis.connection import connect
+from taskyard_core.storage.redis.hint_stream import HintStream
+from taskyard_core.storage.redis.keys import Keys
+from taskyard_core.wire.gen import task_pb2, task_service_pb2
 from taskyard_server.dev.valkey import Valkey
 from tests.integration.api.conftest import Api, refused
 from tests.integration.api.stage import Stage

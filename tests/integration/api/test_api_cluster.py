@@ -2,9 +2,9 @@
 
 import json
 
-from scheduler.domain.session_names import public_name
-from scheduler.storage.etcd import Etcd, EtcdSettings
-from scheduler.wire.gen import cluster_service_pb2
+from taskyard_core.domain.session_names import public_name
+from taskyard_core.storage.etcd import Etcd, EtcdSettings
+from taskyard_core.wire.gen import cluster_service_pb2
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from tests.integration.api.conftest import Api
 from tests.integration.api.stage import Stage

@@ -15,9 +15,9 @@ import pytest
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
 from grpc_status import rpc_status
 
-from scheduler.api.traffic import Direction
-from scheduler.domain import limits
-from scheduler.wire.gen import task_pb2, task_service_pb2, task_service_pb2_grpc
+from taskyard_core.domain import limits
+from taskyard_core.wire.gen import task_pb2, task_service_pb2, task_service_pb2_grpc
+from taskyard_scheduler.api.traffic import Direction
 from tests.integration.api.conftest import Api, refused
 from tests.integration.api.stage import Stage
 
@@ -148,7 +148,7 @@ async def test_many_batches_at_once_take_their_turns(api: Api, namespace: str) -
 async def test_more_than_there_is_room_for_is_told_when_to_come_again(
     api: Api, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scheduler.api.traffic._PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("taskyard_scheduler.api.traffic._PATIENCE_SECONDS", 0.0)
     request = task_service_pb2.SubmitTaskRequest(task=task_pb2.TaskSpec(namespace=namespace, type="demo.echo"))
     arriving, _ = traffic(api)
     async with arriving.room("somebody", limits.ARRIVING_BYTES):

@@ -16,11 +16,11 @@ import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.migration import migrate
-from scheduler.stores import LIST_CONNECTIONS
-from scheduler.telemetry.health import LIVENESS
-from scheduler.wire.gen import cluster_service_pb2, task_pb2, task_service_pb2, task_service_pb2_grpc
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.postgres.migration import migrate
+from taskyard_core.telemetry.health import LIVENESS
+from taskyard_core.wire.gen import cluster_service_pb2, task_pb2, task_service_pb2, task_service_pb2_grpc
+from taskyard_scheduler.stores import LIST_CONNECTIONS
 from taskyard_server.dev.etcd import Etcd
 from taskyard_server.dev.port import free_port
 from taskyard_server.dev.postgres import Postgres

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from scheduler.domain.session_names import public_name
-from scheduler.storage.postgres.database import Database
-from scheduler.wire.gen import cluster_service_pb2, queue_service_pb2, task_service_pb2
+from taskyard_core.domain.session_names import public_name
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.wire.gen import cluster_service_pb2, queue_service_pb2, task_service_pb2
 from tests.integration.api.conftest import Api
 from tests.integration.api.stage import Stage
 

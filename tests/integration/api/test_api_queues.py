@@ -6,13 +6,13 @@ from dataclasses import replace
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
-from scheduler.api.admission import Admission
-from scheduler.api.lane_room import LaneRoom
-from scheduler.domain.task import TaskSpec
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.queues import StoredQueues
-from scheduler.storage.postgres.workers import LiveWorkers
-from scheduler.wire.gen import queue_service_pb2, task_pb2, task_service_pb2
+from taskyard_core.domain.task import TaskSpec
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.postgres.queues import StoredQueues
+from taskyard_core.storage.postgres.workers import LiveWorkers
+from taskyard_core.wire.gen import queue_service_pb2, task_pb2, task_service_pb2
+from taskyard_scheduler.api.admission import Admission
+from taskyard_scheduler.api.lane_room import LaneRoom
 from tests.integration.api.conftest import Api, refused
 from tests.integration.api.stage import Stage
 

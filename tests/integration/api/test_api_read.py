@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from scheduler.domain.task import TaskError
-from scheduler.domain.transitions import Failed, Released
-from scheduler.storage.redis.connection import connect
-from scheduler.storage.redis.hints import Hints
-from scheduler.storage.redis.keys import Keys
-from scheduler.wire.gen import task_pb2, task_service_pb2
+from taskyard_core.domain.task import TaskError
+from taskyard_core.domain.transitions import Failed, Released
+from taskyard_core.storage.redis.connection import connect
+from taskyard_core.storage.redis.hints import Hints
+from taskyard_core.storage.redis.keys import Keys
+from taskyard_core.wire.gen import task_pb2, task_service_pb2
 from taskyard_server.dev.valkey import Valkey
 from tests.integration.api.conftest import Api, refused, serve, settings
 from tests.integration.api.stage import Stage
@@ -200,7 +200,7 @@ async def test_waits_end_when_the_task_does(api: Api, namespace: str, stage: Sta
 async def test_hints_end_a_wait_without_a_look_at_all_tasks(
     api: Api, namespace: str, stage: Stage, valkey_server: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scheduler.api.waits._PERIOD_SECONDS", 3600.0)
+    monkeypatch.setattr("taskyard_scheduler.api.waits._PERIOD_SECONDS", 3600.0)
     redis_url = f"{valkey_server.url}/9"
     redis = connect(redis_url)
     hints = Hints(redis, Keys("hinted"))

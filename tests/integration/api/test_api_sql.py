@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from scheduler.domain import limits, selectors
-from scheduler.domain.violations import Violation
-from scheduler.storage.postgres.database import Database
-from scheduler.wire.gen import task_pb2, task_service_pb2
+from taskyard_core.domain import limits, selectors
+from taskyard_core.domain.violations import Violation
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.wire.gen import task_pb2, task_service_pb2
 from tests.integration.api.conftest import Api, refused
 from tests.integration.api.stage import Stage
 

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from scheduler.wire.gen import task_pb2, task_service_pb2
+from taskyard_core.wire.gen import task_pb2, task_service_pb2
 from tests.integration.api.conftest import Api, refused
 from tests.integration.api.stage import Stage
 

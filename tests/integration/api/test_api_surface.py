@@ -8,8 +8,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from pydantic import BaseModel
 
-from scheduler.api.rest import models, views
-from scheduler.wire.gen import cluster_service_pb2, queue_service_pb2, task_pb2, task_service_pb2
+from taskyard_core.wire.gen import cluster_service_pb2, queue_service_pb2, task_pb2, task_service_pb2
+from taskyard_scheduler.api.rest import models, views
 from tests.integration.api.conftest import Api
 
 

@@ -14,12 +14,12 @@ import pytest
 import pytest_asyncio
 import uuid_utils
 
-from scheduler.domain.submission import build
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.migration import migrate
-from scheduler.storage.postgres.store import PostgresStore
-from scheduler.storage.redis import Keys, RedisDelivery, connect
-from scheduler.storage.submissions import NewTask
+from taskyard_core.domain.submission import build
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.postgres.migration import migrate
+from taskyard_core.storage.postgres.store import PostgresStore
+from taskyard_core.storage.redis import Keys, RedisDelivery, connect
+from taskyard_core.storage.submissions import NewTask
 from taskyard_server.dev.port import LOOPBACK, free_port
 from tests.conftest import DatabaseMaker
 from tests.e2e.eventually import eventually

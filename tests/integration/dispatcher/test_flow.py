@@ -9,9 +9,9 @@ from collections.abc import Callable
 import grpc
 import pytest
 
-from scheduler.wire.gen import worker_service_pb2 as wire
-from scheduler.wire.gen.worker_service_pb2_grpc import WorkerServiceStub
 from taskyard.worker import Worker
+from taskyard_core.wire.gen import worker_service_pb2 as wire
+from taskyard_core.wire.gen.worker_service_pb2_grpc import WorkerServiceStub
 from tests.e2e.raw_session import RawSession, raw_session
 from tests.integration.dispatcher.conftest import Yard, YardMaker
 

@@ -5,8 +5,8 @@ import uuid
 import asyncpg
 import pytest
 
-from scheduler.wire.gen import task_pb2
-from scheduler.wire.gen import worker_service_pb2 as wire
+from taskyard_core.wire.gen import task_pb2
+from taskyard_core.wire.gen import worker_service_pb2 as wire
 from tests.e2e.raw_session import raw_session
 from tests.integration.dispatcher.conftest import Yard
 from tests.integration.dispatcher.test_flow import acknowledged, assigned, result

@@ -10,17 +10,17 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from dispatcher.duties.fenced import Fenced
-from dispatcher.duties.passage import Passage
-from dispatcher.leadership import Term
-from scheduler.clock import SystemClock
-from scheduler.publication import Publication
-from scheduler.storage.etcd import Etcd, EtcdSettings, Lease
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.migration import migrate
-from scheduler.storage.postgres.store import PostgresStore
-from scheduler.storage.redis import Keys, LaneEpoch, LaneStore, connect
-from scheduler.telemetry import Telemetry
+from taskyard_core.aftermath.publication import Publication
+from taskyard_core.runtime.clock import SystemClock
+from taskyard_core.storage.etcd import Etcd, EtcdSettings, Lease
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.postgres.migration import migrate
+from taskyard_core.storage.postgres.store import PostgresStore
+from taskyard_core.storage.redis import Keys, LaneEpoch, LaneStore, connect
+from taskyard_core.telemetry import Telemetry
+from taskyard_dispatcher.duties.fenced import Fenced
+from taskyard_dispatcher.duties.passage import Passage
+from taskyard_dispatcher.leadership import Term
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from tests.conftest import DatabaseMaker
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from dispatcher.duties import audit as auditing
-from dispatcher.duties.audit import Audit
-from dispatcher.duties.rebuild import Rebuild
-from scheduler.storage.redis import LaneEpoch, LaneStore
-from scheduler.storage.term import TermOver
+from taskyard_core.storage.redis import LaneEpoch, LaneStore
+from taskyard_core.storage.term import TermOver
+from taskyard_dispatcher.duties import audit as auditing
+from taskyard_dispatcher.duties.audit import Audit
+from taskyard_dispatcher.duties.rebuild import Rebuild
 from tests.integration.duties.conftest import Stores, trusted
 
 

@@ -14,29 +14,29 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from dispatcher.announcements import Announcements
-from dispatcher.duties.reaping import Reaping
-from dispatcher.duties.registrations import Registrations
-from dispatcher.duties.suspicion import Patience
-from dispatcher.endings import Endings
-from dispatcher.leadership import Term
-from dispatcher.loss import Loss
-from scheduler.domain.session_names import public_name
-from scheduler.storage.dispatchers import DispatcherNote
-from scheduler.storage.etcd import Etcd, EtcdSettings
-from scheduler.storage.postgres.database import Database
-from scheduler.storage.postgres.sessions import Sessions
-from scheduler.storage.redis import Hints
-from scheduler.storage.sessions import SessionRecord
-from scheduler.storage.term import TermOver
-from scheduler.storage.unavailable import StoreUnavailable
-from scheduler.telemetry import Telemetry
-from scheduler.telemetry.identity import Identity
-from scheduler.telemetry.journal import Journal
-from scheduler.telemetry.lag import LagProbe
-from scheduler.telemetry.metrics import Metrics
-from scheduler.telemetry.styles import JsonStyle
-from scheduler.telemetry.traces import Traces
+from taskyard_core.aftermath.announcements import Announcements
+from taskyard_core.domain.session_names import public_name
+from taskyard_core.storage.dispatchers import DispatcherNote
+from taskyard_core.storage.etcd import Etcd, EtcdSettings
+from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.postgres.sessions import Sessions
+from taskyard_core.storage.redis import Hints
+from taskyard_core.storage.sessions import SessionRecord
+from taskyard_core.storage.term import TermOver
+from taskyard_core.storage.unavailable import StoreUnavailable
+from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.identity import Identity
+from taskyard_core.telemetry.journal import Journal
+from taskyard_core.telemetry.lag import LagProbe
+from taskyard_core.telemetry.metrics import Metrics
+from taskyard_core.telemetry.styles import JsonStyle
+from taskyard_core.telemetry.traces import Traces
+from taskyard_dispatcher.duties.reaping import Reaping
+from taskyard_dispatcher.duties.registrations import Registrations
+from taskyard_dispatcher.leadership import Term
+from taskyard_dispatcher.membership.suspicion import Patience
+from taskyard_dispatcher.outcomes.endings import Endings
+from taskyard_dispatcher.outcomes.loss import Loss
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from taskyard_server.dev.port import free_port
 from tests.integration.duties.conftest import Stores
@@ -153,7 +153,7 @@ async def test_what_is_told_of_a_loss_names_the_worker_and_its_pod(
         await stores.database.fetch("UPDATE taskyard.task SET traceparent = $1", f"00-{'a' * 32}-{'b' * 16}-01")
         await reaper.hear(set())
         await reaper.look()
-        with caplog.at_level(logging.INFO, "dispatcher.loss"):
+        with caplog.at_level(logging.INFO, "taskyard_dispatcher.outcomes.loss"):
             await reaper.look(LEASE)
     (record,) = caplog.records
     told = vars(record)

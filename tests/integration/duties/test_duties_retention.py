@@ -3,13 +3,13 @@
 import time
 import uuid
 
-from dispatcher.duties import retention as keeping_time
-from dispatcher.duties.moment import first_id
-from dispatcher.duties.retention import Retention
-from scheduler.domain.task import RetryPolicy
-from scheduler.storage.history import Keeping
-from scheduler.storage.postgres.history import History
-from scheduler.storage.postgres.queues import StoredQueues
+from taskyard_core.domain.task import RetryPolicy
+from taskyard_core.storage.history import Keeping
+from taskyard_core.storage.postgres.history import History
+from taskyard_core.storage.postgres.queues import StoredQueues
+from taskyard_dispatcher.duties import retention as keeping_time
+from taskyard_dispatcher.duties.moment import first_id
+from taskyard_dispatcher.duties.retention import Retention
 from tests.integration.duties.conftest import Stores
 
 DAY = 24 * 3600.0

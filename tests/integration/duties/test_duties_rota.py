@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from dispatcher.duties import Keeping, Rota, rota
-from dispatcher.duties.duty import Duty
-from dispatcher.duties.expiry import Expiry
-from dispatcher.duties.outbox import OutboxDuty
-from dispatcher.duties.promotion import Promotion
-from dispatcher.duties.rebuild import Rebuild
-from dispatcher.duties.retention import Retention
-from dispatcher.leadership import Candidate, Elector, Term
-from scheduler.storage.postgres.history import History
-from scheduler.storage.postgres.outbox import Outbox
-from scheduler.storage.term import TermOver
+from taskyard_core.storage.postgres.history import History
+from taskyard_core.storage.postgres.outbox import Outbox
+from taskyard_core.storage.term import TermOver
+from taskyard_dispatcher.duties import Keeping, Rota, rota
+from taskyard_dispatcher.duties.duty import Duty
+from taskyard_dispatcher.duties.expiry import Expiry
+from taskyard_dispatcher.duties.outbox import OutboxDuty
+from taskyard_dispatcher.duties.promotion import Promotion
+from taskyard_dispatcher.duties.rebuild import Rebuild
+from taskyard_dispatcher.duties.retention import Retention
+from taskyard_dispatcher.leadership import Candidate, Elector, Term
 from tests.integration.duties.conftest import Stores, trusted
 
 PAST = "now() - interval '1 s'"

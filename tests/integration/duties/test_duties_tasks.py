@@ -2,12 +2,12 @@
 
 import pytest
 
-from dispatcher.duties.expiry import Expiry
-from dispatcher.duties.outbox import OutboxDuty
-from dispatcher.duties.promotion import Promotion
-from scheduler.storage.postgres.outbox import Outbox
-from scheduler.storage.redis import LaneStore, connect
-from scheduler.storage.unavailable import StoreUnavailable
+from taskyard_core.storage.postgres.outbox import Outbox
+from taskyard_core.storage.redis import LaneStore, connect
+from taskyard_core.storage.unavailable import StoreUnavailable
+from taskyard_dispatcher.duties.expiry import Expiry
+from taskyard_dispatcher.duties.outbox import OutboxDuty
+from taskyard_dispatcher.duties.promotion import Promotion
 from taskyard_server.dev.port import free_port
 from tests.integration.duties.conftest import Stores
 

@@ -11,8 +11,8 @@ import signal
 import sys
 import time
 
-from dispatcher.leadership import Candidate, ElectionTiming, Elector, Term
-from scheduler.storage.etcd import Etcd, EtcdSettings
+from taskyard_core.storage.etcd import Etcd, EtcdSettings
+from taskyard_dispatcher.leadership import Candidate, ElectionTiming, Elector, Term
 
 
 def say(event: str, term: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from scheduler.storage.etcd import Etcd, EtcdSettings
+from taskyard_core.storage.etcd import Etcd, EtcdSettings
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from tests.stores.etcd import running
 

@@ -10,8 +10,8 @@ from typing import cast
 import pytest
 import pytest_asyncio
 
-from scheduler.storage.etcd import Etcd, EtcdSettings, WatchTiming
-from scheduler.storage.etcd.grpc_access import GrpcAccess
+from taskyard_core.storage.etcd import Etcd, EtcdSettings, WatchTiming
+from taskyard_core.storage.etcd.grpc_access import GrpcAccess
 from tests.stores.etcd import ClusterMember, cluster, crash, restart, running
 
 

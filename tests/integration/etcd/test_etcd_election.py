@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from dispatcher.leadership import ElectionTiming
-from scheduler.storage.etcd import Etcd, EtcdSettings
+from taskyard_core.storage.etcd import Etcd, EtcdSettings
+from taskyard_dispatcher.leadership import ElectionTiming
 from tests.stores.election import Turns, elector, running, two_candidates
 
 CAMPAIGNER = Path(__file__).with_name("campaigner.py")

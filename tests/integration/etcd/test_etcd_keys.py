@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler.storage.etcd import Etcd, EtcdSettings, EtcdUnavailable
+from taskyard_core.storage.etcd import Etcd, EtcdSettings, EtcdUnavailable
 from taskyard_server.dev.port import free_port
 
 

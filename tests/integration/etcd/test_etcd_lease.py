@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from scheduler.storage.etcd import Etcd, EtcdSettings
+from taskyard_core.storage.etcd import Etcd, EtcdSettings
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from tests.stores.etcd import Gate
 

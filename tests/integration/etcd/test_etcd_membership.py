@@ -3,8 +3,8 @@
 import asyncio
 from contextlib import aclosing
 
-from dispatcher.membership import SessionRegistry
-from scheduler.storage.etcd import Etcd, EtcdSettings
+from taskyard_core.storage.etcd import Etcd, EtcdSettings
+from taskyard_dispatcher.membership import SessionRegistry
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from tests.stores.etcd import Gate
 from tests.stores.membership import background, until_known

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from scheduler.storage.etcd import Etcd, EtcdRejected, EtcdSettings, EtcdUnavailable
+from taskyard_core.storage.etcd import Etcd, EtcdRejected, EtcdSettings, EtcdUnavailable
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from taskyard_server.dev.port import LOOPBACK, free_port
 from taskyard_server.dev.process import ProcessSpec

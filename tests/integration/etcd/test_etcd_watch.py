@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import aclosing
 
-from scheduler.storage.etcd import Delete, Etcd, EtcdSettings, Put, WatchTiming
+from taskyard_core.storage.etcd import Delete, Etcd, EtcdSettings, Put, WatchTiming
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from tests.stores.etcd import Gate, compact
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from chaos.checks import selector, verdict
 from chaos.history.events import Size
 from chaos.history.record import Facts
-from scheduler.domain import selectors
+from taskyard_core.domain import selectors
 from tests.unit.chaos.legal import Teller, busy_day
 from tests.unit.chaos.test_checks_tasks import caught
 

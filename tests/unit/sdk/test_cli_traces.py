@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from opentelemetry import trace
 
-from scheduler.telemetry import environment as of_servers
 from taskyard.cli import traces
+from taskyard_core.telemetry import environment as of_servers
 from tests.otlp import collecting
 from tests.unit.sdk.stub_dispatcher import PATIENCE
 

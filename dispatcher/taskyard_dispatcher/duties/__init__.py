@@ -1,0 +1,93 @@
+"""What only the leader does, each as a `run_once` plus the rota's loop; every write is fenced by its term."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from taskyard_core.aftermath.publication import Publication
+from taskyard_core.runtime.clock import Clock
+from taskyard_core.storage.epoch import LaneEpoch
+from taskyard_core.storage.etcd import Etcd
+from taskyard_core.storage.history import Keeping
+from taskyard_core.storage.lanes import LaneStore
+from taskyard_core.storage.store import TaskStore
+from taskyard_core.telemetry import Telemetry
+from taskyard_dispatcher.duties.audit import Audit
+from taskyard_dispatcher.duties.duty import Duty
+from taskyard_dispatcher.duties.expiry import Announce, Expiry
+from taskyard_dispatcher.duties.fenced import Fenced
+from taskyard_dispatcher.duties.outbox import OutboxDuty
+from taskyard_dispatcher.duties.passage import Passage
+from taskyard_dispatcher.duties.promotion import Promotion
+from taskyard_dispatcher.duties.reaping import LosesSessions, Reaping
+from taskyard_dispatcher.duties.rebuild import Rebuild
+from taskyard_dispatcher.duties.registrations import Registrations
+from taskyard_dispatcher.duties.retention import Retention
+from taskyard_dispatcher.duties.rota import DutyStalled, Rota
+from taskyard_dispatcher.membership.suspicion import Patience
+
+__all__ = ["Duty", "DutyStalled", "Keeping", "Patience", "Rota", "rota"]
+
+
+def rota(
+    dispatcher: str,
+    *,
+    store: TaskStore,
+    etcd: Etcd,
+    lanes: LaneStore,
+    epoch: LaneEpoch,
+    loss: LosesSessions,
+    publication: Publication,
+    announce: Announce,
+    telemetry: Telemetry,
+    clock: Clock,
+    keeping: Keeping,
+    patience: Patience | None = None,
+) -> Rota:
+    """All duties of a leader; `dispatcher` is this process's id. Its `run` is what an Elector calls.
+
+    The duties run side by side: a store of their own keeps them from waiting for, and holding up, the hot path.
+    """
+    fence = store.leader
+
+    def passage(duty: str) -> Passage:
+        return Passage(Fenced(fence, duty), telemetry)
+
+    @asynccontextmanager
+    async def enlist() -> AsyncIterator[Sequence[Duty]]:
+        registrations = Registrations(etcd, clock)
+        try:
+            yield [
+                OutboxDuty(Fenced(fence, OutboxDuty.name), store.outbox, lanes),
+                Promotion(passage(Promotion.name), store.waiting, publication),
+                Expiry(passage(Expiry.name), store.waiting, announce),
+                registrations,
+                Reaping(
+                    fenced=Fenced(fence, Reaping.name),
+                    sessions=store.sessions,
+                    registrations=registrations,
+                    loss=loss,
+                    clock=clock,
+                    patience=patience or Patience(),
+                ),
+                Rebuild(
+                    fenced=Fenced(fence, Rebuild.name),
+                    fence=fence,
+                    epoch=epoch,
+                    queued=store.queued,
+                    lanes=lanes,
+                    clock=clock,
+                ),
+                Audit(
+                    fenced=Fenced(fence, Audit.name),
+                    fence=fence,
+                    epoch=epoch,
+                    queued=store.queued,
+                    lanes=lanes,
+                    clock=clock,
+                ),
+                Retention(Fenced(fence, Retention.name), store.history, clock, keeping),
+            ]
+        finally:
+            await registrations.close()
+
+    return Rota(dispatcher, fence, enlist, clock)

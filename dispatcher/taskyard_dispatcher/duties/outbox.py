@@ -1,0 +1,47 @@
+"""Publishes what its submitter could not: outbox rows that were left behind."""
+
+import logging
+from collections.abc import Sequence
+
+from taskyard_core.storage.lanes import LaneStore
+from taskyard_core.storage.outbox import Outbox
+from taskyard_dispatcher.duties.fenced import Fenced
+from taskyard_dispatcher.leadership import Term
+
+_log = logging.getLogger(__name__)
+
+AGE = 2.0
+"""Seconds that whoever wrote a row has to publish it."""
+PAGE = 100
+"""Rows read at once; each names up to about a thousand tasks."""
+PAGES = 20
+"""Most pages of one run."""
+
+
+class OutboxDuty:
+    """Rows go only after their entries are in the lanes; while Redis is away they wait."""
+
+    name = "outbox"
+    interval = 1.0
+
+    def __init__(self, fenced: Fenced, outbox: Outbox, lanes: LaneStore) -> None:
+        self._fenced = fenced
+        self._outbox = outbox
+        self._lanes = lanes
+
+    async def run_once(self, term: Term) -> None:
+        """See Duty."""
+        for _ in range(PAGES):
+            ids, entries = await self._outbox.stale(AGE, PAGE)
+            if not ids:
+                return
+            await self._fenced.check(term)
+            term.require()
+            await self._lanes.publish(entries)
+            await self._forget(term, ids)
+            _log.info("published what was left in the outbox", extra={"rows": len(ids)})
+            if len(ids) < PAGE:
+                return
+
+    async def _forget(self, term: Term, ids: Sequence[int]) -> None:
+        await self._fenced.write(term, lambda transaction: transaction.forget_outbox(ids))

@@ -1,0 +1,48 @@
+"""Tasks that Postgres says a session runs, but that it was never sent: the answer to their claim was lost."""
+
+import logging
+
+from taskyard_core.runtime.clock import Clock
+from taskyard_core.storage.sessions import Sessions
+from taskyard_dispatcher.outcomes.handover import Handover
+from taskyard_dispatcher.sessions.roster import Running, Session
+
+_log = logging.getLogger(__name__)
+
+
+class Resending:
+    """Brings sessions up to date with Postgres."""
+
+    def __init__(self, sessions: Sessions, handover: Handover, clock: Clock) -> None:
+        self._sessions = sessions
+        self._handover = handover
+        self._clock = clock
+
+    async def settle(self, session: Session) -> None:
+        """After a claim whose outcome is unknown: see to it that none comes later, and send what was claimed after all.
+
+        Raises StoreUnavailable.
+        """
+        generation = await self._sessions.renew(session.id, session.generation)
+        if generation is None:
+            session.supersede()
+            return
+        session.generation = generation
+        await self.run_once(session)
+
+    async def run_once(self, session: Session) -> None:
+        """Send what the session lacks; raises StoreUnavailable."""
+        with session.ended_meanwhile() as ended:
+            held = await self._sessions.held(session.id)
+        # A task that ended while the rows were read is not lacking: it would hold its slot for ever.
+        unknown = [
+            row
+            for row in held
+            if not session.runs(row.task.task_id, row.task.attempt)
+            and (row.task.task_id, row.task.attempt) not in ended
+        ]
+        if unknown:
+            now = self._clock.monotonic()
+            tasks = [Running(row.task, now, row.cancel_requested) for row in unknown]
+            self._handover.give(session, tasks, resent=True)
+            _log.warning("sent %d tasks again", len(unknown), extra={"session": session.runner.session})

@@ -1,1 +1,0 @@
-"""Vocabulary and control plane of Taskyard: domain, storage, wire format and the public API."""

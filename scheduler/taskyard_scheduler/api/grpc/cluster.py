@@ -1,0 +1,70 @@
+"""ClusterService."""
+
+from typing_extensions import override
+
+from taskyard_core.storage.workers import Worker
+from taskyard_core.wire import times
+from taskyard_core.wire.gen import cluster_service_pb2, cluster_service_pb2_grpc
+from taskyard_scheduler.api.cluster import Cluster, DispatcherRecord, LeaderRecord
+
+
+class ClusterService(cluster_service_pb2_grpc.ClusterServiceServicer):
+    """Reads requests, asks the API, writes answers."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    @override
+    async def GetCluster(
+        self, request: cluster_service_pb2.GetClusterRequest, context: object
+    ) -> cluster_service_pb2.Cluster:
+        view = await self._cluster.get()
+        leader = view.leader
+        return cluster_service_pb2.Cluster(
+            version=view.version,
+            leader=None if leader is None else _leader(leader),
+            dispatchers=[_dispatcher(found, leader) for found in view.dispatchers],
+        )
+
+    @override
+    async def ListWorkers(
+        self, request: cluster_service_pb2.ListWorkersRequest, context: object
+    ) -> cluster_service_pb2.ListWorkersResponse:
+        found = await self._cluster.workers(request.namespace)
+        return cluster_service_pb2.ListWorkersResponse(workers=[_worker(worker) for worker in found])
+
+
+def _leader(value: LeaderRecord) -> cluster_service_pb2.Leader:
+    return cluster_service_pb2.Leader(id=value.id, term=value.term, pid=value.pid, pod=value.pod)
+
+
+def _dispatcher(value: DispatcherRecord, leader: LeaderRecord | None) -> cluster_service_pb2.Dispatcher:
+    return cluster_service_pb2.Dispatcher(
+        id=value.id,
+        pid=value.pid,
+        pod=value.pod,
+        session_address=value.session_address,
+        http_address=value.http_address,
+        version=value.version,
+        leader=leader is not None and leader.id == value.id,
+        started_at=None if value.started_at is None else times.timestamp(value.started_at),
+    )
+
+
+def _worker(value: Worker) -> cluster_service_pb2.Worker:
+    return cluster_service_pb2.Worker(
+        session_id=value.session_id,
+        name=value.name,
+        namespace=value.namespace,
+        labels=value.labels,
+        queues=value.queues,
+        types=value.types,
+        slots=value.slots,
+        running=value.running,
+        pod=value.pod,
+        dispatcher=value.dispatcher,
+        sdk=value.sdk,
+        pid=value.pid,
+        connected_at=times.timestamp(value.connected_at),
+        draining=value.draining,
+    )

@@ -1,0 +1,119 @@
+"""How the parts of a scheduler hang together."""
+
+from functools import cached_property
+
+from taskyard_core.aftermath.publication import Publication
+from taskyard_core.runtime.clock import SystemClock
+from taskyard_core.runtime.readiness import Readiness
+from taskyard_core.storage.hint_stream import HintStream
+from taskyard_core.storage.hints import TasksFinished
+from taskyard_core.telemetry import Telemetry
+from taskyard_scheduler.api.admission import Admission
+from taskyard_scheduler.api.backlogs import Backlogs
+from taskyard_scheduler.api.cluster import Cluster
+from taskyard_scheduler.api.lane_room import LaneRoom
+from taskyard_scheduler.api.membership import EtcdMembership
+from taskyard_scheduler.api.queues import Queues
+from taskyard_scheduler.api.services import Services
+from taskyard_scheduler.api.submissions import SubmissionDesk
+from taskyard_scheduler.api.tasks import Tasks
+from taskyard_scheduler.api.traffic import Traffic
+from taskyard_scheduler.api.waits import Waits
+from taskyard_scheduler.intake import Intake
+from taskyard_scheduler.settings import SchedulerSettings
+from taskyard_scheduler.stores import Stores
+
+
+class Assembly:
+    """Every part of one scheduler but its transports, made when first asked for."""
+
+    def __init__(self, settings: SchedulerSettings, stores: Stores, telemetry: Telemetry) -> None:
+        self.settings = settings
+        self.stores = stores
+        self.telemetry = telemetry
+
+    @cached_property
+    def hints(self) -> HintStream:
+        """What others hint."""
+        return self.stores.delivery.listen(TasksFinished)
+
+    @cached_property
+    def publication(self) -> Publication:
+        """From the outbox to the lanes."""
+        return Publication(self.stores.delivery.lanes, self.stores.tasks.outbox)
+
+    @cached_property
+    def intake(self) -> Intake:
+        """Submissions in groups."""
+        return Intake(self.stores.tasks.submissions, self.publication)
+
+    @cached_property
+    def admission(self) -> Admission:
+        """Refuses what would be too much."""
+        room = LaneRoom(self.settings.max_lanes)
+        return Admission(self.stores.tasks.queues, self.stores.tasks.workers, self.settings.max_backlog, room)
+
+    @cached_property
+    def backlogs(self) -> Backlogs:
+        """Tells what there is to do."""
+        return Backlogs(self.stores.lists.queues, SystemClock())
+
+    @cached_property
+    def waits(self) -> Waits:
+        """Callers that wait for tasks to end."""
+        return Waits(self.stores.tasks.tasks)
+
+    @cached_property
+    def traffic(self) -> Traffic:
+        """Bytes under way through both transports."""
+        return Traffic()
+
+    @cached_property
+    def readiness(self) -> Readiness:
+        """Whether requests should come here."""
+        readiness = Readiness(self.stores.probe.ping)
+        readiness.heed(lambda: self.stores.identity.obstacle)
+        readiness.heed(self.intake.obstacle)
+        return readiness
+
+    @cached_property
+    def desk(self) -> SubmissionDesk:
+        """Takes submissions."""
+        return SubmissionDesk(self.intake, self.admission, self.stores.tasks.tasks, self.telemetry)
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        """Verbs on tasks."""
+        store = self.stores.tasks
+        return Tasks(
+            bulk=self.stores.lists,
+            stored=store.tasks,
+            listed=self.stores.lists.tasks,
+            changes=store.changes,
+            outbox=store.outbox,
+            publication=self.publication,
+            waits=self.waits,
+            hints=self.stores.delivery.hints,
+            telemetry=self.telemetry,
+            leaving=self.traffic.leaving,
+        )
+
+    @cached_property
+    def services(self) -> Services:
+        """All that the transports serve."""
+        return Services(
+            desk=self.desk,
+            tasks=self.tasks,
+            queues=Queues(self.stores.tasks.queues, self.stores.lists.queues),
+            backlogs=self.backlogs,
+            cluster=Cluster(EtcdMembership(self.stores.etcd), self.stores.lists.workers),
+            readiness=self.readiness,
+            traffic=self.traffic,
+        )
+
+    async def listen(self) -> None:
+        """Follow hints for ever."""
+        async with self.hints as stream:
+            async for hint in stream:
+                if isinstance(hint, TasksFinished) and self.waits.anyone:
+                    self.waits.finished(hint.ids)

@@ -1,0 +1,150 @@
+"""Accepting submissions at speed: one transaction for all that arrive while the last one commits."""
+
+import hashlib
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+
+import uuid_utils
+
+from taskyard_core.aftermath.publication import Publication
+from taskyard_core.domain import lanes, limits
+from taskyard_core.domain.task import TaskSpec
+from taskyard_core.runtime import failpoints
+from taskyard_core.runtime.batcher import Batcher, Flush
+from taskyard_core.runtime.budget import Budget
+from taskyard_core.runtime.clock import Clock, SystemClock
+from taskyard_core.storage.submissions import Conflict, NewTask, Submissions, Submitted
+from taskyard_core.storage.unavailable import StoreUnavailable
+
+_log = logging.getLogger(__name__)
+
+REFUSED_SECONDS = 5.0
+"""For how long a refused submit stands for those that would come."""
+Stored = Submitted | Conflict | Exception
+"""What became of a submission; or why Postgres did not take it, although it was tried alone."""
+
+_OVERHEAD = 512
+"""About what a task costs beside its payload."""
+_BATCH = 2000
+"""Tasks a transaction; beyond it the gain is small and latency grows."""
+
+
+class _Way:
+    """What is under way at once, in bytes, and the batches that it is stored in."""
+
+    def __init__(self, flush: Flush[TaskSpec, Stored], most: int) -> None:
+        self._budget = Budget(most)
+        self._batcher = Batcher(flush, size=_BATCH, parallel=2, weigh=_weight, weight=limits.BATCH_BYTES)
+
+    async def store(self, specs: Sequence[TaskSpec], size: int) -> Sequence[Stored]:
+        """What became of each of the specs, which have so many bytes."""
+        await self._budget.spend(size)
+        try:
+            return await self._batcher.add(specs)
+        finally:
+            self._budget.give_back(size)
+
+    async def close(self) -> None:
+        """Wait until all is stored."""
+        await self._batcher.close()
+
+
+class Intake:
+    """Stores and publishes submissions. An answer means that the task is durable."""
+
+    def __init__(self, submissions: Submissions, publication: Publication, clock: Clock | None = None) -> None:
+        self._submissions = submissions
+        self._clock = clock or SystemClock()
+        self._refused: tuple[float, str] | None = None
+        self._publication = publication
+        self._small = _Way(self._store, limits.STORING_BYTES // 4)
+        self._large = _Way(self._store, limits.STORING_BYTES * 3 // 4)
+
+    async def submit(self, specs: Sequence[TaskSpec]) -> Sequence[Stored]:
+        """One outcome per submission, in their order; raises StoreUnavailable if it is unknown whether they are stored.
+
+        The submissions of one call are stored together, unless Postgres refuses one of them.
+        """
+        size = sum(map(_weight, specs))
+        way = self._large if size > limits.LARGE_BYTES else self._small
+        return await way.store(specs, size)
+
+    def obstacle(self) -> str | None:
+        """What Postgres said when it lately took no tasks: a full one answers everything else."""
+        if self._refused and self._clock.monotonic() < self._refused[0] + REFUSED_SECONDS:
+            return self._refused[1]
+        return None
+
+    async def close(self) -> None:
+        """Wait until all that was accepted is stored and published."""
+        await self._small.close()
+        await self._large.close()
+        await self._publication.close()
+
+    async def _store(self, specs: list[TaskSpec]) -> list[Stored]:
+        batch = [_new(spec) for spec in specs]
+        try:
+            receipt = await self._submissions.submit(batch)
+        except StoreUnavailable as error:
+            if error.refused:
+                self._note(str(error))
+            raise
+        except Exception as error:
+            return await self._store_apart(specs, error)
+        self._refused = None
+        await failpoints.reach("submit-committed")
+        self._publication.publish_soon(receipt.outbox_id, _entries(batch, receipt.outcomes))
+        return list(receipt.outcomes)
+
+    async def _store_apart(self, specs: list[TaskSpec], error: Exception) -> list[Stored]:
+        """One of them is not as it should be, although it was checked: in halves, down to what is wrong."""
+        if len(specs) == 1:
+            return [error]
+        _log.warning("%d tasks are not stored together: %s", len(specs), error)
+        half = len(specs) // 2
+        stored: list[Stored] = []
+        for part in (specs[:half], specs[half:]):
+            try:
+                stored += await self._store(part)
+            except StoreUnavailable as away:
+                # What the other half has come to stands.
+                stored += [away] * len(part)
+        return stored
+
+    def _note(self, said: str) -> None:
+        if self._refused is None or self._refused[1] != said:
+            _log.warning("no task can be stored: %s", said)
+        self._refused = self._clock.monotonic(), said
+
+
+def _weight(spec: TaskSpec) -> int:
+    return _OVERHEAD + len(spec.payload)
+
+
+def _new(spec: TaskSpec) -> NewTask:
+    return NewTask(str(uuid_utils.uuid7()), spec, request_hash(spec) if spec.idempotency_key else b"")
+
+
+def request_hash(spec: TaskSpec) -> bytes:
+    """Equal for requests that ask for the same task; the traceparent and absolute times of a resend may differ."""
+    parts = (
+        spec.type,
+        spec.queue,
+        str(spec.priority),
+        spec.selector,
+        str(spec.delay),
+        str(spec.timeout),
+        str(spec.retry),
+    )
+    return hashlib.sha256("\0".join(parts).encode() + b"\0" + spec.payload).digest()
+
+
+def _entries(batch: list[NewTask], outcomes: list[Submitted | Conflict]) -> dict[str, list[tuple[str, int]]]:
+    entries: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for new, outcome in zip(batch, outcomes, strict=True):
+        spec = new.spec
+        if type(outcome) is Submitted and not outcome.deduplicated and not spec.waits:
+            lane = lanes.name_of(spec.namespace, spec.queue, spec.type, spec.priority, spec.selector)
+            entries[lane].append((new.id, 0))
+    return entries

@@ -1,0 +1,225 @@
+"""A whole cluster: schedulers, dispatchers and workers, each a simulated process that is started again when it dies."""
+
+import asyncio
+from collections.abc import Coroutine
+from random import Random
+from typing import Any, Protocol
+
+from chaos.history.record import History
+from simulation.chance import VirtualClock
+from simulation.loop import Process, VirtualLoop
+from simulation.network import Network
+from simulation.plan import Machine, Plan
+from simulation.stores import StoreRoom
+from simulation.worker import Worker
+from taskyard_core.telemetry import Telemetry
+from taskyard_dispatcher.assembly import Assembly as DispatcherAssembly
+from taskyard_dispatcher.settings import DispatcherSettings
+from taskyard_dispatcher.stores import Stores as DispatcherStores
+from taskyard_scheduler.assembly import Assembly as SchedulerAssembly
+from taskyard_scheduler.settings import SchedulerSettings
+from taskyard_scheduler.stores import Stores as SchedulerStores
+
+# Shorter than in production, as schedules are: outages of a few seconds must outlast them.
+DISPATCHER = DispatcherSettings.model_validate(
+    {
+        "pod_name": "pod",
+        "heartbeat_interval": 1.0,
+        "session_timeout": 3.0,
+        "stream_grace": 1.0,
+        "leader_ttl": 2,
+        "drain_timeout": 3.0,
+    }
+)
+SCHEDULER = SchedulerSettings.model_validate({"pod_name": "pod"})
+
+
+class Part(Protocol):
+    """A member of the cluster that the supervisor keeps alive; `process` is its present run."""
+
+    process: Process
+
+    @property
+    def name(self) -> str:
+        """What it is called over all its runs."""
+
+    def boot(self, process: Process) -> None:
+        """Begin a run."""
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+
+
+class SchedulerPart:
+    """A scheduler without its transports: clients call its desk and its tasks, and nobody waits or is refused."""
+
+    def __init__(self, name: str, cluster: "Cluster") -> None:
+        self.name = name
+        self._cluster = cluster
+
+    def boot(self, process: Process) -> None:
+        """See Part."""
+        self.process = process
+        room = self._cluster.stores
+        tasks = room.task_store(process, self.name)
+        stores = SchedulerStores(
+            tasks=tasks,
+            lists=tasks,
+            probe=tasks,
+            delivery=room.delivery(process),
+            etcd=room.etcd_client(process),
+        )
+        self.parts = SchedulerAssembly(SCHEDULER, stores, self._cluster.telemetry)
+        self.desk, self.tasks = self.parts.desk, self.parts.tasks
+
+    def terminate(self) -> None:
+        """Nothing waits for it: see Part."""
+        self.process.kill()
+
+
+class DispatcherPart:
+    """A dispatcher with all its loops; workers reach it at its name."""
+
+    def __init__(self, name: str, cluster: "Cluster") -> None:
+        self.name = name
+        self._cluster = cluster
+        self._runs = 0
+
+    def boot(self, process: Process) -> None:
+        """See Part."""
+        self.process = process
+        process.start(self._run(process))
+
+    def terminate(self) -> None:
+        """See Part."""
+        process = self.process
+        if process.alive:
+            process.start(self._leave(process))
+
+    async def _run(self, process: Process) -> None:
+        cluster, room = self._cluster, self._cluster.stores
+        self._runs += 1
+        id = f"{self.name}.{self._runs}"
+        self.parts = DispatcherAssembly(
+            id,
+            DISPATCHER.model_copy(update={"session_address": f"{self.name}:7071", "pod_name": self.name}),
+            DispatcherStores(
+                tasks=room.task_store(process, id),
+                duties=room.task_store(process, f"{id}-duties"),
+                probe=room.task_store(process, f"{id}-probe"),
+                delivery=room.delivery(process),
+                etcd=room.etcd_client(process),
+            ),
+            cluster.telemetry,
+            VirtualClock(cluster.loop),
+        )
+        for loop in self.parts.loops():
+            process.start(cluster.must_go_on(process, loop()))
+        cluster.network.listen(self.name, process, self.parts.streams.Session)
+
+    async def _leave(self, process: Process) -> None:
+        await self.parts.leave()
+        await self.parts.departure.close()
+        process.kill()
+
+
+class WorkerPart:
+    """A worker; each run is a session of its own."""
+
+    def __init__(self, machine: Machine, cluster: "Cluster") -> None:
+        self.name = machine.name
+        self._machine = machine
+        self._cluster = cluster
+
+    def boot(self, process: Process) -> None:
+        """See Part."""
+        self.process = process
+        process.start(self._run(process))
+
+    def terminate(self) -> None:
+        """See Part."""
+        if self.process.alive:
+            self.process.start(self._leave(self.process))
+
+    async def _run(self, process: Process) -> None:
+        cluster = self._cluster
+        self.worker = Worker(
+            self._machine,
+            process,
+            network=cluster.network,
+            addresses=list(cluster.plan.dispatchers),
+            jobs=cluster.plan.jobs,
+            history=cluster.history,
+            random=cluster.random,
+        )
+        await self.worker.run()
+
+    async def _leave(self, process: Process) -> None:
+        await self.worker.leave()
+        process.kill()
+
+
+class Cluster:
+    """All parts and what is between them."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        loop: VirtualLoop,
+        *,
+        stores: StoreRoom,
+        history: History,
+        telemetry: Telemetry,
+        random: Random,
+    ) -> None:
+        self.plan = plan
+        self.loop = loop
+        self.stores = stores
+        self.history = history
+        self.telemetry = telemetry
+        self.random = random
+        self.network = Network(loop, random, (plan.latency / 10, plan.latency))
+        self._workers = [WorkerPart(machine, self) for machine in plan.workers]
+        self.schedulers = {name: SchedulerPart(name, self) for name in plan.schedulers}
+        self._dispatchers = [DispatcherPart(name, self) for name in plan.dispatchers]
+        every: list[Part] = [*self.schedulers.values(), *self._dispatchers, *self._workers]
+        self.parts = {part.name: part for part in every}
+
+    def start(self) -> None:
+        """Boot everything, and again whatever dies."""
+        for part in self.parts.values():
+            self._boot(part)
+
+    def workers(self) -> list[Worker]:
+        """The workers that run."""
+        return [part.worker for part in self._workers if part.process.alive and hasattr(part, "worker")]
+
+    def holds(self, dispatcher: str, session: str, generation: int) -> bool:
+        """Whether a dispatcher runs that holds that session in that generation."""
+        running = [part for part in self._dispatchers if part.process.alive and hasattr(part, "parts")]
+        found = [part.parts.roster.get(session) for part in running if part.parts.id == dispatcher]
+        return any(held is not None and held.generation == generation for held in found)
+
+    def sent_on(self, session: str, generation: int) -> float | None:
+        """When the session's worker, if it runs, left in that generation because it was told to."""
+        left = next((worker.sent_on for worker in self.workers() if worker.session == session), None)
+        return left[1] if left is not None and left[0] == generation else None
+
+    async def must_go_on(self, process: Process, work: Coroutine[Any, Any, None]) -> None:
+        """A loop that fails takes its process with it."""
+        try:
+            await work
+        except Exception as error:
+            self.loop.call_exception_handler({"message": f"a loop of {process.name} failed", "exception": error})
+            process.kill()
+        # As the real ones do: a loop that simply ends, ends nothing else.
+        await asyncio.sleep(0)
+
+    def _boot(self, part: Part) -> None:
+        process = Process(self.loop, part.name)
+        part.boot(process)
+        process.at_death.append(lambda: self._bury(part))
+
+    def _bury(self, part: Part) -> None:
+        delay = 0.1 + self.random.random() * 0.9
+        self.loop.after(delay, self._boot, part)

@@ -1,0 +1,129 @@
+"""Claiming: claim.sql, lane_heads.sql, still_queued.sql and queued_lanes.sql in memory."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from simulation.memory.postgres.client import Client
+from simulation.memory.postgres.tables import TaskRow
+from simulation.memory.postgres.work import Work
+from taskyard_core.domain import limits
+from taskyard_core.domain.task import TaskState
+from taskyard_core.storage.claims import CLAIM_BYTES, Bid, Claimed, Head
+from taskyard_core.storage.lanes import Page
+
+
+class Claims:
+    """See taskyard_core.storage.claims."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def claim(self, bids: Sequence[Bid], generations: Mapping[str, int]) -> list[Claimed]:
+        """The bids that won, of sessions whose generation still holds."""
+        if not bids:
+            return []
+        return await self._client.run(lambda work: _claim(work, bids, generations))
+
+    async def claim_heads(
+        self,
+        quotas: Mapping[str, int],
+        generations: Mapping[str, int],
+        assign: Callable[[Sequence[Head]], Sequence[Bid]],
+    ) -> list[Claimed]:
+        """Claim at most `quotas[lane]` of each lane, leaving out what others are claiming."""
+        async with self._client.transaction() as transaction:
+            bids = assign(await transaction.run(lambda work: _lock_heads(work, quotas)))
+            return await transaction.run(lambda work: _claim(work, bids, generations)) if bids else []
+
+    async def still_queued(self, entries: Sequence[tuple[str, int]]) -> set[str]:
+        """Ids of the (task, attempt) entries that still wait to be run."""
+        return await self._client.run(lambda work: {task for task, attempt in entries if _ready(work, task, attempt)})
+
+    async def lanes(self, position: str, limit: int) -> Page:
+        """Names of lanes with QUEUED tasks, at most `limit`, from a position on."""
+        names = [name for name in await self._client.run(queued_lanes) if name > position][:limit]
+        return Page(names, names[-1] if len(names) == limit else "")
+
+
+def queued_lanes(work: Work) -> list[str]:
+    """Names of all lanes with QUEUED tasks, sorted."""
+    return sorted({row.lane for row in work.tasks(TaskState.QUEUED)})
+
+
+def claimed(row: TaskRow, now: float) -> Claimed:
+    """A RUNNING row as its session must know it."""
+    assert row.session is not None
+    return Claimed(
+        row.id,
+        row.attempt,
+        row.session,
+        row.lane,
+        row.payload if len(row.payload) <= limits.PAYLOAD_BYTES else None,
+        row.timeout,
+        row.failures,
+        row.crashes,
+        row.retry,
+        row.traceparent if len(row.traceparent or "") <= limits.TRACEPARENT_LENGTH else None,
+        now - row.run_at if 0 < row.run_at < now else 0.0,
+    )
+
+
+def _claim(work: Work, bids: Sequence[Bid], generations: Mapping[str, int]) -> list[Claimed]:
+    live = _lock_live(work, sorted({bid.session for bid in bids}), generations)
+    ready: dict[str, tuple[Bid, TaskRow]] = {}
+    for bid in sorted(bids):
+        row = _ready(work, bid.task_id, bid.attempt) if bid.session in live else None
+        if row is not None and bid.task_id not in ready:
+            work.lock(work.tables.tasks, bid.task_id)
+            ready[bid.task_id] = bid, row
+    won: list[Claimed] = []
+    carried = 0
+    for bid, row in ready.values():
+        if carried >= CLAIM_BYTES:
+            break
+        carried += len(row.payload) if len(row.payload) <= limits.PAYLOAD_BYTES else 0
+        running = row._replace(
+            state=TaskState.RUNNING,
+            attempt=row.attempt + 1,
+            session=bid.session,
+            started_at=work.time,
+            progress=None,
+        )
+        work.put(work.tables.tasks, row.id, running)
+        won.append(claimed(running, work.time))
+    return won
+
+
+def _lock_live(work: Work, sessions: Sequence[str], generations: Mapping[str, int]) -> set[str]:
+    live = set()
+    for id in sessions:
+        row = work.get(work.tables.sessions, id)
+        if row is not None and row.live and row.generation == generations[id]:
+            work.lock(work.tables.sessions, id, share=True)
+            live.add(id)
+    return live
+
+
+def _ready(work: Work, task_id: str, attempt: int) -> TaskRow | None:
+    row = work.get(work.tables.tasks, task_id)
+    if row is None or row.state is not TaskState.QUEUED or row.attempt != attempt:
+        return None
+    return row if _may_run(row, work.time) else None
+
+
+_LAST = 2**31 - 1
+"""Attempts are integers of the table's kind."""
+
+
+def _may_run(row: TaskRow, now: float) -> bool:
+    return row.attempt < _LAST and not row.cancel_requested and (row.expires_at is None or row.expires_at > now)
+
+
+def _lock_heads(work: Work, quotas: Mapping[str, int]) -> list[Head]:
+    heads: list[Head] = []
+    waiting = sorted(row for row in work.tasks(TaskState.QUEUED) if _may_run(row, work.time) and row.lane in quotas)
+    left = dict(quotas)
+    for row in waiting:
+        if left[row.lane] > 0 and work.try_lock(work.tables.tasks, row.id):
+            left[row.lane] -= 1
+            heads.append(Head(row.id, row.attempt, row.lane))
+    return sorted(heads, key=lambda head: list(quotas).index(head.lane))

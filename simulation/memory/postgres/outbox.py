@@ -1,0 +1,59 @@
+"""What must still reach the lanes."""
+
+from collections.abc import Iterable, Sequence
+
+from simulation.memory.postgres.client import Client
+from simulation.memory.postgres.work import Work
+from taskyard_core.domain.task import TaskState
+from taskyard_core.storage.outbox import Entries
+
+
+class Outbox:
+    """See taskyard_core.storage.outbox."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def delete(self, ids: Sequence[int]) -> None:
+        """Forget rows that are published."""
+        await self._client.run(lambda work: delete_within(work, ids))
+
+    async def stale(self, age: float, limit: int) -> tuple[list[int], Entries]:
+        """Rows older than `age` seconds, and what they stand for."""
+        return await self._client.run(lambda work: _stale(work, age, limit))
+
+    async def entries(self, task_ids: Sequence[str]) -> Entries:
+        """Lane entries of those of the tasks that are QUEUED."""
+        return await self._client.run(lambda work: _entries(work, sorted(set(task_ids))))
+
+    async def backlog(self) -> tuple[int, float]:
+        """Rows that wait, and the age of the oldest in seconds."""
+        return await self._client.run(_backlog)
+
+
+def delete_within(work: Work, ids: Sequence[int]) -> None:
+    """Forget rows whose entries are in the lanes."""
+    for id in sorted(set(ids)):
+        if work.get(work.tables.outbox, id) is not None:
+            work.lock(work.tables.outbox, id)
+            work.put(work.tables.outbox, id, None)
+
+
+def _stale(work: Work, age: float, limit: int) -> tuple[list[int], Entries]:
+    before = work.time - age
+    rows = sorted(row for row in work.tables.outbox.rows.values() if row.created_at < before)[:limit]
+    return [row.id for row in rows], _entries(work, (task for row in rows for task in row.task_ids))
+
+
+def _entries(work: Work, task_ids: Iterable[str]) -> Entries:
+    entries: Entries = {}
+    for task_id in task_ids:
+        row = work.get(work.tables.tasks, task_id)
+        if row is not None and row.state is TaskState.QUEUED:
+            entries.setdefault(row.lane, []).append((row.id, row.attempt))
+    return entries
+
+
+def _backlog(work: Work) -> tuple[int, float]:
+    rows = work.tables.outbox.rows.values()
+    return len(rows), max((work.time - row.created_at for row in rows), default=0.0)

@@ -1,0 +1,39 @@
+"""Telemetry that costs nothing."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from taskyard_core.domain.task import TaskSpec, TaskState
+from taskyard_core.telemetry import Claim, Ended, Moved, Telemetry
+
+
+class NoTelemetry(Telemetry):
+    """Tells nobody anything."""
+
+    def __init__(self) -> None:
+        """Without metrics, traces and journal."""
+
+    def submission(self, traceparent: str | None) -> AbstractContextManager[str | None]:
+        """No span."""
+        return nullcontext(traceparent)
+
+    def submitted(self, ids: Sequence[str], specs: Sequence[TaskSpec]) -> None:
+        """Not told."""
+
+    def deduplicated(self, specs: Iterable[TaskSpec]) -> None:
+        """Not told."""
+
+    def claimed(self, claims: Sequence[Claim], took: float = 0.0) -> None:
+        """Not told."""
+
+    def ended(self, ends: Sequence[Ended], took: float = 0.0) -> None:
+        """Not told."""
+
+    def moved(self, source: TaskState, target: TaskState, tasks: Sequence[Moved]) -> None:
+        """Not told."""
+
+    def refused(self, reason: str, results: int) -> None:
+        """Not told."""
+
+    def committed(self, statement: str, tasks: int, seconds: float) -> None:
+        """Not told."""

@@ -1,0 +1,97 @@
+"""Settings of every role: flag > environment `TASKYARD_*` > YAML file."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from taskyard_core.runtime import failpoints
+from taskyard_core.runtime.config_file import ConfigFile
+from taskyard_core.storage.etcd import EtcdSettings
+from taskyard_core.storage.postgres.target import Target
+from taskyard_core.storage.redis.connection import understood
+
+
+class StoreSettings(BaseSettings):
+    """What every role can be told. Times are in seconds."""
+
+    # URLs have passwords in them, and what is wrong about a value can be told without showing it.
+    model_config = SettingsConfigDict(env_prefix="TASKYARD_", extra="ignore", hide_input_in_errors=True)
+
+    config: str = Field("", description="YAML file with settings, by the names of flags with _ for -")
+    postgres_url: str = Field(
+        "postgresql://taskyard@127.0.0.1:5432/taskyard", repr=False, description="where Postgres is"
+    )
+    redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False, description="where Redis or Valkey is")
+    etcd_endpoints: str = Field("127.0.0.1:2379", description="host:port of each etcd member, comma separated")
+    etcd_prefix: str = Field("/taskyard", description="what all etcd keys begin with")
+    etcd_ca_file: str = Field("", description="certificate authority of etcd; turns TLS on")
+    etcd_cert_file: str = Field("", description="client certificate for etcd")
+    etcd_key_file: str = Field("", description="key of the client certificate for etcd")
+    etcd_user: str = Field("", description="whom to log in to etcd as")
+    etcd_password: str = Field("", repr=False, description="that user's password")
+    redis_prefix: str = Field("taskyard", description="what all Redis keys begin with")
+    postgres_connections: int = Field(10, ge=2, description="most connections to Postgres of one process")
+    pod_name: str = Field(default_factory=socket.gethostname, description="name in logs, attempts and metrics")
+    node_name: str = Field("", description="the Kubernetes node")
+    failpoints: str = Field("", description="where to fail on purpose; for experiments only")
+
+    @field_validator("failpoints")
+    @classmethod
+    def _can_be_armed(cls, text: str) -> str:
+        failpoints.check(text, os.getpid())
+        return text
+
+    @field_validator("postgres_url")
+    @classmethod
+    def _leads_to_postgres(cls, url: str) -> str:
+        Target.parse(url)
+        return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _leads_to_redis(cls, url: str) -> str:
+        understood(url)
+        return url
+
+    @model_validator(mode="after")
+    def _leads_to_etcd(self) -> Self:
+        _ = self.etcd
+        return self
+
+    @property
+    def etcd(self) -> EtcdSettings:
+        """The etcd part, as its client wants it."""
+        return EtcdSettings(
+            endpoints=tuple(part.strip() for part in self.etcd_endpoints.split(",") if part.strip()),
+            prefix=self.etcd_prefix,
+            ca_file=_path(self.etcd_ca_file),
+            cert_file=_path(self.etcd_cert_file),
+            key_file=_path(self.etcd_key_file),
+            username=self.etcd_user or None,
+            password=self.etcd_password or None,
+        )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - no .env files
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags first, then the environment, then the YAML file."""
+        return init_settings, env_settings, ConfigFile(settings_cls)
+
+
+def host_names(text: str) -> frozenset[str]:
+    """Names that a setting has, and the machine's own."""
+    return frozenset(filter(None, map(str.strip, text.split(",")))) | {socket.gethostname()}
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None

@@ -1,0 +1,18 @@
+"""Every connection is asked first which cluster its database is of."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from taskyard_core.storage.identity import Identity
+
+Admission = Callable[[Any], Coroutine[Any, Any, None]]
+"""What a new connection must pass."""
+
+
+def admission(identity: Identity) -> Admission:
+    """Lets connections to this cluster's database pass; the first one tells which cluster that is."""
+
+    async def admit(connection: Any) -> None:
+        identity.learn(str(await connection.fetchval("SELECT id FROM taskyard.cluster")))
+
+    return admit

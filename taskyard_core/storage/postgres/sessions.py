@@ -1,0 +1,125 @@
+"""Worker sessions as Postgres knows them: the generation of each decides who may claim for it."""
+
+from collections.abc import Sequence
+
+import asyncpg
+import orjson
+
+from taskyard_core.storage.claims import Claimed
+from taskyard_core.storage.postgres.database import Connection, Database
+from taskyard_core.storage.postgres.queries import load
+from taskyard_core.storage.retrying import retried
+from taskyard_core.storage.sessions import (
+    Held,
+    Host,
+    LiveSession,
+    NamespaceMismatch,
+    RunningRef,
+    SecretMismatch,
+    SessionRecord,
+)
+
+
+class Sessions:
+    """Reads and writes the session table; see taskyard_core.storage.sessions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def hello(self, record: SessionRecord) -> int:
+        """Store the session, alive; returns its new generation.
+
+        Raises NamespaceMismatch, SecretMismatch, StoreUnavailable.
+        """
+
+        async def once() -> int:
+            async with self._database.connection() as connection:
+                return await _hello(connection, record)
+
+        return await retried(once)
+
+    async def adopt(self, record: SessionRecord) -> tuple[int, list[Held]]:
+        """`hello` and `held` as one: both or neither. Raises what `hello` does."""
+
+        async def once() -> tuple[int, list[Held]]:
+            async with self._database.transaction("session_hello", "session_known", "session_running") as connection:
+                return await _hello(connection, record), await held_within(connection, record.id, payloads=True)
+
+        return await retried(once)
+
+    async def renew(self, session: str, generation: int) -> int | None:
+        """Begin the session's next generation; None if this one was over."""
+        found = await self._database.fetch(load("session_renew"), session, generation)
+        return int(found[0][0]) if found else None
+
+    async def drain(self, session: str, generation: int) -> None:
+        """Note that the worker wants no more tasks."""
+        await self._database.fetch(
+            "UPDATE taskyard.session SET draining = true WHERE id = $1 AND generation = $2", session, generation
+        )
+
+    async def held(self, session: str) -> list[Held]:
+        """The tasks it runs."""
+        return _held(await self._database.fetch(load("session_running"), session, True))
+
+    async def generations(self, sessions: Sequence[str]) -> dict[str, int]:
+        """The current generation of each of the sessions; 0 for one that was given up."""
+        found = await self._database.fetch(
+            "SELECT id, CASE WHEN live THEN generation ELSE 0 END FROM taskyard.session WHERE id = ANY ($1::uuid[])",
+            sessions,
+        )
+        return {str(row[0]): row[1] for row in found}
+
+    async def running(self, sessions: Sequence[str], age: float) -> list[RunningRef]:
+        """What these sessions run, as far as it started at least `age` seconds ago."""
+        found = await self._database.fetch(load("sessions_running"), sessions, age)
+        return [RunningRef(str(row[0]), str(row[1]), row[2], row[3]) for row in found]
+
+    async def live(self, dispatcher: str | None = None) -> list[LiveSession]:
+        """All sessions that nobody has given up, or those of a dispatcher, by id."""
+        found = await self._database.fetch(load("live_sessions"), dispatcher)
+        return [LiveSession(str(row[0]), *row[1:]) for row in map(tuple, found)]
+
+
+async def _hello(connection: Connection, record: SessionRecord) -> int:
+    found = await connection.fetch(
+        load("session_hello"),
+        record.id,
+        record.namespace,
+        record.worker,
+        record.pod,
+        record.node,
+        record.dispatcher,
+        orjson.dumps(dict(record.labels)).decode(),
+        list(record.types),
+        list(record.queues),
+        record.slots,
+        record.sdk,
+        record.version,
+        record.pid,
+        record.draining,
+        record.secret_hash,
+    )
+    if not found:
+        raise await _refusal(connection, record)
+    return int(found[0][0])
+
+
+async def _refusal(connection: Connection, record: SessionRecord) -> NamespaceMismatch | SecretMismatch:
+    found = await connection.fetch(load("session_known"), record.id, record.namespace)
+    return SecretMismatch(record.id) if found else NamespaceMismatch(record.id)
+
+
+async def end_within(connection: Connection, session: str, generation: int, reason: str) -> Host | None:
+    """Give the session up in the connection's transaction."""
+    found = await connection.fetch(load("session_end"), session, generation, reason)
+    return Host(*found[0]) if found else None
+
+
+async def held_within(connection: Connection, session: str, *, payloads: bool) -> list[Held]:
+    """The tasks a session runs, locked for the connection's transaction."""
+    return _held(await connection.fetch(load("session_running"), session, payloads))
+
+
+def _held(rows: list[asyncpg.Record]) -> list[Held]:
+    return [Held(Claimed(str(r[0]), r[1], str(r[2]), *r[3:11]), r[11]) for r in (tuple(row) for row in rows)]

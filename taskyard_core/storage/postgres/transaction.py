@@ -1,0 +1,78 @@
+"""What can be done together in one transaction: the statements of each noun."""
+
+from collections.abc import Sequence
+
+from taskyard_core.domain.transitions import Transition
+from taskyard_core.storage.changes import Applied
+from taskyard_core.storage.history import Keeping
+from taskyard_core.storage.postgres import changes, dispatchers, history, queues, sessions, tasks, waiting
+from taskyard_core.storage.postgres.database import Connection
+from taskyard_core.storage.postgres.queries import load
+from taskyard_core.storage.sessions import Held, Host
+from taskyard_core.storage.tasks import Decidable, TaskFilter
+
+STATEMENTS = (
+    *("apply", "session_end", "session_running", "lock_due", "lock_expired", "lock_failed", "purge_tasks"),
+    *("delete_ended", "delete_ended_sessions", "delete_dispatchers", "delete_unused_queues", "delete_outbox"),
+    "note_lane_epoch",
+)
+"""What may be asked within one."""
+
+
+class Transaction:
+    """An open transaction; see taskyard_core.storage.transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def apply(self, transitions: Sequence[Transition]) -> Applied:
+        """Apply what still holds."""
+        return await changes.apply_within(self._connection, transitions)
+
+    async def end_session(self, session: str, generation: int, reason: str) -> Host | None:
+        """Give a session up; whose it was, or None if it has said hello again or was given up before."""
+        return await sessions.end_within(self._connection, session, generation, reason)
+
+    async def held(self, session: str) -> list[Held]:
+        """The tasks that a session runs, without payloads, locked in id order."""
+        return await sessions.held_within(self._connection, session, payloads=False)
+
+    async def lock_due(self, limit: int) -> list[Decidable]:
+        """SCHEDULED tasks whose run_at has come, longest due first, locked."""
+        return await waiting.lock_due_within(self._connection, limit)
+
+    async def lock_expired(self, limit: int) -> list[Decidable]:
+        """Tasks whose expires_at passed before they started, longest first, locked."""
+        return await waiting.lock_expired_within(self._connection, limit)
+
+    async def lock_failed(self, wanted: TaskFilter, limit: int) -> list[Decidable]:
+        """FAILED tasks that fit, oldest first, locked."""
+        return await tasks.lock_failed_within(self._connection, wanted, limit)
+
+    async def purge(self, ids: Sequence[str]) -> None:
+        """Delete tasks with their attempts and idempotency keys."""
+        await tasks.purge_within(self._connection, ids)
+
+    async def delete_ended(self, ids: Sequence[str], keeping: Keeping) -> int:
+        """Delete those of the tasks that are still over, with attempts and keys; returns how many."""
+        return await history.delete_ended_within(self._connection, ids, keeping)
+
+    async def delete_sessions(self, age: float, limit: int) -> int:
+        """Delete sessions that ended more than `age` seconds ago; returns how many."""
+        return await history.delete_sessions_within(self._connection, age, limit)
+
+    async def delete_dispatchers(self, age: float) -> None:
+        """Delete dispatchers that have not written for `age` seconds."""
+        await dispatchers.delete_dispatchers_within(self._connection, age)
+
+    async def delete_queues(self, age: float, limit: int) -> int:
+        """Forget queues without settings that nobody has used for `age` seconds; returns how many."""
+        return await queues.delete_unused_within(self._connection, age, limit)
+
+    async def forget_outbox(self, ids: Sequence[int]) -> None:
+        """Delete outbox rows whose entries are in the lanes."""
+        await self._connection.execute(load("delete_outbox"), ids)
+
+    async def note_lane_epoch(self, epoch: str) -> None:
+        """All QUEUED tasks were published to the lanes of this epoch."""
+        await self._connection.execute(load("note_lane_epoch"), epoch)
