@@ -1,9 +1,13 @@
 """What every route has in common, and that both APIs speak of the same fields."""
 
 import re
+from base64 import b64encode
+from typing import Any
 
+import orjson
 import pytest
 from google.protobuf.descriptor import Descriptor
+from google.protobuf.json_format import ParseDict
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from pydantic import BaseModel
@@ -66,6 +70,41 @@ async def test_answers_are_as_described(api: Api, namespace: str) -> None:
     assert listed == {"tasks": [task], "next_page_token": ""}
     queue = (await api.http.get("/v1/queues", params={"namespace": namespace})).json()["queues"][0]
     assert set(queue) == set(views.Queue.model_fields)
+
+
+SENT: dict[str, Any] = {
+    "namespace": "set by the test",
+    "queue": "mail",
+    "type": "demo.every-field",
+    "payload": {"to": ["ada", 1.5, None]},
+    "priority": 7,
+    "selector": "gpu=a100,!spot",
+    "idempotency_key": "once",
+    "run_at": "2090-01-02T03:04:05.678901Z",
+    "expires_at": "2091-01-02T03:04:05.678901Z",
+    "timeout": "12.5s",
+    "retry": {"max_attempts": 9, "initial_backoff": "2s", "multiplier": 3.0, "max_backoff": "90s", "jitter": 0.25},
+    "traceparent": "00-4ba931fc6064451a195f5bdc151d78be-00f067aa0ba902b7-01",
+}
+"""Every field of a task that can be sent, none with its default."""
+ELSEWHERE = {"delay", "depends_on"}
+"""`delay` becomes `run_at`; `depends_on` is refused for now."""
+
+
+@pytest.mark.parametrize("sent_over", ["REST", "gRPC"])
+async def test_every_field_that_is_sent_is_read_again(api: Api, namespace: str, sent_over: str) -> None:
+    assert set(SENT) == {field.name for field in task_pb2.TaskSpec.DESCRIPTOR.fields} - ELSEWHERE
+    document = {**SENT, "namespace": namespace}
+    message = ParseDict({**document, "payload": b64encode(orjson.dumps(SENT["payload"])).decode()}, task_pb2.TaskSpec())
+    if sent_over == "REST":
+        answer = (await api.http.post("/v1/tasks", json=document)).json()
+    else:
+        sent = await api.tasks.SubmitTask(task_service_pb2.SubmitTaskRequest(task=message))
+        answer = (await api.http.get(f"/v1/tasks/{sent.task.id}")).json()
+    assert {name: answer[name] for name in document} == document
+    assert answer == (await api.http.get(f"/v1/tasks/{answer['id']}")).json()
+    read = await api.tasks.GetTask(task_service_pb2.GetTaskRequest(id=answer["id"]))
+    assert {name: getattr(read, name) for name in SENT} == {name: getattr(message, name) for name in SENT}
 
 
 async def test_the_description_is_whole(api: Api) -> None:
