@@ -91,10 +91,10 @@ def _check_flags(kind: type[StoreSettings], arguments: Sequence[str]) -> None:
             raise ValueError("there is an argument that belongs to no flag; values that hold spaces need quotes")
         if flag not in known:
             raise ValueError(f"there is no flag {flag}{_meant(flag, known)}")
-        if not given and _FLAG.match(next(rest, "--")):
-            raise ValueError(
-                f"{flag[2:].replace('-', '_')}: needs a value after {flag}; write {flag}= for an empty one"
-            )
+        if not given and _FLAG.match(value := next(rest, "--")):
+            seems_one = value.partition("=")[0] in known or value in ("-h", "--help", "--")
+            how = f"{flag}= for an empty one" if seems_one else f"{flag}=VALUE for one that begins with -"
+            raise ValueError(f"{flag[2:].replace('-', '_')}: needs a value after {flag}; write {how}")
 
 
 def _told(place: tuple[int | str, ...], message: str) -> str:

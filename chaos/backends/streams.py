@@ -23,14 +23,20 @@ async def keys(url: str) -> int:
 
 
 async def sizes(url: str) -> dict[str, StreamSize]:
-    """Length and unacknowledged entries of each stream."""
+    """Length and unacknowledged entries of each stream. One that goes meanwhile may be left out."""
     async with _connected(url) as server:
         found = [key async for key in server.scan_iter(_type="STREAM")]
-        return {key.decode(): await _size(server, key) for key in found}
+        measured = {key.decode(): await _size(server, key) for key in found}
+    return {key: size for key, size in measured.items() if size is not None}
 
 
-async def _size(server: "redis.Redis", key: bytes) -> StreamSize:
-    groups = await server.xinfo_groups(key)
+async def _size(server: "redis.Redis", key: bytes) -> StreamSize | None:
+    try:
+        groups = await server.xinfo_groups(key)
+    except redis.ResponseError:
+        if await server.exists(key):
+            raise
+        return None  # swept, since the server listed it
     return StreamSize(await server.xlen(key), sum(int(group["pending"]) for group in groups))
 
 

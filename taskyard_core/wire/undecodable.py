@@ -16,18 +16,23 @@ _FIELDS = 20_000
 
 def violation(raw: bytes, descriptor: Descriptor, whole: str = "request") -> Violation:
     """The field that keeps the bytes from being such a message: the first string that is not UTF-8, or the whole."""
-    found = _Search(raw).in_message(Field(0, LENGTH_DELIMITED, 0, len(raw)), descriptor, _DEPTH)
+    found = Search().find(raw, Field(0, LENGTH_DELIMITED, 0, len(raw)), descriptor)
     return found or Violation(whole, f"cannot be read as {descriptor.full_name}")
 
 
-class _Search:
-    """Looks at so many fields and no more."""
+class Search:
+    """Looks at so many fields and no more, in however many messages."""
 
-    def __init__(self, raw: bytes) -> None:
-        self._raw = raw
+    def __init__(self) -> None:
+        self._raw = b""
         self._left = _FIELDS
 
-    def in_message(self, whole: Field, descriptor: Descriptor, depth: int) -> Violation | None:
+    def find(self, raw: bytes, message: Field, descriptor: Descriptor) -> Violation | None:
+        """The first string of a message, which is a part of these bytes, that is not UTF-8."""
+        self._raw = raw
+        return self._in_message(message, descriptor, _DEPTH)
+
+    def _in_message(self, whole: Field, descriptor: Descriptor, depth: int) -> Violation | None:
         places: dict[int, int] = {}
         for part in scanning.fields(self._raw, whole.start, whole.end):
             self._left -= 1
@@ -43,7 +48,7 @@ class _Search:
 
     def _in_field(self, part: Field, field: FieldDescriptor, path: str, depth: int) -> Violation | None:
         if field.message_type is not None:
-            found = self.in_message(part, field.message_type, depth - 1)
+            found = self._in_message(part, field.message_type, depth - 1)
             return found.within(path) if found else None
         if field.type == FieldDescriptor.TYPE_STRING:
             try:

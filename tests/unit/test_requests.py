@@ -172,3 +172,26 @@ def test_only_tasks_are_counted_and_groups_are_refused() -> None:
     assert [task.type for task in BATCH.FromString(left).tasks] == ["", "b"]
     with pytest.raises(Violation, match="group"):
         requests.check_batch(raw + b"\x4b\x0a\x00\x4c")
+
+
+def test_tasks_that_cannot_be_read_are_their_own_errors() -> None:
+    good = task_pb2.TaskSpec(type="good").SerializeToString()
+    # Field 3 (type) and field 2 (queue), with a byte that is not UTF-8; a field that ends too early.
+    bad = (b"\x1a\x01\xff", b"\x1a\x01t\x12\x01\xff", b"\x1a\xff")
+    raw = (
+        b"".join(b"\x0a" + bytes((len(task),)) + task for task in (good, *bad, good))
+        + BATCH(ids_only=True).SerializeToString()
+    )
+    batch = requests.reader(BATCH.FromString)(raw)
+    assert [task.type for task in batch.message.tasks] == ["good", "", "", "", "good"]
+    assert batch.message.ids_only
+    told = {place: violation.field for place, violation in batch.refused.items()}
+    assert told == {1: "tasks[1].type", 2: "tasks[2].queue", 3: "tasks[3]"}
+
+
+def test_the_search_in_many_tasks_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = steps(monkeypatch)
+    task = task_pb2.TaskSpec(type="t", depends_on=["a"] * 300).SerializeToString() + b"\x1a\x01\xff"
+    raw = b"".join(b"\x0a" + bytes((len(task) & 127 | 128, len(task) >> 7)) + task for _ in range(1000))
+    assert len(requests.reader(BATCH.FromString)(raw).refused) == 1000
+    assert seen[0] <= 30_000

@@ -58,6 +58,10 @@ def test_a_flag_names_the_file_and_wins_over_the_environment(tmp_path: Path, mon
         (["--rest-address", "::1:8080"], "an IPv6 address needs brackets, as in [::1]:8080"),
         (["--rest-address"], "rest_address: needs a value after --rest-address"),
         (["--rest-address", "--max-backlog", "5"], "rest_address: needs a value after --rest-address"),
+        (
+            ["--etcd-password", "-secret"],
+            "etcd_password: needs a value after --etcd-password; write --etcd-password=VALUE",
+        ),
         (["--config", "/nowhere.yaml"], "config: /nowhere.yaml cannot be read: No such file or directory"),
     ],
 )

@@ -63,7 +63,11 @@ def reader(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
         if descriptor is not _BATCH:
             return parse(raw)
         raw, refused = check_batch(raw)
-        return Batch(parse(raw), refused)
+        try:
+            return Batch(deserialize(raw), refused)
+        except DecodeError:
+            raw, garbled = _without_garbled(raw)
+            return Batch(parse(raw), {**garbled, **refused})
 
     return read
 
@@ -96,6 +100,28 @@ def check_batch(raw: bytes) -> tuple[bytes, Mapping[int, Violation]]:
     if over > 0:
         raise Violation("request", f"more than {most} bytes beside its payloads")
     return _without(raw, parts, [tasks[place] for place in sorted(refused)]), refused
+
+
+def _without_garbled(raw: bytes) -> tuple[bytes, Mapping[int, Violation]]:
+    """The batch with empty tasks for those that cannot be parsed, and what is wrong with them, by place."""
+    parts = list(scanning.fields(raw))
+    tasks = [part for part in parts if part.number == _TASKS and part.wire_type == scanning.LENGTH_DELIMITED]
+    search = undecodable.Search()
+    garbled: dict[int, Violation] = {}
+    for place, task in enumerate(tasks):
+        if not _is_a_task(raw[task.start : task.end]):
+            path = f"tasks[{place}]"
+            found = search.find(raw, task, _SPEC)
+            garbled[place] = found.within(path) if found else Violation(path, f"cannot be read as {_SPEC.full_name}")
+    return _without(raw, parts, [tasks[place] for place in garbled]), garbled
+
+
+def _is_a_task(raw: bytes) -> bool:
+    try:
+        task_pb2.TaskSpec.FromString(raw)
+    except DecodeError:
+        return False
+    return True
 
 
 def _payload_bytes(raw: bytes, task: scanning.Field) -> int:

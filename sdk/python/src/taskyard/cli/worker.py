@@ -99,6 +99,8 @@ def _show_log() -> None:
     if not log.hasHandlers() and log.level == logging.NOTSET:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        # Code may set up logging later, such as in a handler: then that has it all.
+        handler.addFilter(lambda _: not logging.getLogger().handlers)
         log.addHandler(handler)
         log.setLevel(logging.INFO)
 
