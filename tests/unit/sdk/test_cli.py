@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -327,6 +328,18 @@ async def test_a_worker_tells_that_it_is_connected(tmp_path: Path, dispatcher: S
     _, stderr = await process.communicate()
     assert process.returncode == 0
     assert (f" INFO connected to dispatcher stub at {dispatcher.address}," in stderr.decode()) is not own
+
+
+def test_logging_that_is_set_up_late_has_each_line_once() -> None:
+    code = (
+        "import logging; from taskyard.cli.worker import _show_log; _show_log(); "
+        "log = logging.getLogger('taskyard.worker'); log.info('early'); "
+        "logging.basicConfig(level='INFO', format='own %(message)s'); log.info('late')"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    early, late = ran.stderr.splitlines()
+    assert early.endswith(" INFO early")
+    assert late == "own late"
 
 
 async def test_wrong_settings_of_a_worker_are_one_sentence(tmp_path: Path) -> None:
