@@ -3,7 +3,7 @@
 from taskyard_core.runtime.background import Background
 from taskyard_core.storage.sessions import SessionRecord
 from taskyard_dispatcher.membership import Profiles, SessionRegistry, profile
-from taskyard_dispatcher.sessions.roster import Session
+from taskyard_dispatcher.sessions.state import Session
 
 
 class Presence:

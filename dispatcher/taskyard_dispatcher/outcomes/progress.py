@@ -10,7 +10,7 @@ from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.changes import Changes
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_core.wire.gen.worker_service_pb2 import TaskProgress
-from taskyard_dispatcher.sessions.roster import Session
+from taskyard_dispatcher.sessions.state import Session
 
 _log = logging.getLogger(__name__)
 
