@@ -30,8 +30,7 @@ class ProgressReports:
     def add(self, session: Session, reports: Iterable[TaskProgress]) -> None:
         """Take reports of attempts that the session runs; others are dropped."""
         for report in reports:
-            held = session.running.get(report.task_id)
-            if held and held.task.attempt == report.attempt:
+            if session.runs(report.task_id, report.attempt):
                 said = {
                     "fraction": min(1.0, max(0.0, report.progress.fraction)),
                     "message": storable(cut(report.progress.message, MESSAGE_LENGTH)),

@@ -92,6 +92,8 @@ class Session:
         self.capabilities = capabilities
         self.slots = slots
         self.phase = Phase.DRAINING if draining else Phase.OPEN
+        self.accepting = self.phase.accepting
+        """Whether it may be given tasks when it has free slots."""
         self.running: dict[str, Running] = {}
         self.sent_on = False
         """The worker was asked to say hello to another dispatcher."""
@@ -111,11 +113,6 @@ class Session:
         self._tell_writer = ready
 
     # Its phase
-
-    @property
-    def accepting(self) -> bool:
-        """Whether it may be given tasks when it has free slots."""
-        return self.phase.accepting
 
     @property
     def connected(self) -> bool:
@@ -146,7 +143,7 @@ class Session:
     def _enter(self, phase: Phase) -> bool:
         if phase.value <= self.phase.value or self.phase is Phase.BROKEN:
             return False
-        accepted, self.phase = self.accepting, phase
+        accepted, self.phase, self.accepting = self.accepting, phase, phase.accepting
         if accepted != self.accepting:
             self._tell_roster()
         return True
@@ -156,7 +153,7 @@ class Session:
     @property
     def free(self) -> int:
         """Slots that may be filled now; none while the worker does not read what it was given."""
-        if self.phase is not Phase.OPEN or self._outgoing.full:
+        if not self.accepting or self._outgoing.full:
             return 0
         return self.slots - len(self.running) - self._reserved
 
