@@ -119,7 +119,8 @@ class DispatcherPart:
 
     async def _leave(self, process: Process) -> None:
         await self.parts.leave()
-        await self.parts.departure.close()
+        await self.parts.grace.close()
+        await self.parts.presence.close()
         process.kill()
 
 

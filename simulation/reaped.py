@@ -8,7 +8,7 @@ from simulation.cluster import DISPATCHER
 from simulation.memory.postgres.server import Change
 from simulation.memory.postgres.tables import DispatcherRow, SessionRow
 from taskyard_dispatcher.duties import reaping
-from taskyard_dispatcher.gateway import departure
+from taskyard_dispatcher.gateway import grace
 from taskyard_dispatcher.membership import vouching
 
 _UNDERWAY = 1.0
@@ -59,7 +59,7 @@ class Reaped:
                     self._complain(row, f"although {dispatcher} answered for it {change.at - last:.1f} s ago")
             case vouching.REASON if self.witness.holds(dispatcher, row.id, row.generation):
                 self._complain(row, f"as if {dispatcher} did not hold it, which does")
-            case departure.BROKEN:
+            case grace.BROKEN:
                 left = self.witness.sent_on(row.id, row.generation)
                 if left is not None and (after := change.at - EPOCH - left) < DISPATCHER.session_timeout:
                     self._complain(row, f"{after:.1f} s after {dispatcher} had sent it on")

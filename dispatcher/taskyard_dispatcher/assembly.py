@@ -21,7 +21,7 @@ from taskyard_dispatcher.dispatch.claiming import Claiming
 from taskyard_dispatcher.dispatch.loop import Dispatching
 from taskyard_dispatcher.duties import Keeping, Patience, Rota, rota
 from taskyard_dispatcher.gateway.adoption import Adoption
-from taskyard_dispatcher.gateway.departure import Departure
+from taskyard_dispatcher.gateway.grace import Grace
 from taskyard_dispatcher.gateway.hello_rates import HelloRates
 from taskyard_dispatcher.gateway.presence import Presence
 from taskyard_dispatcher.gateway.reception import Reception
@@ -148,11 +148,17 @@ class Assembly:
         return Loss(self.stores.tasks, self.endings)
 
     @cached_property
-    def departure(self) -> Departure:
-        """Ends of streams."""
-        settings = self.settings
-        grace, patience = settings.stream_grace, settings.session_timeout
-        return Departure(self.roster, self.loss, self.presence, self.clock, grace=grace, patience=patience)
+    def grace(self) -> Grace:
+        """What workers have to come back."""
+        return Grace(
+            self.roster,
+            self.loss,
+            self.presence,
+            self.clock,
+            settled=self.reception.settled,
+            grace=self.settings.stream_grace,
+            patience=self.settings.session_timeout,
+        )
 
     @cached_property
     def completion(self) -> Completion:
@@ -237,7 +243,7 @@ class Assembly:
             roster=self.roster,
             adoption=Adoption(self.id, self.stores.tasks.sessions, self.handover, HelloRates(self.clock), self.clock),
             reception=self.reception,
-            departure=self.departure,
+            grace=self.grace,
             presence=self.presence,
             sessions=self.stores.tasks.sessions,
             clock=self.clock,
@@ -286,7 +292,6 @@ class Assembly:
 
     async def leave(self) -> None:
         """Give up the leadership, send the workers elsewhere, and store what they still brought."""
-        self.departure.stop()
         self.vouching.leave()
         self.streams.stop()
         await self.elector.resign()
@@ -300,6 +305,6 @@ class Assembly:
         await self.announcements.close()
 
     def _superseded(self, session_id: str) -> None:
-        # The registry is there before the departure, which needs it.
+        # The registry is there before the presence, which needs it.
         self.presence.moved(session_id)
-        self.departure.adopted_elsewhere(session_id)
+        self.roster.adopted_elsewhere(session_id)

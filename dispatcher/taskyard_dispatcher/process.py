@@ -119,4 +119,5 @@ class Dispatcher:
         await self._health.serving(False)
         await parts.leave()
         await server.stop(grace=1)
-        await parts.departure.close()
+        await parts.grace.close()
+        await parts.presence.close()

@@ -17,7 +17,7 @@ from taskyard_core.storage.claims import Bid, Claimed
 from taskyard_dispatcher.dispatch.claiming import Claiming, Offer
 from taskyard_dispatcher.outcomes.handover import Handover
 from taskyard_dispatcher.sessions import frames
-from taskyard_dispatcher.sessions.roster import Running, Session
+from taskyard_dispatcher.sessions.state import Running, Session
 
 
 @instead(claims, "_lock_live")
@@ -71,7 +71,7 @@ async def _disposed_unseen(self: Claiming, offers: Sequence[Offer], _: object) -
 
 
 def _free(self: Session) -> int:
-    return 0 if self.draining or not self.connected else self.slots - len(self.running)
+    return self.slots - len(self.running) if self.accepting else 0
 
 
 @instead(Claiming, "_find_out")

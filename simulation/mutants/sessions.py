@@ -13,7 +13,7 @@ from taskyard_dispatcher.gateway import adoption
 from taskyard_dispatcher.gateway.stream import SessionStreams
 from taskyard_dispatcher.outcomes.handover import Handover
 from taskyard_dispatcher.outcomes.upkeep import Upkeep
-from taskyard_dispatcher.sessions.roster import Running, Session
+from taskyard_dispatcher.sessions.state import Running, Session
 
 
 @instead(sessions, "_hello")
@@ -60,12 +60,14 @@ async def _end_noted_last(self: SessionStreams, request_iterator: Any, context: 
         for part in parts:
             part.cancel()
         await asyncio.gather(*parts, return_exceptions=True)
-        self._departure.stream_ended(session)
+        session.stream_ended()
+        if not self._stopping:
+            self._grace.begin(session)
 
 
 def _told_nothing(self: Session) -> None:
     self._outgoing.go_away = True
-    self._wake.set()
+    self._tell_writer()
 
 
 MUTANTS = (

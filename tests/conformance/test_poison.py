@@ -27,7 +27,7 @@ from taskyard_dispatcher.gateway.adoption import reconcile
 from taskyard_dispatcher.outcomes.handover import Handover
 from taskyard_dispatcher.outcomes.loss import Loss
 from taskyard_dispatcher.outcomes.resending import Resending
-from taskyard_dispatcher.sessions.roster import Running, Session
+from taskyard_dispatcher.sessions.state import Running, Session
 from taskyard_scheduler.api.rest import answers
 from tests.conformance.outcomes import completion
 from tests.conformance.task_stores import Yard
@@ -117,7 +117,7 @@ class Bench:
 
 
 async def sent(session: Session) -> list[str]:
-    return sorted(one.task_id for frame in await session.frames() for one in frame.assignments)
+    return sorted(one.task_id for frame in session.frames() for one in frame.assignments)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

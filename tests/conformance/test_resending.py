@@ -15,7 +15,7 @@ from taskyard_core.storage.submissions import NewTask
 from taskyard_core.telemetry import Runner
 from taskyard_dispatcher.outcomes.handover import Handover
 from taskyard_dispatcher.outcomes.resending import Resending
-from taskyard_dispatcher.sessions.roster import Running, Session
+from taskyard_dispatcher.sessions.state import Running, Session
 from tests.conformance.outcomes import completion
 from tests.conformance.task_stores import Yard
 
@@ -60,7 +60,7 @@ async def test_a_task_that_was_never_sent_is_sent_and_takes_its_slot(yard: Yard)
     session = await connected(yard.store)
     task = await claimed(yard.store, session.id)
     await resending(yard.store).run_once(session)
-    (frame,) = await session.frames()
+    (frame,) = session.frames()
     assert [(sent.task_id, sent.attempt, sent.resent) for sent in frame.assignments] == [(task, 1, True)]
     assert (session.free, list(session.running)) == (1, [task])
 
@@ -96,7 +96,7 @@ async def test_a_claim_that_comes_late_finds_its_generation_over(yard: Yard) -> 
 async def test_a_session_that_is_elsewhere_by_now_is_left_to_its_dispatcher(yard: Yard) -> None:
     session = await connected(yard.store)
     await claimed(yard.store, session.id)
-    session.generation = 0
+    session.renewed(0)
     await resending(yard.store).settle(session)
     assert (session.connected, session.running) == (False, {})
     assert await yard.store.sessions.generations([session.id]) == {session.id: 1}

@@ -127,7 +127,7 @@ async def place(yard: Yard) -> AsyncIterator[Place]:
     for loop in loops:
         loop.cancel()
     await asyncio.gather(*loops, return_exceptions=True)
-    await parts.departure.close()
+    await parts.grace.close()
     await parts.presence.close()
     delivery.close()
     await etcd.close()

@@ -90,7 +90,7 @@ async def door(database_url: str, redis_url: str, etcd_endpoint: str) -> AsyncIt
         ):
             yield Door(parts, worker_service_pb2_grpc.WorkerServiceStub(channel))
         await server.stop(0)
-        await parts.departure.close()
+        await parts.grace.close()
         await parts.presence.close()
 
 

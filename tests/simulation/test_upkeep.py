@@ -27,7 +27,8 @@ from taskyard_dispatcher.outcomes.handover import Handover
 from taskyard_dispatcher.outcomes.queues import QueueDefaults
 from taskyard_dispatcher.outcomes.resending import Resending
 from taskyard_dispatcher.outcomes.upkeep import INTERVAL, PATIENCE, STOP_GRACE, Upkeep
-from taskyard_dispatcher.sessions.roster import Roster, Running, Session
+from taskyard_dispatcher.sessions.roster import Roster
+from taskyard_dispatcher.sessions.state import Running, Session
 
 
 class Stage:
@@ -84,10 +85,12 @@ class Stage:
 
     async def told(self) -> float:
         """When the worker is told to stop something."""
-        while True:
-            for frame in await self.session.frames():
-                if frame.stops:
-                    return self.loop.time()
+        ready = asyncio.Event()
+        self.session.notify_writer(ready.set)
+        while not any(frame.stops for frame in self.session.frames()):
+            await ready.wait()
+            ready.clear()
+        return self.loop.time()
 
     async def ended(self, task: str) -> float:
         """When it is CANCELLED."""

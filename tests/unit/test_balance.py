@@ -13,7 +13,8 @@ from taskyard_core.domain.matching import Capabilities
 from taskyard_core.storage.dispatchers import Peer
 from taskyard_core.telemetry import Runner
 from taskyard_dispatcher.membership.balance import REST, SETTLED, Isolation, Movement, surplus
-from taskyard_dispatcher.sessions.roster import Roster, Session
+from taskyard_dispatcher.sessions.roster import Roster
+from taskyard_dispatcher.sessions.state import Session
 
 counts = st.lists(st.integers(0, 60), min_size=2, max_size=8)
 

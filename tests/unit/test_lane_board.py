@@ -7,7 +7,8 @@ from taskyard_core.domain.matching import Capabilities
 from taskyard_core.telemetry import Runner
 from taskyard_dispatcher.dispatch import board as board_module
 from taskyard_dispatcher.dispatch.board import READ_LANES, LaneBoard
-from taskyard_dispatcher.sessions.roster import Roster, Session
+from taskyard_dispatcher.sessions.roster import Roster
+from taskyard_dispatcher.sessions.state import Session
 
 
 def session(name: str, *, slots: int = 10, types: tuple[str, ...] = ("x",), **labels: str) -> Session:
@@ -40,7 +41,7 @@ def test_lanes_are_grouped_by_who_can_serve_them_the_most_particular_first() -> 
 
 def test_lanes_that_nobody_serves_and_full_sessions_are_left_out() -> None:
     full = session("full", slots=1)
-    full.reserved = 1
+    full.reserve()
     lanes = board(full)
     lanes.learn([lane(), lane(type_="y")])
     assert lanes.groups() == []
@@ -149,8 +150,7 @@ def test_a_draining_or_disconnected_session_gets_nothing() -> None:
     roster.put(one)
     lanes = LaneBoard(roster)
     lanes.learn([lane()])
-    one.draining = True
-    roster.changed()
+    one.drain()
     assert lanes.groups() == []
 
 

@@ -8,17 +8,17 @@ from taskyard_core.domain.matching import Capabilities
 from taskyard_core.runtime.background import Background
 from taskyard_core.telemetry import Runner
 from taskyard_dispatcher.gateway.stream import SessionStreams
-from taskyard_dispatcher.sessions.roster import Session
+from taskyard_dispatcher.sessions.state import Session
 
 
 class Noted:
-    """A departure that remembers whose streams ended."""
+    """A grace that remembers whose streams ended."""
 
     def __init__(self) -> None:
         self.ended: list[str] = []
         self.told = asyncio.Event()
 
-    def stream_ended(self, session: Session) -> None:
+    def begin(self, session: Session) -> None:
         self.ended.append(session.id)
         self.told.set()
 
@@ -47,13 +47,13 @@ async def test_the_end_is_noted_although_the_call_is_cancelled_while_its_parts_s
     async def over(*_: Any) -> None:
         return None
 
-    streams, departure = object.__new__(SessionStreams), Noted()
-    streams._departure, streams._background = departure, Background()  # type: ignore[assignment]
+    streams, grace = object.__new__(SessionStreams), Noted()
+    streams._grace, streams._background, streams._stopping = grace, Background(), False  # type: ignore[assignment]
     with patch.multiple(SessionStreams, _open=opened, _write=stubborn, _read=over, _watch=stubborn):
         call = asyncio.create_task(streams.Session(None, None))  # type: ignore[arg-type]
         await stuck.wait()
         call.cancel()
         await asyncio.wait([call])
-        assert departure.ended == ["s"]
+        assert grace.ended == ["s"]
         release.set()
         await streams._background.close()

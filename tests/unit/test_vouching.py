@@ -17,7 +17,8 @@ from taskyard_core.telemetry import Runner
 from taskyard_dispatcher.membership.suspicion import Patience
 from taskyard_dispatcher.membership.vouching import HURRY, Vouching, VouchingTiming
 from taskyard_dispatcher.outcomes.loss import Loss
-from taskyard_dispatcher.sessions.roster import Roster, Session
+from taskyard_dispatcher.sessions.roster import Roster
+from taskyard_dispatcher.sessions.state import Session
 
 INTERVAL = 2.0
 SPELL = 8.0
@@ -151,12 +152,12 @@ async def test_what_names_it_and_is_not_here_is_given_up(stage: Stage) -> None:
     assert await stage.live() == {held, others}
 
 
-async def test_a_session_in_its_grace_is_left_to_its_departure(stage: Stage) -> None:
+async def test_a_session_in_its_grace_is_left_to_itself(stage: Stage) -> None:
     parting = await stage.open()
     await stage.look(10)
     session = stage.roster.get(parting)
     assert session is not None
-    session.connected = False
+    session.stream_ended()
     await stage.look(2 * int(SPELL / INTERVAL))
     assert await stage.live() == {parting}
     stage.roster.remove(session)

@@ -8,7 +8,8 @@ from taskyard_core.domain.lane_index import LaneIndex
 from taskyard_core.domain.lanes import Lane
 from taskyard_core.domain.matching import Capabilities
 from taskyard_core.domain.violations import Violation
-from taskyard_dispatcher.sessions.roster import Roster, Session
+from taskyard_dispatcher.sessions.roster import Roster
+from taskyard_dispatcher.sessions.state import Session
 
 READ_LANES = 100
 """Most lanes of one priority in one read; the others have their turn in the reads that follow at once."""

@@ -18,7 +18,7 @@ from taskyard_dispatcher.dispatch.board import Group, LaneBoard
 from taskyard_dispatcher.dispatch.planning import plan_reads
 from taskyard_dispatcher.outcomes.handover import Handover
 from taskyard_dispatcher.outcomes.resending import Resending
-from taskyard_dispatcher.sessions.roster import Running, Session
+from taskyard_dispatcher.sessions.state import Running, Session
 
 _log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class Claiming:
         chosen = spread(len(entries), {session.id: session.free for session in sessions})
         offers = [Offer(entry, by_id[session_id]) for entry, session_id in zip(entries, chosen, strict=False)]
         for offer in offers:
-            offer.session.reserved += 1
+            offer.session.reserve()
         self._background.start(self._settle(offers))
         return entries[len(offers) :]
 
@@ -269,7 +269,7 @@ class Claiming:
             reserved.clear()
             chosen = spread(len(heads), {session.id: session.free for session in group.sessions})
             for session_id in chosen:
-                by_id[session_id].reserved += 1
+                by_id[session_id].reserve()
                 reserved.append(by_id[session_id])
             return [
                 Bid(head.task_id, head.attempt, session_id) for head, session_id in zip(heads, chosen, strict=False)
@@ -304,4 +304,4 @@ def _carried(group: Group) -> int:
 
 def _release(reserved: Iterable[Session]) -> None:
     for session in reserved:
-        session.reserved -= 1
+        session.release()

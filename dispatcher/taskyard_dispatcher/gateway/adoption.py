@@ -15,7 +15,7 @@ from taskyard_core.wire.gen import worker_service_pb2 as wire
 from taskyard_dispatcher.gateway.hello_rates import HelloRates
 from taskyard_dispatcher.outcomes.handover import Handover
 from taskyard_dispatcher.sessions import frames
-from taskyard_dispatcher.sessions.roster import Running, Session
+from taskyard_dispatcher.sessions.state import Running, Session
 
 
 class Adoption:

@@ -2,6 +2,8 @@
 
 from enum import Enum
 
+from taskyard_core.runtime.token_bucket import TokenBucket
+
 
 class Manners(Enum):
     """What is to be done with a stream."""
@@ -20,14 +22,11 @@ class Credit:
 
     def __init__(self, most: int, per_second: float, now: float) -> None:
         self._most = most
-        self._per_second = per_second
-        self._left = float(most)
-        self._since = now
+        self._bucket = TokenBucket(most, per_second, now)
 
     def take(self, amount: float, now: float) -> Manners:
         """Spend some of it."""
-        self._left = min(self._most, self._left + (now - self._since) * self._per_second) - amount
-        self._since = now
-        if self._left >= 0:
+        left = self._bucket.take(amount, now)
+        if left >= 0:
             return Manners.GOOD
-        return Manners.SHORT if self._left >= -self._most else Manners.NONE
+        return Manners.SHORT if left >= -self._most else Manners.NONE

@@ -5,6 +5,7 @@ from collections import OrderedDict
 
 from taskyard_core.domain import limits
 from taskyard_core.runtime.clock import Clock
+from taskyard_core.runtime.token_bucket import TokenBucket
 
 
 class TooManyHellos(Exception):
@@ -16,31 +17,26 @@ class TooManyHellos(Exception):
 
 
 class Buckets:
-    """A token bucket for each name; one that was not used for longest is forgotten, and full when it is used again.
-
-    Whoever finds a token may take more than there are, and waits the longer for the next.
-    """
+    """A token bucket for each name; one that was not used for longest is forgotten, and full when it is used again."""
 
     def __init__(self, *, burst: float, rate: float, most: int) -> None:
         self._burst = burst
         self._rate = rate
         self._most = most
-        self._tokens: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def wait(self, name: str, now: float) -> float:
         """Seconds until there is a token; 0 if there is one."""
-        return max(0.0, (1.0 - self._left(name, now)) / self._rate)
+        bucket = self._buckets.get(name)
+        return bucket.wait(now) if bucket else 0.0
 
     def take(self, name: str, amount: float, now: float) -> None:
         """Take tokens."""
-        self._tokens[name] = (self._left(name, now) - amount, now)
-        self._tokens.move_to_end(name)
-        if len(self._tokens) > self._most:
-            self._tokens.popitem(last=False)
-
-    def _left(self, name: str, now: float) -> float:
-        tokens, at = self._tokens.get(name, (self._burst, now))
-        return min(self._burst, tokens + (now - at) * self._rate)
+        bucket = self._buckets.setdefault(name, TokenBucket(self._burst, self._rate, now))
+        bucket.take(amount, now)
+        self._buckets.move_to_end(name)
+        if len(self._buckets) > self._most:
+            self._buckets.popitem(last=False)
 
 
 class HelloRates:

@@ -1,13 +1,13 @@
-"""Tells etcd which sessions are alive here."""
+"""Tells etcd which sessions are held here, and what their workers are."""
 
 from taskyard_core.runtime.background import Background
 from taskyard_core.storage.sessions import SessionRecord
 from taskyard_dispatcher.membership import Profiles, SessionRegistry, profile
-from taskyard_dispatcher.sessions.roster import Session
+from taskyard_dispatcher.sessions.state import Session
 
 
 class Presence:
-    """One etcd lease per session, as long as its stream lives; and beside it what its worker is."""
+    """One etcd lease per session, until its grace is over; and beside it what its worker is."""
 
     def __init__(self, registry: SessionRegistry, profiles: Profiles) -> None:
         self._registry = registry

@@ -7,6 +7,7 @@ worker, which keeps them until they are acknowledged, and gRPC's flow control ke
 import asyncio
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from taskyard_core.domain import limits
@@ -19,7 +20,7 @@ from taskyard_dispatcher.gateway.credit import Credit, Manners
 from taskyard_dispatcher.outcomes.completion import Completion, Report, read_result
 from taskyard_dispatcher.outcomes.progress import ProgressReports
 from taskyard_dispatcher.sessions import frames
-from taskyard_dispatcher.sessions.roster import Session
+from taskyard_dispatcher.sessions.state import Session
 
 RESULT_BYTES = 32 * 1024 * 1024
 """Results of all sessions that are being stored."""
@@ -56,6 +57,7 @@ class Reception:
         self.others = Budget(OTHER_BYTES)
         self.background = Background()
         self._turn = asyncio.Lock()
+        self._reporting: dict[Session, set[asyncio.Task[None]]] = {}
 
     def open(self, session: Session) -> "Inbox":
         """Where the reports of a new stream go."""
@@ -65,12 +67,28 @@ class Reception:
         """Wait until what was taken is stored."""
         await self.background.close()
 
+    def note(self, session: Session, work: asyncio.Task[None]) -> None:
+        """What a session reported is being settled."""
+        self._reporting.setdefault(session, set()).add(work)
+        work.add_done_callback(partial(self._done, session))
+
+    async def settled(self, session: Session) -> None:
+        """Wait until the outcomes that a session reported so far are stored."""
+        if reporting := self._reporting.get(session):
+            await asyncio.wait(reporting)
+
     async def settle_others(self, session: Session, reports: Sequence[Report]) -> None:
         """Settle results for attempts that the session does not hold, a few at a time of all sessions."""
         for start in range(0, len(reports), OTHERS_AT_ONCE):
             async with self._turn:
                 await self.completion.report(session, reports[start : start + OTHERS_AT_ONCE])
                 await self.clock.sleep(OTHERS_PAUSE)
+
+    def _done(self, session: Session, work: asyncio.Task[None]) -> None:
+        reporting = self._reporting[session]
+        reporting.discard(work)
+        if not reporting:
+            del self._reporting[session]
 
 
 class Inbox:
@@ -104,7 +122,7 @@ class Inbox:
             await self._reserve(size, reception.results)
             reports = [*map(read_result, held), *map(_release, released)]
             work = reception.completion.report(session, reports)
-            session.note_reporting(self._begin(work, size, reception.results))
+            reception.note(session, self._begin(work, size, reception.results))
         useless = count - len(held) - len(released) - (1 - PROGRESS_WORTH) * len(frame.progress)
         if useless or not (held or released):
             await self._pay(useless + 1)
@@ -167,12 +185,12 @@ class Inbox:
             yield
         finally:
             beats.cancel()
-            self._session.last_frame = self._clock.monotonic()
+            self._session.heard(self._clock.monotonic())
 
     async def _beat(self) -> None:
         while True:
             await self._clock.sleep(self._reception.interval)
-            self._session.last_frame = self._clock.monotonic()
+            self._session.heard(self._clock.monotonic())
             self._session.breathe()
 
 

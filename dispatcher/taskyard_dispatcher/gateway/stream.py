@@ -18,13 +18,13 @@ from taskyard_core.wire import times
 from taskyard_core.wire.gen import worker_service_pb2 as wire
 from taskyard_core.wire.gen import worker_service_pb2_grpc
 from taskyard_dispatcher.gateway.adoption import Adoption
-from taskyard_dispatcher.gateway.departure import Departure
+from taskyard_dispatcher.gateway.grace import Grace
 from taskyard_dispatcher.gateway.hearing import Hearing
 from taskyard_dispatcher.gateway.hello_rates import TooManyHellos
 from taskyard_dispatcher.gateway.presence import Presence
 from taskyard_dispatcher.gateway.reception import Flooded, Reception
 from taskyard_dispatcher.sessions.roster import Roster
-from taskyard_dispatcher.sessions.roster import Session as WorkerSession
+from taskyard_dispatcher.sessions.state import Session as WorkerSession
 from taskyard_dispatcher.settings import DispatcherSettings
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         roster: Roster,
         adoption: Adoption,
         reception: Reception,
-        departure: Departure,
+        grace: Grace,
         presence: Presence,
         sessions: Sessions,
         clock: Clock,
@@ -54,7 +54,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         self._roster = roster
         self._adoption = adoption
         self._reception = reception
-        self._departure = departure
+        self._grace = grace
         self._presence = presence
         self._sessions = sessions
         self._clock = clock
@@ -66,9 +66,8 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         """Send all workers elsewhere and take no more hellos."""
         self._stopping = True
         for session in self._roster:
-            session.draining = True
+            session.drain()
             session.go_away()
-        self._roster.changed()
 
     async def close(self) -> None:
         """Wait until what workers reported is stored."""
@@ -89,7 +88,10 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         finally:
             # First, and without waiting for anything: gRPC may cancel this call again at any time, and a session whose
             # end nobody noted would hold its tasks for ever.
-            self._departure.stream_ended(session)
+            session.stream_ended()
+            if not self._stopping:
+                # Else streams end because this dispatcher says so, and their sessions live on elsewhere.
+                self._grace.begin(session)
             for part in parts:
                 part.cancel()
             self._background.start(_report_failures(session, parts))
@@ -119,8 +121,8 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
             _log.warning("nobody can be welcomed: %s", error)
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"{error.store} is unavailable")
         await context.write(self._welcome(session))
-        session.last_frame = self._clock.monotonic()
-        self._departure.replaced(self._roster.put(session))
+        session.heard(self._clock.monotonic())
+        self._roster.put(session)
         self._presence.arrived(session, record)
         whose = {"session": session.runner.session, "worker": record.worker, "worker_pod": record.pod}
         _log.info("session opened", extra=whose)
@@ -138,8 +140,14 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         )
 
     async def _write(self, session: WorkerSession, context: Context) -> None:
+        ready = asyncio.Event()
+        session.notify_writer(ready.set)
+        # What was found at its hello waits already.
+        ready.set()
         while True:
-            for frame in await session.frames():
+            await ready.wait()
+            ready.clear()
+            for frame in session.frames():
                 await context.write(frame)
             if session.sent():
                 self._arrived()
@@ -148,28 +156,24 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         inbox = self._reception.open(session)
         hearing = Hearing(self._settings.heartbeat_interval, self._clock.monotonic())
         async for frame in incoming:
-            session.last_frame = self._clock.monotonic()
-            deaf = frame.HasField("heartbeat") and self._is_deaf(session, hearing, frame.heartbeat)
-            if frame.drain and not session.draining:
-                session.draining = True
-                self._roster.changed()
+            now = self._clock.monotonic()
+            if session.receive(frame, now):
                 self._background.start(self._note_drain(session))
+            deaf = frame.HasField("heartbeat") and self._is_deaf(session, hearing, frame.heartbeat, now)
             await inbox.take(frame)
             if deaf:
                 return
             if frame.goodbye:
                 # What came before must not be overtaken: an attempt that was handed back has not crashed.
-                if session.reporting:
-                    await asyncio.wait(session.reporting)
-                session.said_goodbye = True
+                await self._reception.settled(session)
+                session.leave()
                 return
 
-    def _is_deaf(self, session: WorkerSession, hearing: Hearing, heartbeat: wire.Heartbeat) -> bool:
+    def _is_deaf(self, session: WorkerSession, hearing: Hearing, heartbeat: wire.Heartbeat, now: float) -> bool:
         """Whether the worker can't receive: one that only sends would hold its tasks without ever knowing of them."""
-        session.echo(heartbeat.sequence)
         if not heartbeat.HasField("heard"):
             return False
-        unheard = hearing.heard(heartbeat.sequence, heartbeat.heard, session.last_frame)
+        unheard = hearing.heard(heartbeat.sequence, heartbeat.heard, now)
         if unheard < self._settings.session_timeout:
             return False
         _log.warning("session deaf", extra={"session": session.runner.session, "seconds": round(unheard, 1)})
@@ -183,7 +187,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
 
     async def _watch(self, session: WorkerSession) -> None:
         """Returns once the worker has been silent for too long."""
-        while (silence := self._clock.monotonic() - session.last_frame) < self._settings.session_timeout:
+        while (silence := session.silence(self._clock.monotonic())) < self._settings.session_timeout:
             await self._clock.sleep(self._settings.session_timeout - silence)
         _log.warning("session silent", extra={"session": session.runner.session, "seconds": round(silence, 1)})
 

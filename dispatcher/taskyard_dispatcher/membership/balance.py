@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from taskyard_core.storage.dispatchers import Peer
-from taskyard_dispatcher.sessions.roster import Session
+from taskyard_dispatcher.sessions.state import Session
 
 TOLERANCE = 1.25
 """A dispatcher keeps up to so many times its share."""
@@ -75,7 +75,7 @@ class Movement:
         """At most `count` sessions to send on, those that run least first."""
         if count <= 0:
             return []
-        able = [s for s in sessions if s.connected and not s.draining and self._may_go(now, s)]
+        able = [s for s in sessions if s.accepting and self._may_go(now, s)]
         chosen = sorted(able, key=lambda session: (len(session.running), session.id))[:count]
         for session in chosen:
             stay = self._stays[session.id]

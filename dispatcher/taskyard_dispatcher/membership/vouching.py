@@ -124,7 +124,7 @@ class Vouching:
         now, patience = self._clock.monotonic(), self._timing.patience
         if self._steady_since is None:
             self._steady_since = now
-        # One whose stream has ended is in its grace, which its departure sees to.
+        # One whose stream has ended is in its grace, which others see to.
         held = {session.id for session in self._roster}
         self._suspicion = self._suspicion.after(now, live, held, patience)
         for session, generation in self._suspicion.ripe(now, self._steady_since, patience):

@@ -20,7 +20,7 @@ from taskyard_dispatcher.outcomes.endings import Endings
 from taskyard_dispatcher.outcomes.queues import QueueDefaults
 from taskyard_dispatcher.outcomes.storing import RETRY_PAUSE, Stored, Storing
 from taskyard_dispatcher.sessions import frames
-from taskyard_dispatcher.sessions.roster import Running, Session
+from taskyard_dispatcher.sessions.state import Running, Session
 
 _log = logging.getLogger(__name__)
 

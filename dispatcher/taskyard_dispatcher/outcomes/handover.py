@@ -10,7 +10,7 @@ from taskyard_core.runtime.background import Background
 from taskyard_core.wire.gen.worker_service_pb2 import Assignment
 from taskyard_dispatcher.outcomes.completion import Completion
 from taskyard_dispatcher.sessions import frames
-from taskyard_dispatcher.sessions.roster import Running, Session
+from taskyard_dispatcher.sessions.state import Running, Session
 
 _log = logging.getLogger(__name__)
 
@@ -46,11 +46,11 @@ class Handover:
         )
         error = TaskError("INVALID_TASK", str(violation), retryable=False)
         # Its row says that the session runs it until its end is stored: so long it takes a slot.
-        session.reserved += 1
+        session.reserve()
         self._background.start(self._end(session, held, Failed(error)))
 
     async def _end(self, session: Session, held: Running, event: Failed) -> None:
         try:
             await self._completion.end(session, held, event)
         finally:
-            session.reserved -= 1
+            session.release()

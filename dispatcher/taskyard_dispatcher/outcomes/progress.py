@@ -10,7 +10,7 @@ from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.changes import Changes
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_core.wire.gen.worker_service_pb2 import TaskProgress
-from taskyard_dispatcher.sessions.roster import Session
+from taskyard_dispatcher.sessions.state import Session
 
 _log = logging.getLogger(__name__)
 
@@ -30,8 +30,7 @@ class ProgressReports:
     def add(self, session: Session, reports: Iterable[TaskProgress]) -> None:
         """Take reports of attempts that the session runs; others are dropped."""
         for report in reports:
-            held = session.running.get(report.task_id)
-            if held and held.task.attempt == report.attempt:
+            if session.runs(report.task_id, report.attempt):
                 said = {
                     "fraction": min(1.0, max(0.0, report.progress.fraction)),
                     "message": storable(cut(report.progress.message, MESSAGE_LENGTH)),

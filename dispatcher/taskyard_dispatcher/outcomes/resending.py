@@ -5,7 +5,7 @@ import logging
 from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.sessions import Sessions
 from taskyard_dispatcher.outcomes.handover import Handover
-from taskyard_dispatcher.sessions.roster import Running, Session
+from taskyard_dispatcher.sessions.state import Running, Session
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Resending:
         if generation is None:
             session.supersede()
             return
-        session.generation = generation
+        session.renewed(generation)
         await self.run_once(session)
 
     async def run_once(self, session: Session) -> None:

@@ -16,7 +16,8 @@ from taskyard_dispatcher.outcomes.completion import Completion
 from taskyard_dispatcher.outcomes.queues import QueueDefaults
 from taskyard_dispatcher.outcomes.resending import Resending
 from taskyard_dispatcher.sessions import frames
-from taskyard_dispatcher.sessions.roster import Roster, Running, Session
+from taskyard_dispatcher.sessions.roster import Roster
+from taskyard_dispatcher.sessions.state import Running, Session
 
 _log = logging.getLogger(__name__)
 
@@ -115,7 +116,6 @@ class Upkeep:
         for session in mine.values():
             if current.get(session.id, session.generation) != session.generation:
                 session.supersede()
-                self._roster.changed()
 
     async def _resend(self) -> None:
         """What a claim whose answer was lost left RUNNING, and cancels whose hint was lost.
@@ -154,8 +154,5 @@ class Upkeep:
         session.stop([frames.stop(held.task.task_id, held.task.attempt, wire.STOP_REASON_LOST)])
 
     def _stop(self, session: Session, held: Running, reason: wire.StopReason.ValueType, asked: float) -> None:
-        held.cancel_requested |= reason == wire.STOP_REASON_CANCELLED
-        if not held.stopping:
-            held.stopping = True
+        if session.interrupt(held, reason):
             self._stopping.append(_Stopping(session, held, asked))
-            session.stop([frames.stop(held.task.task_id, held.task.attempt, reason)])
