@@ -106,6 +106,14 @@ class Session:
         """How many more tasks may be on their way to it, if they are as large as the last."""
         return int((UNSENT_BYTES - self._unsent) / (self._usual + _OVERHEAD)) + 1
 
+    def reserve(self) -> None:
+        """Keep a slot for a task that is being claimed."""
+        self.reserved += 1
+
+    def release(self) -> None:
+        """Keep it no longer."""
+        self.reserved -= 1
+
     def runs(self, task_id: str, attempt: int) -> bool:
         """Whether it holds that attempt."""
         held = self.running.get(task_id)
