@@ -105,6 +105,10 @@ def _longest_wait(reads: Sequence[Counter[int]], priority: int) -> int:
     return longest
 
 
+def test_the_longest_waits_are_those_of_the_docs() -> None:
+    assert [round(longest_wait(priority, range(11))) for priority in (0, 5, 10)] == [342, 45, 6]
+
+
 async def test_what_was_owed_in_a_set_of_lanes_is_forgotten_with_it() -> None:
     pools = [Pool("stays", 1, {0, 10}), Pool("goes", 1, {0, 10})]
     roster = Roster()

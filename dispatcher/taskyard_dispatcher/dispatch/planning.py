@@ -54,7 +54,7 @@ def plan_reads(lanes: Sequence[Lane], budget: int, credits: Mapping[int, float],
 
 
 def longest_wait(priority: int, waiting: Iterable[int]) -> float:
-    """Between two tasks of a priority that waits, fewer tasks than this are given to others in reads without any for it.
+    """Between two tasks of a waiting priority, reads that have none for it give fewer tasks than this to others.
 
     `waiting` are the priorities that wait, itself included: while they do, its credit stays between -1 and 1.
     """

@@ -30,7 +30,7 @@ class Offer(NamedTuple):
 
 
 class LaneSource:
-    """Reads lanes, whose entries are claimed together with those of other reads, and then acknowledged or given back."""
+    """Reads lanes. Entries of several reads are claimed together, and then acknowledged or given back."""
 
     def __init__(
         self,
