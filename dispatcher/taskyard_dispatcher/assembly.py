@@ -17,8 +17,10 @@ from taskyard_core.storage.hints import CancelRequested, LanesFilled
 from taskyard_core.telemetry import Telemetry
 from taskyard_core.version import VERSION
 from taskyard_dispatcher.dispatch.board import LaneBoard
-from taskyard_dispatcher.dispatch.claiming import Claiming
 from taskyard_dispatcher.dispatch.loop import Dispatching
+from taskyard_dispatcher.dispatch.outages import Outages
+from taskyard_dispatcher.dispatch.pipeline import Claiming
+from taskyard_dispatcher.dispatch.sources import LaneSource, TableSource
 from taskyard_dispatcher.duties import Keeping, Patience, Rota, rota
 from taskyard_dispatcher.gateway.adoption import Adoption
 from taskyard_dispatcher.gateway.grace import Grace
@@ -183,16 +185,30 @@ class Assembly:
         return Resending(self.stores.tasks.sessions, self.handover, self.clock)
 
     @cached_property
+    def outages(self) -> Outages:
+        """Stores that dispatch has to do without."""
+        return Outages()
+
+    @cached_property
     def claiming(self) -> Claiming:
-        """From lanes to sessions."""
+        """From claims to sessions."""
         return Claiming(
+            handover=self.handover,
+            resending=self.resending,
+            telemetry=self.telemetry,
+            clock=self.clock,
+            outages=self.outages,
+        )
+
+    @cached_property
+    def from_lanes(self) -> LaneSource:
+        """What waits in Redis."""
+        return LaneSource(
             consumer=self.id,
             board=self.board,
             lanes=self.stores.delivery.lanes,
             claims=self.stores.tasks.claims,
-            handover=self.handover,
-            resending=self.resending,
-            telemetry=self.telemetry,
+            claiming=self.claiming,
             clock=self.clock,
             slots_freed=self.woken.set,
         )
@@ -213,11 +229,12 @@ class Assembly:
     def dispatching(self) -> Dispatching:
         """The loop that keeps sessions busy."""
         return Dispatching(
-            consumer=self.id,
-            claiming=self.claiming,
+            from_lanes=self.from_lanes,
+            from_tables=TableSource(self.stores.tasks.claims, self.claiming, self.clock),
+            outages=self.outages,
             board=self.board,
             lanes=self.stores.delivery.lanes,
-            claims=self.stores.tasks.claims,
+            queued=self.stores.tasks.queued,
             transactions=self.stores.tasks,
             upkeep=self.upkeep,
             clock=self.clock,

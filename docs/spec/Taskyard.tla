@@ -228,7 +228,7 @@ Claim(d) ==
                    faults, asks, wrong>>
 
 \* The session takes it; the worker has it if its stream still is this one. The entry is acknowledged.
-\* code: taskyard_dispatcher.dispatch.claiming.Claiming._send
+\* code: taskyard_dispatcher.dispatch.pipeline.Claiming._send
 ClaimingSend(d) ==
     LET h == hand[d]
         attempt == <<h.entry[1], Raised(h.entry[2])>> IN
@@ -244,8 +244,8 @@ ClaimingSend(d) ==
 
 \* An entry that was not claimed: dead ones are forgotten. If it still is to be run, the session's generation is over,
 \* and the entry goes back for whoever can take it, unless it was reclaimed or wiped meanwhile.
-\* code: taskyard_dispatcher.dispatch.claiming.Claiming._dispose
-ClaimingDispose(d) ==
+\* code: taskyard_dispatcher.dispatch.sources.LaneSource._dispose
+LaneSourceDispose(d) ==
     LET h == hand[d]
         row == task[h.entry[1]]
         waits == row.state = "QUEUED" /\ row.attempt = h.entry[2] IN
@@ -662,7 +662,7 @@ Init ==
 System ==
     \/ PublicationPublish \/ Apply
     \/ \E d \in Dispatchers :
-        \/ OutboxDuty(d) \/ LaneTake(d) \/ LaneReclaim(d) \/ Claim(d) \/ ClaimingSend(d) \/ ClaimingDispose(d)
+        \/ OutboxDuty(d) \/ LaneTake(d) \/ LaneReclaim(d) \/ Claim(d) \/ ClaimingSend(d) \/ LaneSourceDispose(d)
         \/ Elector(d) \/ RotaNumber(d) \/ LeaderFenceBegin(d) \/ TermEnd(d) \/ Promotion(d)
         \/ RebuildBegin(d) \/ RefillAdvance(d) \/ RebuildFinish(d)
     \/ \E w \in Workers : SessionFinish(w) \/ CompletionReport(w) \/ AdoptionWelcome(w)

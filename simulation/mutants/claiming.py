@@ -14,7 +14,8 @@ from taskyard_core.domain.task import TaskError
 from taskyard_core.domain.transitions import Failed
 from taskyard_core.domain.violations import Violation
 from taskyard_core.storage.claims import Bid, Claimed
-from taskyard_dispatcher.dispatch.claiming import Claiming, Offer
+from taskyard_dispatcher.dispatch.pipeline import Claiming
+from taskyard_dispatcher.dispatch.sources import LaneSource, Offer
 from taskyard_dispatcher.outcomes.handover import Handover
 from taskyard_dispatcher.sessions import frames
 from taskyard_dispatcher.sessions.state import Running, Session
@@ -56,17 +57,17 @@ def _may_always_run(row: TaskRow, now: float) -> bool:
     return True
 
 
-_settle = Claiming._settle
+_offered = LaneSource._claim
 
 
-@instead(Claiming, "_settle")
-async def _acknowledged_first(self: Claiming, offers: list[Offer]) -> None:
+@instead(LaneSource, "_claim")
+async def _acknowledged_first(self: LaneSource, offers: list[Offer]) -> list[None]:
     await self._acker.add([offer.entry for offer in offers])
-    await _settle(self, offers)
+    return await _offered(self, offers)
 
 
-@instead(Claiming, "_dispose")
-async def _disposed_unseen(self: Claiming, offers: Sequence[Offer], _: object) -> None:
+@instead(LaneSource, "_dispose")
+async def _disposed_unseen(self: LaneSource, offers: Sequence[Offer], _: object) -> None:
     await self._acker.add([offer.entry for offer in offers])
 
 

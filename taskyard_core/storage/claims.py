@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from taskyard_core.storage.lanes import Page
-
 CLAIM_BYTES = 4 * 1024 * 1024
 """Payloads of one claim: no more is claimed once they have come to this."""
 
@@ -63,6 +61,3 @@ class Claims(Protocol):
 
     async def still_queued(self, entries: Sequence[tuple[str, int]]) -> set[str]:
         """Ids of the (task, attempt) entries that still wait to be run."""
-
-    async def lanes(self, position: str, limit: int) -> Page:
-        """Names of lanes with QUEUED tasks, at most `limit`, from a position on."""

@@ -3,14 +3,17 @@
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
+from taskyard_core.storage.lanes import Page
 from taskyard_core.storage.outbox import Entries
+
+ALL = 2**31 - 1
 
 
 class QueuedTasks(Protocol):
     """Every method raises StoreUnavailable."""
 
-    async def lanes(self) -> list[str]:
-        """Names of all lanes with QUEUED tasks."""
+    async def lanes(self, position: str = "", limit: int = ALL) -> Page:
+        """Names of lanes with QUEUED tasks from a position on, in order: at most `limit`, or all of them."""
 
     async def pages(self, after: Mapping[str, str], limit: int) -> Entries:
         """Of each lane the tasks beyond an id, oldest first, at most `limit`; lanes without any are left out."""

@@ -180,10 +180,10 @@ async def test_an_entry_of_another_attempt_a_cancelled_and_an_expired_task_are_n
 async def test_claiming_from_the_table_skips_what_others_are_claiming(life: Life) -> None:
     tasks = await life.submitted(*(new() for _ in range(30)), new(queue="other"))
     sessions = [await life.session() for _ in range(3)]
-    (first, position) = await life.claims.lanes("", 1)
-    (second, position) = await life.claims.lanes(position, 1)
+    (first, position) = await life.store.queued.lanes("", 1)
+    (second, position) = await life.store.queued.lanes(position, 1)
     assert len({*first, *second}) == 2
-    assert await life.claims.lanes(position, 1) == ([], "")
+    assert await life.store.queued.lanes(position, 1) == ([], "")
     lane = "default/default/demo.echo/5/"
 
     def bids_for(session: str, heads: Sequence[Head]) -> list[Bid]:

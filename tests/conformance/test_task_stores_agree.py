@@ -169,7 +169,7 @@ class Chance:
         session, lanes = self.random.choice(self.sessions), self.random.choice([["default/q/a/5/"], None])
 
         async def ask(store: TaskStore) -> object:
-            quotas = dict.fromkeys(lanes or (await store.claims.lanes("", 100)).names, 2)
+            quotas = dict.fromkeys(lanes or (await store.queued.lanes("", 100)).names, 2)
 
             def assign(heads: Any) -> list[Bid]:
                 return [Bid(head.task_id, head.attempt, session) for head in heads if isinstance(head, Head)]
@@ -234,7 +234,7 @@ class Chance:
         middle, limit = self.random.choice(self.tasks), self.random.randint(1, 3)
 
         async def ask(store: TaskStore) -> object:
-            lanes = await store.queued.lanes()
+            lanes = (await store.queued.lanes()).names
             pages = await store.queued.pages(dict.fromkeys(lanes, middle), limit)
             return lanes, pages, await store.queued.counts(middle), await store.queued.settled_counts(lanes, 60.0)
 

@@ -125,7 +125,7 @@ async def test_heads_that_were_assigned_to_nobody_are_free_again(yard: Yard) -> 
         seen.extend(heads)  # type: ignore[arg-type]
         return []
 
-    lane = (await store.claims.lanes("", 100)).names[0]
+    lane = (await store.queued.lanes("", 100)).names[0]
     assert await store.claims.claim_heads({lane: 5}, {}, to_nobody) == []
     assert await store.claims.claim_heads({lane: 5}, {}, to_nobody) == []
     assert seen == [Head(task, 0, lane)] * 2

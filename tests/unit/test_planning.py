@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskyard_core.domain.lanes import Lane, parse
-from taskyard_dispatcher.dispatch.planning import plan_reads
+from taskyard_core.storage.claims import Head
+from taskyard_core.storage.lanes import Quota
+from taskyard_dispatcher.dispatch.planning import plan_reads, within
 
 lanes = st.builds(
     Lane,
@@ -52,3 +54,28 @@ def test_higher_priorities_come_first_and_equal_ones_take_turns() -> None:
     low, first, second = (Lane("default", "q", t, p, "") for t, p in (("x", 0), ("x", 9), ("y", 9)))
     orders = {tuple(q.lane for q in plan_reads([low, first, second], 1, {}, turn).quotas) for turn in range(4)}
     assert orders == {(first.name, second.name, low.name), (second.name, first.name, low.name)}
+
+
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=5),
+    st.lists(st.integers(0, 12), min_size=5, max_size=5),
+)
+def test_heads_are_chosen_by_quota_and_what_is_left_goes_to_lanes_that_have_more(
+    counts: list[int], waiting: list[int]
+) -> None:
+    quotas = [Quota(f"lane{number}", count) for number, count in enumerate(counts)]
+    budget = sum(quota.count for quota in quotas)
+    heads = [
+        Head(f"{quota.lane} {number}", 0, quota.lane)
+        for quota, count in zip(quotas, waiting, strict=False)
+        for number in range(count)
+    ]
+    chosen = within(heads, quotas, budget)
+    assert len({*chosen}) == len(chosen) == min(budget, len(heads))
+    taken = Counter(head.lane for head in chosen)
+    for quota, count in zip(quotas, waiting, strict=False):
+        assert taken[quota.lane] >= min(quota.count, count)
+        # The oldest of each lane.
+        assert [head for head in heads if head.lane == quota.lane][: taken[quota.lane]] == sorted(
+            (head for head in chosen if head.lane == quota.lane), key=heads.index
+        )

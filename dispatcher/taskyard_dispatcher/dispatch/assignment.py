@@ -1,7 +1,33 @@
 """Who gets what: tasks are spread over the fitting sessions by free slots."""
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from taskyard_dispatcher.sessions.state import Session
+
+
+class Reservation:
+    """Slots that are kept for tasks, one each, until it is known what became of their claim."""
+
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        self.able = {session.id: session for session in sessions}
+        self.sessions: list[Session] = []
+        """Whose slots are kept, one for each task, in the order of the tasks."""
+
+    def fill(self, count: int) -> list[Session]:
+        """Keep slots for `count` tasks, or as many as are free, in place of those that were kept until now."""
+        self.release()
+        chosen = spread(count, {id: session.free for id, session in self.able.items()})
+        self.sessions = [self.able[id] for id in chosen]
+        for session in self.sessions:
+            session.reserve()
+        return self.sessions
+
+    def release(self) -> None:
+        """Keep them no longer."""
+        for session in self.sessions:
+            session.release()
+        self.sessions = []
 
 
 def spread(count: int, free: Mapping[str, int]) -> list[str]:

@@ -8,6 +8,7 @@ from taskyard_core.domain.lane_index import LaneIndex
 from taskyard_core.domain.lanes import Lane
 from taskyard_core.domain.matching import Capabilities
 from taskyard_core.domain.violations import Violation
+from taskyard_dispatcher.dispatch.planning import Credits
 from taskyard_dispatcher.sessions.roster import Roster
 from taskyard_dispatcher.sessions.state import Session
 
@@ -21,11 +22,16 @@ _Key = tuple[str, tuple[str, ...], tuple[str, ...], tuple[tuple[str, str], ...]]
 
 
 class Group(NamedTuple):
-    """Lanes that the very same sessions serve, as many as one read takes, and their free slots."""
+    """Lanes that the very same sessions serve, as many as one read takes, and what their priorities are owed."""
 
     lanes: list[Lane]
     sessions: list[Session]
-    free: int
+    credits: Credits
+
+    @property
+    def free(self) -> int:
+        """Slots that are free now."""
+        return sum(session.free for session in self.sessions)
 
 
 class _Crew:
@@ -44,10 +50,11 @@ class _Crew:
 class _Together:
     """Crews that serve the same lanes, and which of those may hold something, by priority."""
 
-    __slots__ = ("crews", "lanes", "ready")
+    __slots__ = ("credits", "crews", "lanes", "ready")
 
     def __init__(self, crews: tuple[_Crew, ...]) -> None:
         self.crews = crews
+        self.credits = Credits()
         self.lanes = 0
         self.ready: dict[int, dict[str, Lane]] = {}
 
@@ -68,7 +75,7 @@ class _Together:
         if not able:
             return None
         chosen = [lane for waiting in self.ready.values() for lane in islice(waiting.values(), READ_LANES)]
-        return Group(chosen, able, sum(session.free for session in able))
+        return Group(chosen, able, self.credits)
 
 
 class LaneBoard:

@@ -5,14 +5,16 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from taskyard_core.runtime.clock import Clock
-from taskyard_core.storage.claims import Claims
 from taskyard_core.storage.hint_stream import HintStream
 from taskyard_core.storage.hints import CancelRequested, LanesFilled
 from taskyard_core.storage.lanes import LaneStore, Page
+from taskyard_core.storage.queued import QueuedTasks
 from taskyard_core.storage.transaction import Transactions
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_dispatcher.dispatch.board import LaneBoard
-from taskyard_dispatcher.dispatch.claiming import Claiming
+from taskyard_dispatcher.dispatch.outages import Outages
+from taskyard_dispatcher.dispatch.pipeline import fill
+from taskyard_dispatcher.dispatch.sources import LaneSource, TableSource
 from taskyard_dispatcher.outcomes.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
@@ -66,28 +68,28 @@ class Dispatching:
     def __init__(
         self,
         *,
-        consumer: str,
-        claiming: Claiming,
+        from_lanes: LaneSource,
+        from_tables: TableSource,
+        outages: Outages,
         board: LaneBoard,
         lanes: LaneStore,
-        claims: Claims,
+        queued: QueuedTasks,
         transactions: Transactions,
         upkeep: Upkeep,
         clock: Clock,
         woken: asyncio.Event,
     ) -> None:
-        self._consumer = consumer
-        self._claiming = claiming
+        self._from_lanes = from_lanes
+        self._from_tables = from_tables
+        self._outages = outages
         self._board = board
         self._lanes = lanes
-        self._claims = claims
         self._transactions = transactions
         self._upkeep = upkeep
         self._clock = clock
         self._woken = woken
-        self._redis_away = False
         self._walk = Walk(lanes.page, board)
-        self._table_walk = Walk(lambda after: claims.lanes(after, LANES), board)
+        self._table_walk = Walk(lambda after: queued.lanes(after, LANES), board)
 
     async def run(self) -> None:
         """Dispatch for ever."""
@@ -97,27 +99,23 @@ class Dispatching:
             while True:
                 self._woken.clear()
                 await self.run_once()
-                await self._wait(AWAY_POLL if self._redis_away else POLL)
+                await self._wait(AWAY_POLL if self._outages.redis else POLL)
 
     async def run_once(self) -> None:
         """Fill free slots until nothing waits."""
         try:
             await self._until_postgres_answers()
-            if self._redis_away:
+            if self._outages.redis:
                 await self._table_walk.step()
                 self._board.learn(self._board.served(LANES))
-                while await self._claiming.from_postgres() and not self._claiming.interrupted:
-                    pass
-            else:
-                # Looked at after each read: claims fail in the background, and each failure frees slots to read for.
-                while await self._claiming.from_lanes() and not self._claiming.interrupted:
-                    pass
+            source = self._from_tables if self._outages.redis else self._from_lanes
+            while await fill(self._board, source, self._outages):
+                pass
         except StoreUnavailable as error:
+            self._outages.began(error)
             if error.store == "redis":
-                self._do_without_redis(error)
-            else:
-                _log.warning("dispatch waits: %s", error)
-                self._claiming.interrupted = True
+                # The tables are looked at instead, at once.
+                self._woken.set()
 
     async def listen(self, hints: HintStream) -> None:
         """Follow hints for ever."""
@@ -141,13 +139,13 @@ class Dispatching:
 
     async def _until_postgres_answers(self) -> None:
         """Entries must not be read while they cannot be claimed: they would all end up pending."""
-        while self._claiming.interrupted:
+        while self._outages.postgres:
             try:
                 await self._transactions.ping()
             except StoreUnavailable:
                 await self._clock.sleep(AWAY_POLL)
             else:
-                self._claiming.interrupted = False
+                self._outages.ended("postgres")
 
     async def _poll(self) -> None:
         """Learn all lanes, some at a time, since hints can be lost; also notices when Redis is back."""
@@ -155,31 +153,20 @@ class Dispatching:
             try:
                 await self._lanes.check_takes_entries()
                 await self._walk.step()
-                if self._redis_away:
-                    _log.info("dispatching from the lanes again")
+                if self._outages.redis:
                     self._board.wake_all()
-                self._redis_away = False
+                self._outages.ended("redis")
             except StoreUnavailable as error:
-                self._do_without_redis(error)
+                self._outages.began(error)
             self._woken.set()
             await self._clock.sleep(POLL)
-
-    def _do_without_redis(self, error: StoreUnavailable) -> None:
-        if not self._redis_away:
-            _log.warning("dispatching from Postgres: %s", error)
-            self._redis_away = True
-            self._woken.set()
 
     async def _reclaim(self) -> None:
         while True:
             await self._clock.sleep(RECLAIM_INTERVAL)
             try:
-                free = self._board.free_slots()
                 # While Postgres is away nothing could be claimed, and reading makes entries wait anew.
-                if free and not self._redis_away and not self._claiming.interrupted:
-                    entries = await self._lanes.reclaim(
-                        self._consumer, self._board.served(LANES), int(RECLAIM_IDLE * 1000), free
-                    )
-                    await self._claiming.offer(entries)
+                if not self._outages.redis and not self._outages.postgres:
+                    await self._from_lanes.reclaim(self._board.served(LANES), RECLAIM_IDLE)
             except StoreUnavailable as error:
                 _log.info("reclaim waits: %s", error)

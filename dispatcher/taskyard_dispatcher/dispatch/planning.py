@@ -1,11 +1,12 @@
 """How many tasks to read from which lane: every priority makes progress, higher ones more of it."""
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from itertools import cycle, islice
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from taskyard_core.domain.lanes import Lane
+from taskyard_core.storage.claims import Head
 from taskyard_core.storage.lanes import Quota
 
 WEIGHT_RATIO = 1.5
@@ -17,6 +18,20 @@ class ReadPlan(NamedTuple):
 
     quotas: list[Quota]
     credits: dict[int, float]
+
+
+class Credits:
+    """What the priorities of one set of lanes are owed, from read to read, and whose turn it is."""
+
+    def __init__(self) -> None:
+        self._owed: dict[int, float] = {}
+        self._turn = 0
+
+    def plan(self, lanes: Sequence[Lane], budget: int) -> list[Quota]:
+        """Quotas of the next read; see `plan_reads`."""
+        self._turn += 1
+        quotas, self._owed = plan_reads(lanes, budget, self._owed, self._turn)
+        return quotas
 
 
 def plan_reads(lanes: Sequence[Lane], budget: int, credits: Mapping[int, float], turn: int) -> ReadPlan:
@@ -38,21 +53,46 @@ def plan_reads(lanes: Sequence[Lane], budget: int, credits: Mapping[int, float],
     return ReadPlan(quotas, {priority: earned[priority] - shares[priority] for priority in shares})
 
 
+def longest_wait(priority: int, waiting: Iterable[int]) -> float:
+    """Between two tasks of a waiting priority, reads that have none for it give fewer tasks than this to others.
+
+    `waiting` are the priorities that wait, itself included: while they do, its credit stays between -1 and 1.
+    """
+    return 2 * sum(map(_weight, waiting)) / _weight(priority)
+
+
+def within(heads: Iterable[Head], quotas: Iterable[Quota], budget: int) -> list[Head]:
+    """Of each lane as many as its quota says; what is left of the budget goes to lanes that have more, in order."""
+    left = {quota.lane: quota.count for quota in quotas}
+    due: list[Head] = []
+    more: list[Head] = []
+    for head in heads:
+        (due if left[head.lane] > 0 else more).append(head)
+        left[head.lane] -= 1
+    return [*due, *more[: budget - len(due)]]
+
+
+def _weight(priority: int) -> float:
+    return WEIGHT_RATIO**priority
+
+
 def _earn(priorities: Sequence[int], budget: int, credits: Mapping[int, float]) -> dict[int, float]:
-    total = sum(WEIGHT_RATIO**priority for priority in priorities)
-    return {p: credits.get(p, 0.0) + budget * WEIGHT_RATIO**p / total for p in priorities}
+    """What each may spend, the budget in all: what others left behind that wait no more is shared out as well."""
+    held = {priority: credits.get(priority, 0.0) for priority in priorities}
+    each = (budget - sum(held.values())) / sum(map(_weight, priorities))
+    return {priority: credit + each * _weight(priority) for priority, credit in held.items()}
 
 
 def _spend(earned: Mapping[int, float], budget: int) -> dict[int, int]:
-    shares = {priority: max(0, int(credit)) for priority, credit in earned.items()}
-    by_remainder = sorted(earned, key=lambda p: (earned[p] - shares[p], p), reverse=True)
-    for priority in islice(cycle(by_remainder), max(0, budget - sum(shares.values()))):
-        shares[priority] += 1
-    surplus = sum(shares.values()) - budget
-    for priority in sorted(shares):
-        given_up = min(surplus, shares[priority])
-        shares[priority] -= given_up
-        surplus -= given_up
+    """Every credit rounded up, but for those that can wait longest until they are whole: earliest deadline first.
+
+    So none comes to owe, or to be owed, a whole task while the same priorities wait.
+    """
+    shares = {priority: max(0, math.ceil(credit)) for priority, credit in earned.items()}
+    for _ in range(sum(shares.values()) - budget):
+        given = [priority for priority in shares if shares[priority]]
+        last = max(given, key=lambda priority: ((shares[priority] - earned[priority]) / _weight(priority), -priority))
+        shares[last] -= 1
     return shares
 
 

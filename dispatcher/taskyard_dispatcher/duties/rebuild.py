@@ -62,7 +62,7 @@ class Rebuild:
         term.require()
         self._began = await self._begin_epoch(term)
         # Listed after the epoch began: what is queued from now on is published into it by whoever queues it.
-        names = await self._queued.lanes()
+        names = (await self._queued.lanes()).names
         _log.warning("the lanes are filled again", extra={"epoch": self._began, "lanes": len(names)})
         return Refill(self._queued, self._lanes, self._clock, names)
 

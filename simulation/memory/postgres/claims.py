@@ -1,4 +1,4 @@
-"""Claiming: claim.sql, lane_heads.sql, still_queued.sql and queued_lanes.sql in memory."""
+"""Claiming: claim.sql, lane_heads.sql and still_queued.sql in memory."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -8,7 +8,6 @@ from simulation.memory.postgres.work import Work
 from taskyard_core.domain import limits
 from taskyard_core.domain.task import TaskState
 from taskyard_core.storage.claims import CLAIM_BYTES, Bid, Claimed, Head
-from taskyard_core.storage.lanes import Page
 
 
 class Claims:
@@ -37,16 +36,6 @@ class Claims:
     async def still_queued(self, entries: Sequence[tuple[str, int]]) -> set[str]:
         """Ids of the (task, attempt) entries that still wait to be run."""
         return await self._client.run(lambda work: {task for task, attempt in entries if _ready(work, task, attempt)})
-
-    async def lanes(self, position: str, limit: int) -> Page:
-        """Names of lanes with QUEUED tasks, at most `limit`, from a position on."""
-        names = [name for name in await self._client.run(queued_lanes) if name > position][:limit]
-        return Page(names, names[-1] if len(names) == limit else "")
-
-
-def queued_lanes(work: Work) -> list[str]:
-    """Names of all lanes with QUEUED tasks, sorted."""
-    return sorted({row.lane for row in work.tasks(TaskState.QUEUED)})
 
 
 def claimed(row: TaskRow, now: float) -> Claimed:

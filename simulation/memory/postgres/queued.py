@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
-from simulation.memory.postgres.claims import queued_lanes
 from simulation.memory.postgres.client import Client
 from simulation.memory.postgres.tables import TaskRow
 from simulation.memory.postgres.work import Work
 from taskyard_core.domain.task import TaskState
+from taskyard_core.storage.lanes import Page
 from taskyard_core.storage.outbox import Entries
+from taskyard_core.storage.queued import ALL
 
 
 class QueuedTasks:
@@ -16,9 +17,11 @@ class QueuedTasks:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def lanes(self) -> list[str]:
-        """Names of all lanes with QUEUED tasks."""
-        return await self._client.run(queued_lanes)
+    async def lanes(self, position: str = "", limit: int = ALL) -> Page:
+        """Names of lanes with QUEUED tasks from a position on, in order: at most `limit`, or all of them."""
+        lanes = await self._client.run(lambda work: {row.lane for row in work.tasks(TaskState.QUEUED)})
+        names = sorted(name for name in lanes if name > position)[:limit]
+        return Page(names, names[-1] if len(names) == limit else "")
 
     async def pages(self, after: Mapping[str, str], limit: int) -> Entries:
         """Of each lane the tasks beyond an id, oldest first, at most `limit`; lanes without any are left out."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from taskyard_core.storage.claims import CLAIM_BYTES, Bid, Claimed, Head
-from taskyard_core.storage.lanes import Page
 from taskyard_core.storage.postgres.database import Connection, Database
 from taskyard_core.storage.postgres.queries import load
 from taskyard_core.storage.retrying import retried
@@ -44,11 +43,6 @@ class Claims:
         """Ids of the (task, attempt) entries that still wait to be run."""
         ids, attempts = [task for task, _ in entries], [attempt for _, attempt in entries]
         return {str(row[0]) for row in await self._database.fetch(load("still_queued"), ids, attempts)}
-
-    async def lanes(self, position: str, limit: int) -> Page:
-        """Names of lanes with QUEUED tasks, at most `limit`, from a position on."""
-        names = [row[0] for row in await self._database.fetch(load("queued_lanes"), position, limit)]
-        return Page(names, names[-1] if len(names) == limit else "")
 
 
 async def _claim(connection: Connection, bids: Sequence[Bid], generations: Mapping[str, int]) -> list[Claimed]:

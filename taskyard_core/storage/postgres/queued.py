@@ -3,11 +3,11 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 
+from taskyard_core.storage.lanes import Page
 from taskyard_core.storage.outbox import Entries
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.queries import load
-
-_ALL = 2**31 - 1
+from taskyard_core.storage.queued import ALL
 
 
 class QueuedTasks:
@@ -16,9 +16,10 @@ class QueuedTasks:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def lanes(self) -> list[str]:
-        """Names of all lanes with QUEUED tasks."""
-        return [row[0] for row in await self._database.fetch(load("queued_lanes"), "", _ALL)]
+    async def lanes(self, position: str = "", limit: int = ALL) -> Page:
+        """Names of lanes with QUEUED tasks from a position on, in order: at most `limit`, or all of them."""
+        names = [row[0] for row in await self._database.fetch(load("queued_lanes"), position, limit)]
+        return Page(names, names[-1] if len(names) == limit else "")
 
     async def pages(self, after: Mapping[str, str], limit: int) -> Entries:
         """Of each lane the tasks beyond an id, oldest first, at most `limit`; lanes without any are left out."""
