@@ -6,6 +6,7 @@ from taskyard_core.storage.claims import CLAIM_BYTES, Bid, Claimed, Head
 from taskyard_core.storage.lanes import Page
 from taskyard_core.storage.postgres.database import Connection, Database
 from taskyard_core.storage.postgres.queries import load
+from taskyard_core.storage.postgres.queued import lanes_after
 from taskyard_core.storage.retrying import retried
 
 
@@ -47,7 +48,7 @@ class Claims:
 
     async def lanes(self, position: str, limit: int) -> Page:
         """Names of lanes with QUEUED tasks, at most `limit`, from a position on."""
-        names = [row[0] for row in await self._database.fetch(load("queued_lanes"), position, limit)]
+        names = await lanes_after(self._database, position, limit)
         return Page(names, names[-1] if len(names) == limit else "")
 
 

@@ -18,7 +18,7 @@ class QueuedTasks:
 
     async def lanes(self) -> list[str]:
         """Names of all lanes with QUEUED tasks."""
-        return [row[0] for row in await self._database.fetch(load("queued_lanes"), "", _ALL)]
+        return await lanes_after(self._database, "", _ALL)
 
     async def pages(self, after: Mapping[str, str], limit: int) -> Entries:
         """Of each lane the tasks beyond an id, oldest first, at most `limit`; lanes without any are left out."""
@@ -36,3 +36,8 @@ class QueuedTasks:
     async def settled_counts(self, lanes: Collection[str], age: float) -> dict[str, int]:
         """How many tasks of each lane could have run for `age` seconds already."""
         return {row[0]: row[1] for row in await self._database.fetch(load("settled_counts"), list(lanes), age)}
+
+
+async def lanes_after(database: Database, lane: str, limit: int) -> list[str]:
+    """Names of lanes with QUEUED tasks beyond one, at most `limit`."""
+    return [row[0] for row in await database.fetch(load("queued_lanes"), lane, limit)]
