@@ -5,7 +5,7 @@ import re
 import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from taskyard_core.domain import limits, submission
+from taskyard_core.domain import lanes, limits, submission
 from taskyard_core.domain.task import TaskError
 from taskyard_core.domain.text import cut, cut_end
 from taskyard_core.domain.transitions import Failed, Stopped, Succeeded
@@ -22,13 +22,13 @@ def assignment(task: Claimed, *, resent: bool = False) -> Assignment:
         raise Violation("payload", f"more than {limits.PAYLOAD_BYTES} bytes")
     if task.retry is not None and codec.load_retry(task.retry) is None:
         raise Violation("retry", "cannot be read")
-    _, queue, type_, _ = task.lane.split("/", 3)
+    lane = lanes.told(task.lane)
     message = Assignment(
         task_id=task.task_id,
         attempt=task.attempt,
-        type=type_,
+        type=lane.type,
         payload=task.payload,
-        queue=queue,
+        queue=lane.queue,
         failures=task.failures,
         crashes=task.crashes,
         traceparent=task.traceparent or "",

@@ -92,8 +92,7 @@ class Admission:
             self._lanes.serving(await self._workers.capabilities(_WORKERS))
         totals: Counter[tuple[str, str]] = Counter()
         for lane, tasks in waiting.items():
-            namespace, queue, _ = lane.split("/", 2)
-            totals[namespace, queue] += tasks
+            totals[lanes.place(lane)] += tasks
         # What was accepted while the count ran may or may not be in it.
         since = {slot: room.since_count for slot, room in self._rooms.items() if room.since_count}
         self._rooms = {

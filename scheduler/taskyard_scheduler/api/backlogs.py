@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from taskyard_core.domain import limits, selectors, submission
+from taskyard_core.domain import lanes, limits, selectors, submission
 from taskyard_core.domain.demand import Demand, Loads, Pool
 from taskyard_core.domain.violations import Violation
 from taskyard_core.runtime.clock import Clock
@@ -44,8 +44,8 @@ class Backlogs:
         """What waited at the last count, by namespace, queue and selector."""
         waiting: Counter[tuple[str, str, str]] = Counter()
         for name, tasks in self._loads.waiting.items():
-            namespace, queue, _, _, selector = name.split("/", 4)
-            waiting[namespace, queue, selector] += tasks
+            lane = lanes.told(name)
+            waiting[lane.namespace, lane.queue, lane.selector] += tasks
         return waiting
 
     async def _count(self) -> None:
