@@ -1,7 +1,5 @@
 """Between claimed tasks and the messages of a session."""
 
-import re
-
 import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -44,14 +42,6 @@ def assignment(task: Claimed, *, resent: bool = False) -> Assignment:
 def stop(task_id: str, attempt: int, reason: StopReason.ValueType) -> Stop:
     """The message that ends an attempt."""
     return Stop(task_id=task_id, attempt=attempt, reason=reason)
-
-
-def is_task_id(text: str) -> bool:
-    """Whether it could be the id of a task. What a worker makes up must not reach a batch that others share."""
-    return bool(_TASK_ID.fullmatch(text))
-
-
-_TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def _created_at(task_id: str) -> Timestamp | None:
