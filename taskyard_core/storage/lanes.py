@@ -33,11 +33,10 @@ class Page(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LaneDepth:
-    """Entries in a lane, those of them that were taken but not acknowledged, and the age of the oldest in ms."""
+    """Entries in a lane, and those of them that were taken but not acknowledged."""
 
     length: int
     pending: int
-    oldest_age_ms: int
 
 
 class LaneStore(Protocol):

@@ -60,7 +60,7 @@ class Etcd:
 
     async def ping(self) -> None:
         """Raise EtcdError unless etcd answers, lets us read, and is recent enough."""
-        await self.kv.get(self.keys.config)
+        await self.kv.get(self.keys.cluster)
         await self.access.check_version()
 
     def renewal(self) -> LeaseRenewal:
