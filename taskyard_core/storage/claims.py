@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from taskyard_core.domain.task import AttemptKey
 from taskyard_core.storage.lanes import Page
 
 CLAIM_BYTES = 4 * 1024 * 1024
@@ -61,7 +62,7 @@ class Claims(Protocol):
         What others are claiming just now is left out.
         """
 
-    async def still_queued(self, entries: Sequence[tuple[str, int]]) -> set[str]:
+    async def still_queued(self, entries: Sequence[AttemptKey]) -> set[str]:
         """Ids of the (task, attempt) entries that still wait to be run."""
 
     async def lanes(self, position: str, limit: int) -> Page:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from taskyard_core.domain.matching import Capabilities
-from taskyard_core.domain.task import RetryPolicy, TaskState
+from taskyard_core.domain.task import AttemptKey, RetryPolicy, TaskState
 from taskyard_core.domain.transitions import Snapshot
 from taskyard_core.storage import codec
 from taskyard_core.storage.claims import Claimed
@@ -85,7 +85,7 @@ class Session:
         self._unsent = 0
         self._being_sent = 0
         self._usual = 0.0
-        self._recordings: list[set[tuple[str, int]]] = []
+        self._recordings: list[set[AttemptKey]] = []
         self._outgoing = Outgoing()
         self._wake = asyncio.Event()
 
@@ -172,9 +172,9 @@ class Session:
             ended.add((task_id, attempt))
 
     @contextmanager
-    def ended_meanwhile(self) -> Iterator[set[tuple[str, int]]]:
+    def ended_meanwhile(self) -> Iterator[set[AttemptKey]]:
         """The attempts that end from now on, until the block does."""
-        ended: set[tuple[str, int]] = set()
+        ended: set[AttemptKey] = set()
         self._recordings.append(ended)
         try:
             yield ended
