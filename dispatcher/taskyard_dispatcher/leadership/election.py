@@ -138,12 +138,12 @@ class Elector:
 
     async def _run_turns(self, on_lead: Work) -> None:
         while not self._resigning.is_set():
-            began = self._etcd.clock()
+            began = self._etcd.clock.monotonic()
             try:
                 await self.run_once(on_lead)
             except EtcdError as error:
                 _log.warning("cannot stand for election: %s", error)
-            if self._etcd.clock() - began >= self._timing.ttl:
+            if self._etcd.clock.monotonic() - began >= self._timing.ttl:
                 self._backoff.reset()
             # However a turn ended: whatever ends each at once would have etcd write as fast as it can.
             await self._pause(self._backoff.next())
@@ -158,7 +158,7 @@ class Elector:
 
     def _elected(self, lease: Lease, revision: int) -> Term:
         confirmed = partial(self._holds, lease, revision)
-        return Term(revision, lease, margin=self._timing.margin, clock=self._etcd.clock, confirmed=confirmed)
+        return Term(revision, lease, margin=self._timing.margin, clock=self._etcd.clock.monotonic, confirmed=confirmed)
 
     async def _holds(self, lease: Lease, revision: int) -> bool:
         """Whether etcd still has the key that came first; raises StoreUnavailable."""
@@ -178,7 +178,7 @@ class Elector:
                 await self._etcd.kv.put_if(key, value, mod_revision=term.revision, lease=lease.id)
             except EtcdError as error:
                 _log.warning("term %d is not shown yet: %s", term.number, error)
-                await asyncio.sleep(self._backoff.next())
+                await self._etcd.clock.sleep(self._backoff.next())
             else:
                 return
 
@@ -204,7 +204,7 @@ class Elector:
         try:
             while (ending := self._ending(lease, term, work)) is None:
                 self._changed.clear()
-                await self._wait_changed(term.trusted_until - self._etcd.clock())
+                await self._wait_changed(term.trusted_until - self._etcd.clock.monotonic())
             return ending
         finally:
             self._term = None
@@ -265,7 +265,7 @@ class Elector:
                     backoff.reset()
             except EtcdError as error:
                 _log.warning("cannot watch the election: %s", error)
-                await asyncio.sleep(backoff.next())
+                await self._etcd.clock.sleep(backoff.next())
 
     def _note_leader(self) -> None:
         try:

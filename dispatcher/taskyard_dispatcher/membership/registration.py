@@ -40,7 +40,7 @@ class DispatcherRegistration:
                     await self.run_once()
                 except EtcdError as error:
                     _log.warning("cannot register this dispatcher: %s", error)
-                    await asyncio.sleep(self._backoff.next())
+                    await self._etcd.clock.sleep(self._backoff.next())
 
     async def run_once(self) -> None:
         """Register and return once the registration is lost. Raises EtcdError."""

@@ -93,7 +93,7 @@ class SessionRegistry:
                 except EtcdError as error:
                     _log.warning("cannot register worker sessions: %s", error)
                     self._wanted.set()
-                    await asyncio.sleep(self._backoff.next())
+                    await self._etcd.clock.sleep(self._backoff.next())
 
     async def run_once(self) -> None:
         """Register every session that isn't. Raises the first EtcdError after trying the others."""
