@@ -174,11 +174,6 @@ class Result:
 _DOCUMENT = TypeAdapter(Result)
 
 
-def write_result(result: Result, path: Path) -> None:
-    """Write the document."""
-    path.write_bytes(_DOCUMENT.dump_json(result, indent=1))
-
-
 def read_result(path: Path) -> Result:
-    """Read a document that `write_result` wrote."""
+    """Read a report's document."""
     return _DOCUMENT.validate_json(path.read_bytes())

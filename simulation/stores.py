@@ -3,7 +3,7 @@
 from math import inf
 from random import Random
 
-from simulation.chance import EPOCH
+from simulation.chance import EPOCH, VirtualClock
 from simulation.link import Site, SiteLink, Weather
 from simulation.loop import Process, VirtualLoop
 from simulation.memory.etcd import EtcdServer, MemoryAccess
@@ -75,7 +75,7 @@ class StoreRoom:
         self._of_etcd.append(process)
         link = SiteLink(self.sites["etcd"], process, EtcdUnavailable)
         access = MemoryAccess(self.etcd, link, patience=inf)
-        return Etcd(ETCD, access=access, clock=self.loop.time)
+        return Etcd(ETCD, access=access, clock=VirtualClock(self.loop))
 
     def stop(self, store: str) -> None:
         """Take a store away: all its connections break."""

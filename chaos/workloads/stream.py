@@ -8,7 +8,7 @@ from typing import ClassVar
 from chaos.checks.violation import Violation
 from chaos.history.events import Phase, Transition
 from chaos.history.record import History
-from chaos.workloads.pace import Pace
+from chaos.workloads.rate_limit import RateLimit
 from chaos.workloads.recorder import Recorder
 from chaos.workloads.workload import Stage
 from taskyard import TaskHandle, TaskRequest
@@ -34,7 +34,7 @@ class Stream:
     async def start(self, stage: Stage) -> None:
         """Submits until told to stop; what then waits for its tasks is given up."""
         recorder = Recorder(stage.client, stage.journal, self.name)
-        pace = Pace(stage.rate, clock=stage.clock)
+        pace = RateLimit(stage.rate, clock=stage.clock)
         room = asyncio.Semaphore(max(1, stage.outstanding // pace.batch))
         async with asyncio.TaskGroup() as batches:
             running: set[asyncio.Task[None]] = set()

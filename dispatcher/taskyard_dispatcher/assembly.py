@@ -12,6 +12,7 @@ from taskyard_core.aftermath.publication import Publication
 from taskyard_core.runtime.address import Address
 from taskyard_core.runtime.clock import Clock
 from taskyard_core.runtime.loops import Loop
+from taskyard_core.storage.etcd.records import Candidate, DispatcherRecord
 from taskyard_core.storage.hint_stream import HintStream
 from taskyard_core.storage.hints import CancelRequested, LanesFilled
 from taskyard_core.telemetry import Telemetry
@@ -28,8 +29,8 @@ from taskyard_dispatcher.gateway.hello_rates import HelloRates
 from taskyard_dispatcher.gateway.presence import Presence
 from taskyard_dispatcher.gateway.reception import Reception
 from taskyard_dispatcher.gateway.stream import SessionStreams
-from taskyard_dispatcher.leadership import Candidate, ElectionTiming, Elector
-from taskyard_dispatcher.membership import DispatcherRecord, DispatcherRegistration, Profiles, SessionRegistry
+from taskyard_dispatcher.leadership import ElectionTiming, Elector
+from taskyard_dispatcher.membership import DispatcherRegistration, Profiles, SessionRegistry
 from taskyard_dispatcher.membership.vouching import Vouching, VouchingTiming
 from taskyard_dispatcher.outcomes.completion import Completion
 from taskyard_dispatcher.outcomes.endings import Endings
@@ -106,7 +107,7 @@ class Assembly:
             session_address=self.advertised_address,
             http_address=self.http_address,
             version=VERSION,
-            started_at=datetime.fromtimestamp(self.clock.time(), UTC).isoformat(),
+            started_at=datetime.fromtimestamp(self.clock.time(), UTC),
         )
         return DispatcherRegistration(self.stores.etcd, record, ttl=math.ceil(self.settings.session_timeout))
 

@@ -12,7 +12,6 @@ from taskyard_scheduler.api.admission import Admission
 from taskyard_scheduler.api.backlogs import Backlogs
 from taskyard_scheduler.api.cluster import Cluster
 from taskyard_scheduler.api.lane_room import LaneRoom
-from taskyard_scheduler.api.membership import EtcdMembership
 from taskyard_scheduler.api.queues import Queues
 from taskyard_scheduler.api.services import Services
 from taskyard_scheduler.api.submissions import SubmissionDesk
@@ -106,7 +105,7 @@ class Assembly:
             tasks=self.tasks,
             queues=Queues(self.stores.tasks.queues, self.stores.lists.queues),
             backlogs=self.backlogs,
-            cluster=Cluster(EtcdMembership(self.stores.etcd), self.stores.lists.workers),
+            cluster=Cluster(self.stores.etcd, self.stores.lists.workers),
             readiness=self.readiness,
             traffic=self.traffic,
         )

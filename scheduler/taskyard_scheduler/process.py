@@ -16,7 +16,8 @@ from taskyard_core.runtime.background import Background
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.runtime.listening import listen
 from taskyard_core.runtime.loops import Loops
-from taskyard_core.runtime.observation import REST_PER_READ, Observation, Ping, StoreHealth
+from taskyard_core.runtime.observation import Observation, Ping, StoreHealth
+from taskyard_core.runtime.pace import COUNTING
 from taskyard_core.storage.identity import ForeignStore
 from taskyard_core.storage.queues import Queue
 from taskyard_core.telemetry import BacklogReading, BacklogSeries, QueueReading, QueueSeries, Telemetry, probe_routes
@@ -126,8 +127,8 @@ class Scheduler:
             "redis": stores.delivery.ping,
             "etcd": stores.etcd.ping,
         }
-        seen: Observation[list[QueueReading]] = Observation(depths, [], clock, rest=REST_PER_READ)
-        backlogs: Observation[list[BacklogReading]] = Observation(waiting, [], clock, rest=REST_PER_READ)
+        seen: Observation[list[QueueReading]] = Observation(depths, [], clock, times=COUNTING)
+        backlogs: Observation[list[BacklogReading]] = Observation(waiting, [], clock, times=COUNTING)
         health = StoreHealth(pings, clock)
         gauges = self._telemetry.gauges
         gauges.queues = lambda: seen.last

@@ -8,6 +8,7 @@ from simulation.memory.postgres import sessions
 from simulation.memory.postgres.tables import SessionRow
 from simulation.memory.postgres.work import Work
 from simulation.mutants.mutant import Mutant, instead
+from taskyard_core.domain.task import AttemptKey
 from taskyard_core.storage.sessions import SessionRecord
 from taskyard_dispatcher.gateway import adoption
 from taskyard_dispatcher.gateway.stream import SessionStreams
@@ -26,12 +27,12 @@ def _same_generation(work: Work, record: SessionRecord) -> int:
 
 
 @instead(adoption, "reconcile")
-def _nothing_resent(session: Session, held: Iterable[Running], known: set[tuple[str, int]], handover: Handover) -> None:
+def _nothing_resent(session: Session, held: Iterable[Running], known: set[AttemptKey], handover: Handover) -> None:
     session.assign(held, [])
 
 
 @instead(adoption, "reconcile")
-def _nothing_held(session: Session, held: Iterable[Running], known: set[tuple[str, int]], handover: Handover) -> None:
+def _nothing_held(session: Session, held: Iterable[Running], known: set[AttemptKey], handover: Handover) -> None:
     return
 
 

@@ -1,8 +1,20 @@
 """The vocabulary: a task, what it is submitted as, its attempts and errors."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+AttemptKey = tuple[str, int]
+"""A task's id, and the number of one of its runs: what a report must name to be accepted."""
+
+
+def is_task_id(text: str) -> bool:
+    """Whether it is spelled as the id of a task is."""
+    return bool(_ID.fullmatch(text))
 
 
 class TaskState(StrEnum):

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
 from taskyard_core.runtime.clock import Clock
+from taskyard_core.runtime.pace import rest
 from taskyard_core.storage.unavailable import StoreUnavailable
 
 _log = logging.getLogger(__name__)
@@ -19,20 +20,18 @@ INTERVAL = 5.0
 """Seconds between reads."""
 HEALTH_INTERVAL = 2.0
 """Seconds between questions whether the stores are of use."""
-REST_PER_READ = 20
-"""What counts rests so many times as long as it took: at most a twentieth of the time goes into it."""
 
 
 class Observation(Generic[Reading]):
-    """The last reading; while the store is away, the one to show then. After each it rests `rest` times as long."""
+    """The last reading; while the store is away, the one to show then. After each it rests `times` times as long."""
 
     def __init__(
-        self, read: Callable[[], Awaitable[Reading]], unknown: Reading, clock: Clock, *, rest: int = 0
+        self, read: Callable[[], Awaitable[Reading]], unknown: Reading, clock: Clock, *, times: int = 0
     ) -> None:
         self._read = read
         self._unknown = unknown
         self._clock = clock
-        self._rest = rest
+        self._times = times
         self.last = unknown
 
     async def run(self) -> None:
@@ -40,7 +39,7 @@ class Observation(Generic[Reading]):
         while True:
             began = self._clock.monotonic()
             await self.run_once()
-            await self._clock.sleep(max(INTERVAL, self._rest * (self._clock.monotonic() - began)))
+            await self._clock.sleep(rest(self._clock.monotonic() - began, self._times, least=INTERVAL))
 
     async def run_once(self) -> None:
         """Read once."""

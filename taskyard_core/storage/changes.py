@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from taskyard_core.domain.task import Outcome, TaskState
+from taskyard_core.domain.task import AttemptKey, Outcome, TaskState
 from taskyard_core.domain.transitions import Transition
 
 
@@ -36,7 +36,7 @@ class Changes(Protocol):
     async def apply(self, transitions: Sequence[Transition]) -> Applied:
         """Apply what still holds, in a transaction of its own."""
 
-    async def standings(self, attempts: Sequence[tuple[str, int]]) -> list[Standing]:
+    async def standings(self, attempts: Sequence[AttemptKey]) -> list[Standing]:
         """How each (task, attempt) ended, in their order."""
 
     async def request_cancel(self, ids: Sequence[str]) -> set[str]:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from taskyard_core.domain.task import AttemptKey
+
 CLAIM_BYTES = 4 * 1024 * 1024
 """Payloads of one claim: no more is claimed once they have come to this."""
 
@@ -59,5 +61,5 @@ class Claims(Protocol):
         What others are claiming just now is left out.
         """
 
-    async def still_queued(self, entries: Sequence[tuple[str, int]]) -> set[str]:
+    async def still_queued(self, entries: Sequence[AttemptKey]) -> set[str]:
         """Ids of the (task, attempt) entries that still wait to be run."""

@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from taskyard_core.domain.lanes import place
+
 
 class Entry(NamedTuple):
     """One delivery of a task through a lane; `entry_id` is the stream's and only good for handing back."""
@@ -31,11 +33,10 @@ class Page(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LaneDepth:
-    """Entries in a lane, those of them that were taken but not acknowledged, and the age of the oldest in ms."""
+    """Entries in a lane, and those of them that were taken but not acknowledged."""
 
     length: int
     pending: int
-    oldest_age_ms: int
 
 
 class LaneStore(Protocol):
@@ -91,8 +92,7 @@ class LaneStore(Protocol):
 
 def tag(lane: str) -> str:
     """The `namespace/queue` of a lane's name. Raises ValueError for what is not the name of a lane."""
-    namespace, queue, _ = lane.split("/", 2)
-    return f"{namespace}/{queue}"
+    return "/".join(place(lane))
 
 
 async def all_names(lanes: LaneStore) -> set[str]:

@@ -15,7 +15,6 @@ from taskyard_core.telemetry.ledger import Ledger
 from taskyard_core.telemetry.tally import Tally
 
 _Reading = TypeVar("_Reading")
-_Callback = Callable[[CallbackOptions], Iterable[Observation]]
 _FINISHED = [(str(state), 0) for state in (TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED)]
 _ENDED = [(str(outcome), 0) for outcome in Outcome]
 _REQUEUED = [(str(outcome), 0) for outcome in (Outcome.CRASHED, Outcome.RELEASED)]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 import asyncpg
@@ -122,10 +123,10 @@ class Postgres(Store):
         ):
             return False
         try:
-            if not await connection.fetchval("SELECT count(*) FROM pg_roles WHERE rolname = $1", USER):
-                await connection.execute(f"CREATE ROLE \"{USER}\" LOGIN PASSWORD '{self.secret(USER)}'")
-            if not await connection.fetchval("SELECT count(*) FROM pg_database WHERE datname = $1", DATABASE):
-                await connection.execute(f'CREATE DATABASE "{DATABASE}" OWNER "{USER}"')
+            for file, *arguments in (("create_role", USER, self.secret(USER)), ("create_database", DATABASE, USER)):
+                question = (files(__package__) / f"{file}.sql").read_text()
+                for row in await connection.fetch(question, *arguments):
+                    await connection.execute(row[0])
             return True
         finally:
             await connection.close()

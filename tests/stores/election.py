@@ -1,11 +1,12 @@
 """Electors, and work that only takes note of its terms."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from taskyard_core.storage.etcd import Etcd
-from taskyard_dispatcher.leadership import Candidate, ElectionTiming, Elector, LeaderRecord, Term
+from taskyard_core.storage.etcd.records import Candidate
+from taskyard_dispatcher.leadership import ElectionTiming, Elector, Term
 
 QUICK = ElectionTiming(ttl=2, margin=0.5, rest=(0.05, 0.1))
 
@@ -35,14 +36,17 @@ class Turns:
             return await self.over.get()
 
 
-def elector(
-    etcd: Etcd,
-    name: str,
-    timing: ElectionTiming = QUICK,
-    on_leader: Callable[[LeaderRecord | None], None] | None = None,
-) -> Elector:
+def elector(etcd: Etcd, name: str, timing: ElectionTiming = QUICK) -> Elector:
     candidate = Candidate(dispatcher_id=name, pid=1, pod=name, address=f"{name}:7071")
-    return Elector(etcd, candidate, timing=timing, on_leader=on_leader)
+    return Elector(etcd, candidate, timing=timing)
+
+
+async def until_led(one: Elector, *, by: str, term: int) -> Candidate:
+    """Wait until it has heard of that leader, or a later one of that name."""
+    async with asyncio.timeout(10.0):
+        while (leader := one.leader) is None or leader.dispatcher_id != by or leader.term < term:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+    return leader
 
 
 @asynccontextmanager

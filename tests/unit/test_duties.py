@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from taskyard_core.domain.lanes import parse
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.storage.etcd import Lease
 from taskyard_core.storage.postgres.leader import LeaderFence
@@ -74,7 +75,7 @@ def test_every_entry_is_walked_once_and_every_lane_begins_before_any_goes_on() -
         totals[lane] += count
     assert totals == rows
     assert len({lane for lane, _ in pages[:120]}) == 120
-    priorities = [int(lane.split("/")[3]) for lane, _ in pages]
+    priorities = [parse(lane).priority for lane, _ in pages]
     assert priorities[:120] == sorted(priorities[:120], reverse=True)
     assert priorities[120:] == sorted(priorities[120:], reverse=True)
 

@@ -44,7 +44,6 @@ def test_keys_live_under_one_prefix() -> None:
     assert keys.candidate(255) == "/here/election/00000000000000ff"
     assert keys.session("s") == "/here/sessions/s"
     assert keys.dispatcher("d") == "/here/dispatchers/d"
-    assert keys.setting("c") == "/here/config/c"
     assert keys.name(keys.session("s")) == "s"
 
 

@@ -1,12 +1,15 @@
 """Who leads, and until when the leader may trust it: without etcd, on a clock of its own."""
 
+from dataclasses import replace
+
 import pytest
 
 from taskyard_core.storage.etcd import KeyValue
 from taskyard_core.storage.etcd.lease import Lease
+from taskyard_core.storage.etcd.records import Candidate, leader_of
 from taskyard_core.storage.term import TermOver
-from taskyard_dispatcher.leadership import Candidate, LeaderRecord, Term
-from taskyard_dispatcher.leadership.candidate import Standing, standing
+from taskyard_dispatcher.leadership import Term
+from taskyard_dispatcher.leadership.standing import Standing, standing
 
 ONE = Candidate(dispatcher_id="one", pid=1, pod="pod-1", address="10.0.0.1:7071")
 
@@ -64,7 +67,8 @@ def test_the_key_created_first_leads(others: dict[str, int], revision: int, expe
 
 
 def test_a_leader_is_read_back_from_its_key() -> None:
-    assert LeaderRecord.from_item(candidacy("/a", 5)) == LeaderRecord(ONE, 5)
+    assert leader_of([candidacy("/b", 6), candidacy("/a", 5)]) == replace(ONE, term=5)
+    assert leader_of([]) is None
 
 
 @pytest.mark.parametrize("value", [b"", b"[]", b"{}", b'{"dispatcher_id": 1, "pid": "x"}'])

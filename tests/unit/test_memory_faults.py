@@ -147,8 +147,8 @@ async def test_a_lease_ends_as_late_as_the_lag_says() -> None:
     etcd = Etcd(EtcdSettings(), access=MemoryAccess(server))
     granted_at = time.monotonic()
     lease = await etcd.access.grant(1)
-    await etcd.kv.put(etcd.keys.setting("mortal"), b"", lease=lease.lease_id)
-    async with aclosing(etcd.watch(etcd.keys.config)) as watch, asyncio.timeout(5.0):
+    await etcd.kv.put(etcd.keys.session("mortal"), b"", lease=lease.lease_id)
+    async with aclosing(etcd.watch(etcd.keys.sessions)) as watch, asyncio.timeout(5.0):
         while not watch.revision or watch.current:
             await anext(watch)
     assert time.monotonic() - granted_at >= 1.3

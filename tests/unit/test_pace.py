@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from simulation.loop import VirtualLoop
-from taskyard_core.storage.pace import LONGEST, Pace
+from taskyard_core.runtime.pace import LONGEST, Pace
 
 
 async def use(pace: Pace, seconds: float, patience: float = 100.0) -> float:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskyard_core.domain import limits
+from taskyard_core.storage.etcd.profile import profile
 from taskyard_core.storage.sessions import SessionRecord
-from taskyard_dispatcher.membership import profile
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]) | st.sampled_from('"\\'), max_size=256)
 LARGE = {

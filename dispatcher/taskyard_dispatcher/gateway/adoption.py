@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from taskyard_core.domain import limits, selectors, submission
 from taskyard_core.domain.matching import Capabilities
 from taskyard_core.domain.session_names import public_name, secret_hash
+from taskyard_core.domain.task import AttemptKey
 from taskyard_core.domain.text import printable
 from taskyard_core.domain.violations import Violation
 from taskyard_core.runtime.clock import Clock
@@ -56,7 +57,7 @@ class Adoption:
         return session, record
 
 
-def reconcile(session: Session, held: Iterable[Running], known: set[tuple[str, int]], handover: Handover) -> None:
+def reconcile(session: Session, held: Iterable[Running], known: set[AttemptKey], handover: Handover) -> None:
     """Bring session and worker in line with Postgres: hold its rows, resend what the worker lacks, stop the rest."""
     rows = {(running.task.task_id, running.task.attempt): running for running in held}
     session.assign((running for attempt, running in rows.items() if attempt in known), ())

@@ -1,8 +1,10 @@
 """Tells etcd which sessions are held here, and what their workers are."""
 
 from taskyard_core.runtime.background import Background
+from taskyard_core.storage.etcd.profile import profile
+from taskyard_core.storage.etcd.records import SessionEntry
 from taskyard_core.storage.sessions import SessionRecord
-from taskyard_dispatcher.membership import Profiles, SessionRegistry, profile
+from taskyard_dispatcher.membership import Profiles, SessionRegistry
 from taskyard_dispatcher.sessions.state import Session
 
 
@@ -17,8 +19,8 @@ class Presence:
     def arrived(self, session: Session, record: SessionRecord) -> None:
         """Register; nobody waits for it, and etcd being away ends no session."""
         # Written anew with each hello, so there is little of it.
-        value = {"dispatcher": record.dispatcher}
-        self._background.start(self._registry.register(session.id, value, generation=session.generation))
+        entry = SessionEntry(dispatcher=record.dispatcher, generation=session.generation)
+        self._background.start(self._registry.register(session.id, entry))
         self._profiles.keep(session.id, profile(record))
 
     def moved(self, session_id: str) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from taskyard_core.domain import limits
+from taskyard_core.domain.task import is_task_id
 from taskyard_core.domain.transitions import Released
 from taskyard_core.runtime.background import Background
 from taskyard_core.runtime.budget import Budget
@@ -19,7 +20,6 @@ from taskyard_core.wire.gen import worker_service_pb2 as wire
 from taskyard_dispatcher.gateway.credit import Credit, Manners
 from taskyard_dispatcher.outcomes.completion import Completion, Report, read_result
 from taskyard_dispatcher.outcomes.progress import ProgressReports
-from taskyard_dispatcher.sessions import frames
 from taskyard_dispatcher.sessions.state import Session
 
 RESULT_BYTES = 32 * 1024 * 1024
@@ -134,7 +134,8 @@ class Inbox:
     def _possible(self, results: Iterable[wire.TaskResult]) -> Iterator[Report]:
         """The reports on what may be an attempt; what cannot be one ends here."""
         for result in results:
-            if frames.is_task_id(result.task_id):
+            # What a worker makes up must not reach a batch that others share.
+            if is_task_id(result.task_id):
                 yield read_result(result)
             else:
                 ack = wire.ResultAck(task_id=result.task_id, attempt=result.attempt, verdict=wire.VERDICT_INVALID)

@@ -11,10 +11,11 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
-from taskyard_core.storage.etcd import Backoff, Etcd, EtcdError, KeyValue, Lease, WatchTiming
+from taskyard_core.storage.etcd import Backoff, Etcd, EtcdError, Lease, WatchTiming
+from taskyard_core.storage.etcd.records import Candidate, leader_of
 from taskyard_core.storage.term import TermOver
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_dispatcher.leadership.candidate import Candidate, LeaderRecord, Standing, first, standing
+from taskyard_dispatcher.leadership.standing import Standing, standing
 from taskyard_dispatcher.leadership.term import Term
 
 _log = logging.getLogger(__name__)
@@ -49,10 +50,7 @@ class ElectionTiming:
 
 
 class Elector:
-    """Stands for election as long as it runs, and runs the leader's work while it leads.
-
-    `on_leader` is called whenever another leader becomes known, be it this process or another.
-    """
+    """Stands for election as long as it runs, and runs the leader's work while it leads."""
 
     def __init__(
         self,
@@ -60,31 +58,24 @@ class Elector:
         candidate: Candidate,
         *,
         timing: ElectionTiming | None = None,
-        on_leader: Callable[[LeaderRecord | None], None] | None = None,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.candidate = candidate
         self._etcd = etcd
         self._timing = timing or ElectionTiming()
-        self._on_leader = on_leader
         self._draw = draw
         self._backoff = Backoff(draw=draw)
         # Of its own, so that the leader's renewals never queue behind those of worker sessions.
         self._renewal = etcd.renewal()
         # A follower whose member fell silent has to notice before it is needed as the next leader.
         self._candidates = etcd.watch(etcd.keys.election, timing=WatchTiming(probe=1.0))
-        self._leader: LeaderRecord | None = None
+        self._leader: Candidate | None = None
         self._term: Term | None = None
         self._leftover: Lease | None = None
         self._changed = asyncio.Event()
         self._resigning = asyncio.Event()
         self._stopped = asyncio.Event()
         self._stopped.set()
-
-    @property
-    def term(self) -> Term | None:
-        """This dispatcher's own term while it leads, else None."""
-        return self._term
 
     @property
     def is_leader(self) -> bool:
@@ -97,7 +88,7 @@ class Elector:
         return self._term.number if self._term is not None and self.is_leader and self._term.begun.is_set() else 0
 
     @property
-    def leader(self) -> LeaderRecord | None:
+    def leader(self) -> Candidate | None:
         """Who leads, as far as etcd was last heard of; for showing, not for deciding."""
         return self._leader
 
@@ -147,12 +138,12 @@ class Elector:
 
     async def _run_turns(self, on_lead: Work) -> None:
         while not self._resigning.is_set():
-            began = self._etcd.clock()
+            began = self._etcd.clock.monotonic()
             try:
                 await self.run_once(on_lead)
             except EtcdError as error:
                 _log.warning("cannot stand for election: %s", error)
-            if self._etcd.clock() - began >= self._timing.ttl:
+            if self._etcd.clock.monotonic() - began >= self._timing.ttl:
                 self._backoff.reset()
             # However a turn ended: whatever ends each at once would have etcd write as fast as it can.
             await self._pause(self._backoff.next())
@@ -167,7 +158,7 @@ class Elector:
 
     def _elected(self, lease: Lease, revision: int) -> Term:
         confirmed = partial(self._holds, lease, revision)
-        return Term(revision, lease, margin=self._timing.margin, clock=self._etcd.clock, confirmed=confirmed)
+        return Term(revision, lease, margin=self._timing.margin, clock=self._etcd.clock.monotonic, confirmed=confirmed)
 
     async def _holds(self, lease: Lease, revision: int) -> bool:
         """Whether etcd still has the key that came first; raises StoreUnavailable."""
@@ -187,7 +178,7 @@ class Elector:
                 await self._etcd.kv.put_if(key, value, mod_revision=term.revision, lease=lease.id)
             except EtcdError as error:
                 _log.warning("term %d is not shown yet: %s", term.number, error)
-                await asyncio.sleep(self._backoff.next())
+                await self._etcd.clock.sleep(self._backoff.next())
             else:
                 return
 
@@ -213,7 +204,7 @@ class Elector:
         try:
             while (ending := self._ending(lease, term, work)) is None:
                 self._changed.clear()
-                await self._wait_changed(term.trusted_until - self._etcd.clock())
+                await self._wait_changed(term.trusted_until - self._etcd.clock.monotonic())
             return ending
         finally:
             self._term = None
@@ -270,22 +261,18 @@ class Elector:
             try:
                 async for _ in self._candidates:
                     self._changed.set()
-                    self._note_leader(first(self._candidates.current))
+                    self._note_leader()
                     backoff.reset()
             except EtcdError as error:
                 _log.warning("cannot watch the election: %s", error)
-                await asyncio.sleep(backoff.next())
+                await self._etcd.clock.sleep(backoff.next())
 
-    def _note_leader(self, item: KeyValue | None) -> None:
+    def _note_leader(self) -> None:
         try:
-            leader = None if item is None else LeaderRecord.from_item(item)
+            self._leader = leader_of(self._candidates.current.values())
         except ValueError as error:
             _log.warning("cannot tell who leads: %s", error)
-            leader = None
-        if leader != self._leader:
-            self._leader = leader
-            if self._on_leader is not None:
-                self._on_leader(leader)
+            self._leader = None
 
     async def _wait_changed(self, timeout: float) -> None:
         try:

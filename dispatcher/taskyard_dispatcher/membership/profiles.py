@@ -66,7 +66,7 @@ class Profiles:
                 except EtcdError as error:
                     _log.info("cannot write what workers are: %s", error)
                     self._wanted.set()
-                    await asyncio.sleep(self._backoff.next())
+                    await self._etcd.clock.sleep(self._backoff.next())
 
     async def _store_missing(self) -> None:
         missing = [(id, entry) for id, entry in self._entries.items() if not entry.stored]

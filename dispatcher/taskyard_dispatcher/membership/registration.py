@@ -3,49 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 
 from taskyard_core.storage.etcd import Backoff, Etcd, EtcdError, Lease
+from taskyard_core.storage.etcd.records import DispatcherRecord
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DispatcherRecord:
-    """A dispatcher as others see it; addresses are host:port, `started_at` is ISO 8601 in UTC."""
-
-    dispatcher_id: str
-    pid: int
-    pod: str
-    session_address: str
-    http_address: str
-    version: str
-    started_at: str
-
-    def to_json(self) -> bytes:
-        """Return the value of the dispatcher's key."""
-        return json.dumps(asdict(self)).encode()
-
-    @classmethod
-    def from_json(cls, value: bytes) -> DispatcherRecord:
-        """Return the record that was written as `value`. Raises ValueError if none was."""
-        try:
-            fields = json.loads(value)
-            return cls(
-                dispatcher_id=str(fields["dispatcher_id"]),
-                pid=int(fields["pid"]),
-                pod=str(fields["pod"]),
-                session_address=str(fields["session_address"]),
-                http_address=str(fields["http_address"]),
-                version=str(fields["version"]),
-                started_at=str(fields["started_at"]),
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not a dispatcher: {value!r}") from error
 
 
 class DispatcherRegistration:
@@ -75,7 +40,7 @@ class DispatcherRegistration:
                     await self.run_once()
                 except EtcdError as error:
                     _log.warning("cannot register this dispatcher: %s", error)
-                    await asyncio.sleep(self._backoff.next())
+                    await self._etcd.clock.sleep(self._backoff.next())
 
     async def run_once(self) -> None:
         """Register and return once the registration is lost. Raises EtcdError."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from taskyard_core.domain.session_names import public_name
 from taskyard_core.storage.etcd import Backoff, Etcd, EtcdError, EtcdUnavailable, Lease
+from taskyard_core.storage.etcd.records import SessionEntry
 
 _log = logging.getLogger(__name__)
 
@@ -23,8 +22,7 @@ _AT_ONCE = 32
 @dataclass(slots=True, eq=False)
 class _Entry:
     session_id: str
-    generation: int
-    value: bytes
+    record: SessionEntry
     stored: bool = False
     attempted: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -55,25 +53,14 @@ class SessionRegistry:
         self._leases: dict[str, Lease] = {}
         self._wanted = asyncio.Event()
 
-    @property
-    def session_ids(self) -> frozenset[str]:
-        """The sessions vouched for, whether or not etcd knows them yet."""
-        return frozenset(self._entries)
-
-    def is_registered(self, session_id: str) -> bool:
-        """Whether etcd is known to hold the session's entry."""
-        entry = self._entries.get(session_id)
-        return entry is not None and entry.stored
-
-    async def register(self, session_id: str, value: Mapping[str, Any], *, generation: int) -> bool:
+    async def register(self, session_id: str, record: SessionEntry) -> bool:
         """Vouch for a session, or replace what was said about it, and wait for the first try.
 
         Returns whether etcd holds the entry; if not, it is tried again as long as the session is
-        vouched for. `value` is stored as JSON with the generation added. Needs `run` to be running.
+        vouched for. Needs `run` to be running.
         """
         self._etcd.keys.session(session_id)  # Refuses an impossible id here, not in the background.
-        content = json.dumps({**value, "generation": generation}).encode()
-        entry = _Entry(session_id, generation, content)
+        entry = _Entry(session_id, record)
         previous = self._entries.get(session_id)
         if previous is not None:
             previous.attempted.set()
@@ -106,7 +93,7 @@ class SessionRegistry:
                 except EtcdError as error:
                     _log.warning("cannot register worker sessions: %s", error)
                     self._wanted.set()
-                    await asyncio.sleep(self._backoff.next())
+                    await self._etcd.clock.sleep(self._backoff.next())
 
     async def run_once(self) -> None:
         """Register every session that isn't. Raises the first EtcdError after trying the others."""
@@ -158,10 +145,10 @@ class SessionRegistry:
         """Put the entry; False if a later generation is there already."""
         key, expected = self._etcd.keys.session(entry.session_id), 0
         while True:
-            outcome = await self._etcd.kv.put_if(key, entry.value, mod_revision=expected, lease=lease.id)
+            outcome = await self._etcd.kv.put_if(key, entry.record.to_json(), mod_revision=expected, lease=lease.id)
             if outcome.done:
                 return True
-            if outcome.existing is not None and _generation(outcome.existing.value) > entry.generation:
+            if outcome.existing is not None and _generation(outcome.existing.value) > entry.record.generation:
                 return False
             expected = outcome.existing.mod_revision if outcome.existing is not None else 0
 
@@ -193,8 +180,8 @@ class SessionRegistry:
 
 def _generation(value: bytes) -> int:
     try:
-        return int(json.loads(value)["generation"])
-    except (ValueError, KeyError, TypeError):
+        return SessionEntry.from_json(value).generation
+    except ValueError:
         # Not written by a dispatcher, so it doesn't stand in the way of one.
         return -1
 

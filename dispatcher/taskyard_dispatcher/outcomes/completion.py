@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from taskyard_core.domain import limits
+from taskyard_core.domain import lanes, limits
 from taskyard_core.domain.task import Outcome, TaskError, TaskState
 from taskyard_core.domain.transitions import Event, Failed, Released, Snapshot, Succeeded, decide
 from taskyard_core.domain.violations import Violation
@@ -26,9 +26,6 @@ _log = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 30.0
 """Seconds between tries to store an outcome that did not pass alone, in the end."""
-_UNKNOWN_LANE = "unknown/unknown/unknown/0/"
-"""Shown for a task that this dispatcher never held."""
-
 
 _REFUSALS = {wire.VERDICT_STALE: "stale", wire.VERDICT_DUPLICATE: "duplicate"}
 
@@ -140,12 +137,12 @@ class Completion:
             # Perhaps the task waits again after this session was thought lost; then the work need not be done twice.
             snapshot = Snapshot(report.task_id, TaskState.RUNNING, report.attempt, session=session.id)
             transition = decide(snapshot, report.event, random.random)
-            return Ended(transition, _UNKNOWN_LANE, session.runner, _ran(report.run_seconds, limits.TIMEOUT_SECONDS))
+            ran = _ran(report.run_seconds, limits.TIMEOUT_SECONDS)
+            return Ended(transition, lanes.UNKNOWN.name, session.runner, ran)
         return None
 
     def _of_held(self, session: Session, held: Running, report: Report) -> Ended:
-        namespace, queue, _ = held.task.lane.split("/", 2)
-        snapshot = held.snapshot(self._queues.retry(namespace, queue))
+        snapshot = held.snapshot(self._queues.retry(held.task.lane))
         transition = decide(snapshot, report.event, random.random)
         # It was ready before it was claimed, and has not run for longer than it was ready.
         ran = _ran(report.run_seconds, held.task.waited + self._clock.monotonic() - held.since)

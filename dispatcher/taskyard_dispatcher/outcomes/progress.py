@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import orjson
 
+from taskyard_core.domain.task import AttemptKey
 from taskyard_core.domain.text import cut, storable
 from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.changes import Changes
@@ -25,7 +26,7 @@ class ProgressReports:
     def __init__(self, changes: Changes, clock: Clock) -> None:
         self._changes = changes
         self._clock = clock
-        self._newest: dict[tuple[str, int], str] = {}
+        self._newest: dict[AttemptKey, str] = {}
 
     def add(self, session: Session, reports: Iterable[TaskProgress]) -> None:
         """Take reports of attempts that the session runs; others are dropped."""

@@ -1,7 +1,8 @@
 """Retry defaults of queues, as last read from the task store."""
 
+from taskyard_core.domain import lanes
 from taskyard_core.domain.task import RetryPolicy
-from taskyard_core.storage.queues import StoredQueues
+from taskyard_core.storage.queues import Place, StoredQueues
 
 
 class QueueDefaults:
@@ -9,11 +10,11 @@ class QueueDefaults:
 
     def __init__(self, stored: StoredQueues) -> None:
         self._stored = stored
-        self._retry: dict[tuple[str, str], RetryPolicy | None] = {}
+        self._retry: dict[Place, RetryPolicy | None] = {}
 
-    def retry(self, namespace: str, queue: str) -> RetryPolicy | None:
-        """What tasks of the queue take where they leave retry fields out."""
-        return self._retry.get((namespace, queue))
+    def retry(self, lane: str) -> RetryPolicy | None:
+        """What tasks of the lane's queue take where they leave retry fields out."""
+        return self._retry.get(lanes.place(lane))
 
     async def refresh(self) -> None:
         """Read the settings again; raises StoreUnavailable."""

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from taskyard_core.domain.task import TaskError
+from taskyard_core.domain.task import AttemptKey, TaskError
 from taskyard_core.domain.transitions import Failed, Stopped
 from taskyard_core.runtime.background import Background
 from taskyard_core.runtime.clock import Clock
@@ -59,7 +59,7 @@ class Upkeep:
         self._clock = clock
         self._background = Background()
         self._stopping: list[_Stopping] = []
-        self._lacking: set[tuple[str, int]] = set()
+        self._lacking: set[AttemptKey] = set()
         self._looked = clock.monotonic()
 
     async def run(self) -> None:
@@ -125,7 +125,7 @@ class Upkeep:
         by_id = {session.id: session for session in self._roster if session.connected}
         began = self._clock.monotonic()
         unseen = max(self._looked, began - 2 * INTERVAL)
-        lacking: set[tuple[str, int]] = set()
+        lacking: set[AttemptKey] = set()
         for ref in await self._sessions.running(list(by_id), 0.0):
             session, attempt = by_id[ref.session], (ref.task_id, ref.attempt)
             if session.runs(*attempt):

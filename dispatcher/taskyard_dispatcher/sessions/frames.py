@@ -1,11 +1,9 @@
 """Between claimed tasks and the messages of a session."""
 
-import re
-
 import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from taskyard_core.domain import limits, submission
+from taskyard_core.domain import lanes, limits, submission
 from taskyard_core.domain.task import TaskError
 from taskyard_core.domain.text import cut, cut_end
 from taskyard_core.domain.transitions import Failed, Stopped, Succeeded
@@ -22,13 +20,13 @@ def assignment(task: Claimed, *, resent: bool = False) -> Assignment:
         raise Violation("payload", f"more than {limits.PAYLOAD_BYTES} bytes")
     if task.retry is not None and codec.load_retry(task.retry) is None:
         raise Violation("retry", "cannot be read")
-    _, queue, type_, _ = task.lane.split("/", 3)
+    lane = lanes.told(task.lane)
     message = Assignment(
         task_id=task.task_id,
         attempt=task.attempt,
-        type=type_,
+        type=lane.type,
         payload=task.payload,
-        queue=queue,
+        queue=lane.queue,
         failures=task.failures,
         crashes=task.crashes,
         traceparent=task.traceparent or "",
@@ -44,14 +42,6 @@ def assignment(task: Claimed, *, resent: bool = False) -> Assignment:
 def stop(task_id: str, attempt: int, reason: StopReason.ValueType) -> Stop:
     """The message that ends an attempt."""
     return Stop(task_id=task_id, attempt=attempt, reason=reason)
-
-
-def is_task_id(text: str) -> bool:
-    """Whether it could be the id of a task. What a worker makes up must not reach a batch that others share."""
-    return bool(_TASK_ID.fullmatch(text))
-
-
-_TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def _created_at(task_id: str) -> Timestamp | None:

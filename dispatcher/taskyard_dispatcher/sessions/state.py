@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from taskyard_core.domain.matching import Capabilities
-from taskyard_core.domain.task import RetryPolicy, TaskState
+from taskyard_core.domain.task import AttemptKey, RetryPolicy, TaskState
 from taskyard_core.domain.transitions import Snapshot
 from taskyard_core.storage import codec
 from taskyard_core.storage.claims import Claimed
@@ -99,7 +99,7 @@ class Session:
         """The worker was asked to say hello to another dispatcher."""
         self._reserved = 0
         self._heard_at = 0.0
-        self._recordings: list[set[tuple[str, int]]] = []
+        self._recordings: list[set[AttemptKey]] = []
         self._outgoing = Outgoing()
         self._tell_roster: Callable[[], None] = _nobody
         self._tell_writer: Callable[[], None] = _nobody
@@ -219,9 +219,9 @@ class Session:
             ended.add((task_id, attempt))
 
     @contextmanager
-    def ended_meanwhile(self) -> Iterator[set[tuple[str, int]]]:
+    def ended_meanwhile(self) -> Iterator[set[AttemptKey]]:
         """The attempts that end from now on, until the block does."""
-        ended: set[tuple[str, int]] = set()
+        ended: set[AttemptKey] = set()
         self._recordings.append(ended)
         try:
             yield ended

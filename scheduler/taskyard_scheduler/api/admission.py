@@ -1,14 +1,14 @@
 """Refusing submissions to a queue in which too many tasks wait, or to one lane too many."""
 
-import asyncio
 import logging
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from taskyard_core.domain import lanes
 from taskyard_core.domain.task import TaskSpec
+from taskyard_core.runtime.clock import Clock, SystemClock
+from taskyard_core.runtime.pace import COUNTING, rest
 from taskyard_core.storage.queues import StoredQueues
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_core.storage.workers import LiveWorkers
@@ -23,8 +23,6 @@ COUNTED_LANES = 100_000
 """Most lanes of one count, several times what may be made."""
 _PERIOD_SECONDS = 1.0
 _RETRY_SECONDS = 2.0
-# Counting a large backlog takes a while; at most a twentieth of the time goes into it.
-_REST_PER_COUNT = 20
 _NOTED_SECONDS = 3600.0
 _NOTED_QUEUES = 10_000
 _WORKERS = 1000
@@ -50,13 +48,13 @@ class Admission:
         limit: int = DEFAULT_LIMIT,
         lane_room: LaneRoom | None = None,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock | None = None,
     ) -> None:
         self._queues = queues
         self._workers = workers
         self._limit = limit
         self._lanes = lane_room or LaneRoom()
-        self._clock = clock
+        self._clock = clock or SystemClock()
         self._rooms: dict[tuple[str, str], _Room] = {}
         self._limits: Mapping[tuple[str, str], int] = {}
         # Queues whose use was noted in the table lately, and those that wait for it.
@@ -87,13 +85,12 @@ class Admission:
         self._lanes.begin_count()
         waiting = await self._queues.waiting(COUNTED_LANES)
         self._limits = await self._queues.limits()
-        self._lanes.counted(waiting.keys(), self._clock())
+        self._lanes.counted(waiting.keys(), self._clock.monotonic())
         if self._lanes.crowded:
             self._lanes.serving(await self._workers.capabilities(_WORKERS))
         totals: Counter[tuple[str, str]] = Counter()
         for lane, tasks in waiting.items():
-            namespace, queue, _ = lane.split("/", 2)
-            totals[namespace, queue] += tasks
+            totals[lanes.place(lane)] += tasks
         # What was accepted while the count ran may or may not be in it.
         since = {slot: room.since_count for slot, room in self._rooms.items() if room.since_count}
         self._rooms = {
@@ -104,15 +101,15 @@ class Admission:
     async def run(self) -> None:
         """Refresh each second, until cancelled; less often where counting takes long."""
         while True:
-            started = self._clock()
+            started = self._clock.monotonic()
             try:
                 await self.refresh()
             except StoreUnavailable as error:
                 _log.warning("backlogs were not counted: %s", error)
-            await asyncio.sleep(max(_PERIOD_SECONDS, _REST_PER_COUNT * (self._clock() - started)))
+            await self._clock.sleep(rest(self._clock.monotonic() - started, COUNTING, least=_PERIOD_SECONDS))
 
     async def _note(self) -> None:
-        self._noted.pass_on(self._clock())
+        self._noted.pass_on(self._clock.monotonic())
         new = list(self._new)
         if new:
             await self._queues.register(new)

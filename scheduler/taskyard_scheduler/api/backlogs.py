@@ -4,18 +4,17 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from taskyard_core.domain import limits, selectors, submission
+from taskyard_core.domain import lanes, limits, selectors, submission
 from taskyard_core.domain.demand import Demand, Loads, Pool
 from taskyard_core.domain.violations import Violation
 from taskyard_core.runtime.clock import Clock
+from taskyard_core.runtime.pace import COUNTING, rest
 from taskyard_core.storage.queues import StoredQueues
 
 LANES = 25_000
 """Lanes with waiting tasks that are looked at, the fullest first; more than `max_lanes` lets there be."""
 FRESH_SECONDS = 1.0
 """A count serves all who ask so soon after it."""
-# Counting a large backlog takes a while; at most a twentieth of the time goes into it.
-_REST_PER_COUNT = 20
 
 
 class Backlogs:
@@ -44,15 +43,15 @@ class Backlogs:
         """What waited at the last count, by namespace, queue and selector."""
         waiting: Counter[tuple[str, str, str]] = Counter()
         for name, tasks in self._loads.waiting.items():
-            namespace, queue, _, _, selector = name.split("/", 4)
-            waiting[namespace, queue, selector] += tasks
+            lane = lanes.told(name)
+            waiting[lane.namespace, lane.queue, lane.selector] += tasks
         return waiting
 
     async def _count(self) -> None:
         began = self._clock.monotonic()
         self._loads.replace(await self._stored.loads(LANES))
         now = self._clock.monotonic()
-        self._stale_at = now + max(FRESH_SECONDS, (now - began) * _REST_PER_COUNT)
+        self._stale_at = now + rest(now - began, COUNTING, least=FRESH_SECONDS)
 
 
 def read_labels(text: str) -> dict[str, str]:

@@ -45,7 +45,7 @@ class LaneRoom:
                 return False
             self._waiting.add(name)
             self._since_count.add(name)
-            self._by_namespace[name.partition("/")[0]] += 1
+            self._by_namespace[lanes.place(name)[0]] += 1
             self._known.add(name)
         return True
 
@@ -59,7 +59,7 @@ class LaneRoom:
         former, self._waiting = self._waiting, {*waiting, *self._since_count, *self._before_count}
         for name in former - self._waiting:
             self._known.add(name)
-        self._by_namespace = Counter(name.partition("/")[0] for name in self._waiting)
+        self._by_namespace = Counter(lanes.place(name)[0] for name in self._waiting)
         if not self.crowded:
             self._workers = {}
 
@@ -72,7 +72,7 @@ class LaneRoom:
         self._workers = by_type
 
     def _has_room(self, name: str) -> bool:
-        if len(self._waiting) < self.most and self._by_namespace[name.partition("/")[0]] < self._share:
+        if len(self._waiting) < self.most and self._by_namespace[lanes.place(name)[0]] < self._share:
             return True
         return len(self._waiting) < SERVED_BONUS * self.most and self._served(name)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from taskyard_core.domain import limits
 from taskyard_core.domain.task import RetryPolicy, Task, TaskSpec, TaskState
@@ -13,16 +13,9 @@ from taskyard_core.telemetry import Telemetry
 from taskyard_scheduler.api import failures
 from taskyard_scheduler.api.admission import Admission
 from taskyard_scheduler.api.failures import Failure
-from taskyard_scheduler.intake import Stored
+from taskyard_scheduler.intake import Intake, Stored
 
 _NO_RETRY = RetryPolicy()
-
-
-class Intake(Protocol):
-    """Stores submissions; one outcome per submission, in their order."""
-
-    async def submit(self, specs: Sequence[TaskSpec]) -> Sequence[Stored]:
-        """Durable when it returns; raises StoreUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from taskyard_core.domain.task import Attempt, Task, TaskState
 from taskyard_core.domain.transitions import IllegalTransition
 from taskyard_core.runtime.batcher import Batcher
 from taskyard_core.storage.changes import Applied, Changes
+from taskyard_core.storage.hints import Hints
 from taskyard_core.storage.outbox import Outbox
 from taskyard_core.storage.retrying import retried
 from taskyard_core.storage.tasks import PAGE_BYTES, Decidable, StoredTasks, TaskFilter, within_weight
@@ -20,7 +21,6 @@ from taskyard_core.storage.transaction import Transactions
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_core.telemetry import Moved, Telemetry
 from taskyard_scheduler.api import failures, filters
-from taskyard_scheduler.api.hints import Hints
 from taskyard_scheduler.api.traffic import Direction
 from taskyard_scheduler.api.waits import Waits
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from simulation.memory.postgres.client import Client
 from simulation.memory.postgres.tables import AttemptRow, OutboxRow, TaskRow
 from simulation.memory.postgres.work import Work
-from taskyard_core.domain.task import Outcome, TaskState
+from taskyard_core.domain.task import AttemptKey, Outcome, TaskState
 from taskyard_core.domain.transitions import Transition
 from taskyard_core.storage import codec
 from taskyard_core.storage.changes import Applied, Moved, Standing, distinct, matched
@@ -23,7 +23,7 @@ class Changes:
         """Apply what still holds."""
         return await self._client.run(lambda work: apply_within(work, transitions))
 
-    async def standings(self, attempts: Sequence[tuple[str, int]]) -> list[Standing]:
+    async def standings(self, attempts: Sequence[AttemptKey]) -> list[Standing]:
         """How each (task, attempt) ended, in their order."""
         return await self._client.run(lambda work: [_standing(work, attempt) for attempt in attempts])
 
@@ -121,7 +121,7 @@ def _end_attempt(work: Work, moved: TaskRow, decision: Transition) -> None:
     work.put(work.tables.attempts, place, row)
 
 
-def _standing(work: Work, attempt: tuple[str, int]) -> Standing:
+def _standing(work: Work, attempt: AttemptKey) -> Standing:
     row = work.get(work.tables.attempts, attempt)
     return Standing(row.outcome, row.session) if row else Standing(None, None)
 

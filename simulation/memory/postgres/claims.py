@@ -6,7 +6,7 @@ from simulation.memory.postgres.client import Client
 from simulation.memory.postgres.tables import TaskRow
 from simulation.memory.postgres.work import Work
 from taskyard_core.domain import limits
-from taskyard_core.domain.task import TaskState
+from taskyard_core.domain.task import AttemptKey, TaskState
 from taskyard_core.storage.claims import CLAIM_BYTES, Bid, Claimed, Head
 
 
@@ -33,7 +33,7 @@ class Claims:
             bids = assign(await transaction.run(lambda work: _lock_heads(work, quotas)))
             return await transaction.run(lambda work: _claim(work, bids, generations)) if bids else []
 
-    async def still_queued(self, entries: Sequence[tuple[str, int]]) -> set[str]:
+    async def still_queued(self, entries: Sequence[AttemptKey]) -> set[str]:
         """Ids of the (task, attempt) entries that still wait to be run."""
         return await self._client.run(lambda work: {task for task, attempt in entries if _ready(work, task, attempt)})
 

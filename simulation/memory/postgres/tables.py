@@ -5,7 +5,7 @@ Columns are those of the migrations; times are seconds since the epoch, JSON col
 
 from typing import Generic, NamedTuple, TypeVar
 
-from taskyard_core.domain.task import Outcome, TaskState
+from taskyard_core.domain.task import AttemptKey, Outcome, TaskState
 from taskyard_core.storage.dispatchers import DispatcherNote
 from taskyard_core.storage.sessions import SessionRecord
 
@@ -156,7 +156,7 @@ class Tables:
 
     def __init__(self) -> None:
         self.tasks = TaskTable("task")
-        self.attempts: Table[tuple[str, int], AttemptRow] = Table("attempt")
+        self.attempts: Table[AttemptKey, AttemptRow] = Table("attempt")
         self.sessions: Table[str, SessionRow] = Table("session")
         self.dispatchers: Table[str, DispatcherRow] = Table("dispatcher")
         self.outbox: Table[int, OutboxRow] = Table("outbox")

@@ -75,9 +75,7 @@ class MemoryLanes:
 
     async def depths(self, lanes: Collection[str]) -> dict[str, LaneDepth]:
         """How full each lane is; a lane that is not there has depth 0."""
-        return await self._client.call(
-            lambda: {lane: self._server.streams.depth(lane, self._server.clock()) for lane in lanes}
-        )
+        return await self._client.call(lambda: {lane: self._server.streams.depth(lane) for lane in lanes})
 
     async def sweep(self, lane: str, idle_ms: int) -> bool:
         """Removes a lane to which nothing came for long; False when it is in use."""

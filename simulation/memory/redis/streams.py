@@ -115,14 +115,10 @@ class Streams:
                     found.append(_entry(lane, id, stream.entries[id]))
         return found
 
-    def depth(self, lane: str, now: float) -> LaneDepth:
+    def depth(self, lane: str) -> LaneDepth:
         """See depth.lua."""
         stream = self.lanes.get(lane)
-        if stream is None:
-            return LaneDepth(0, 0, 0)
-        oldest = next(iter(stream.entries.values()), None)
-        age = 0 if oldest is None else int((now - oldest.added) * 1000)
-        return LaneDepth(len(stream.entries), len(stream.pending), age)
+        return LaneDepth(len(stream.entries), len(stream.pending)) if stream is not None else LaneDepth(0, 0)
 
     def sweep(self, lane: str, before: float) -> bool:
         """See sweep.lua."""

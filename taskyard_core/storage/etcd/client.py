@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from taskyard_core.runtime.clock import Clock, SystemClock
 from taskyard_core.storage.etcd.access import Access
 from taskyard_core.storage.etcd.grpc_access import GrpcAccess
 from taskyard_core.storage.etcd.identity import IdentifiedAccess
@@ -31,7 +31,7 @@ class Etcd:
         *,
         access: Access | None = None,
         identity: Identity | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock | None = None,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.keys = EtcdKeys(settings.prefix)
@@ -40,7 +40,7 @@ class Etcd:
             self.access = identified = IdentifiedAccess(self.access, self.keys, identity)
             identity.watch("etcd", identified.check)
         self.kv = self.access.kv
-        self.clock = clock
+        self.clock = clock or SystemClock()
         self._draw = draw
 
     async def __aenter__(self) -> Self:
@@ -60,7 +60,7 @@ class Etcd:
 
     async def ping(self) -> None:
         """Raise EtcdError unless etcd answers, lets us read, and is recent enough."""
-        await self.kv.get(self.keys.config)
+        await self.kv.get(self.keys.cluster)
         await self.access.check_version()
 
     def renewal(self) -> LeaseRenewal:

@@ -52,15 +52,6 @@ class EtcdKeys:
         """Key of what the worker of one session is. Raises ValueError if the id can't be part of a key."""
         return self.profiles + _segment(session_id)
 
-    @property
-    def config(self) -> str:
-        """Prefix of the cluster's configuration."""
-        return f"{self.prefix}/config/"
-
-    def setting(self, name: str) -> str:
-        """Key of one configuration value. Raises ValueError if the name can't be part of a key."""
-        return self.config + _segment(name)
-
     @staticmethod
     def name(key: str) -> str:
         """Return the id a key was built from."""

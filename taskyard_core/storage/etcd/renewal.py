@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.backoff import Backoff
 from taskyard_core.storage.etcd.access import Access, KeepAlive
 from taskyard_core.storage.etcd.alarm import Alarm
@@ -34,15 +34,15 @@ class LeaseRenewal:
         self,
         access: Access,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._access = access
         self._clock = clock
         self._draw = draw
         self._leases: dict[int, Lease] = {}
-        self._attention = Alarm(clock)
-        self._expiry = Alarm(clock)
+        self._attention = Alarm(clock.monotonic)
+        self._expiry = Alarm(clock.monotonic)
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -69,7 +69,7 @@ class LeaseRenewal:
         `on_lost` is called with the lease, once, if it is lost; it isn't called after
         `revoke` or `abandon`. Raises EtcdError.
         """
-        asked_at = self._clock()
+        asked_at = self._clock.monotonic()
         granted = await self._access.grant(ttl)
         # An attempt that failed before this one only makes the start too early: the safe side.
         lease = Lease(granted.lease_id, granted.ttl, granted_at=asked_at, on_lost=on_lost)
@@ -80,7 +80,7 @@ class LeaseRenewal:
 
     def adopt(self, lease_id: int, ttl: int, *, on_lost: Callable[[Lease], None] | None = None) -> Lease:
         """Renew somebody else's lease from now on; the first answer tells whether it still exists."""
-        now = self._clock()
+        now = self._clock.monotonic()
         lease = Lease(lease_id, ttl, granted_at=now, on_lost=on_lost)
         lease.renew_at_once()
         self._leases[lease.id] = lease
@@ -138,18 +138,18 @@ class LeaseRenewal:
     async def _renew_forever(self) -> None:
         backoff = Backoff(first=0.05, longest=0.5, draw=self._draw)
         while True:
-            started = self._clock()
+            started = self._clock.monotonic()
             try:
                 await self.run_once()
             except EtcdError as error:
                 _log.warning("cannot renew leases: %s", error)
-            if self._clock() - started > 1.0:
+            if self._clock.monotonic() - started > 1.0:
                 backoff.reset()
-            await asyncio.sleep(backoff.next())
+            await self._clock.sleep(backoff.next())
 
     async def _expire_forever(self) -> None:
         while True:
-            self._expire(self._clock())
+            self._expire(self._clock.monotonic())
             await self._expiry.wait(min((lease.confirmed_until for lease in self._leases.values()), default=_NEVER))
 
     def _expire(self, now: float) -> None:
@@ -159,16 +159,16 @@ class LeaseRenewal:
     def _next_attention(self) -> float:
         patience = self._access.patience
         soonest = min((lease.attention_at(patience) for lease in self._leases.values()), default=_NEVER)
-        return max(soonest, self._clock() + _TICK)
+        return max(soonest, self._clock.monotonic() + _TICK)
 
     async def _ask(self, stream: KeepAlive) -> None:
-        now = self._clock()
+        now = self._clock.monotonic()
         patience = self._access.patience
         if any(lease.is_stalled(now, patience) for lease in self._leases.values()):
             self._access.suspect(stream.place)
             raise EtcdUnavailable(f"{stream.place}: renewals are not answered")
         for lease in [lease for lease in self._leases.values() if lease.is_due(now)]:
-            lease.renewal_sent(self._clock())
+            lease.renewal_sent(self._clock.monotonic())
             await stream.ask(lease.id, timeout=min(patience, 1.0))
 
     async def _listen(self, stream: KeepAlive) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Self
 
+from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.backoff import Backoff
 from taskyard_core.storage.etcd.access import Access, ChangeStream, Event, KeyValue
 from taskyard_core.storage.etcd.change import Change, Changes, Delete, Put, difference
@@ -51,7 +50,7 @@ class PrefixWatch:
         prefix: str,
         *,
         timing: WatchTiming | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.prefix = prefix
@@ -85,7 +84,7 @@ class PrefixWatch:
             except (EtcdUnavailable, EtcdUnauthenticated) as error:
                 _log.info("watch of %s interrupted: %s", self.prefix, error)
                 await self.aclose()
-                await asyncio.sleep(self._backoff.next())
+                await self._clock.sleep(self._backoff.next())
                 continue
             if changes.changes or (first and changes.listed):
                 return changes
@@ -109,7 +108,7 @@ class PrefixWatch:
             raise
 
     async def _step(self) -> Changes:
-        now = self._clock()
+        now = self._clock.monotonic()
         if now >= self._relist_at:
             return await self._list()
         if self._stream is None:
@@ -184,5 +183,5 @@ class PrefixWatch:
         self._relist_at = float("-inf")
 
     def _alive(self) -> None:
-        self.heard_at = self._clock()
+        self.heard_at = self._clock.monotonic()
         self._backoff.reset()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from taskyard_core.domain.task import Outcome, TaskState
+from taskyard_core.domain.task import AttemptKey, Outcome, TaskState
 from taskyard_core.domain.transitions import Transition
 from taskyard_core.storage import codec
 from taskyard_core.storage.changes import Applied, Standing, distinct, matched
@@ -26,7 +26,7 @@ class Changes:
 
         return await retried(once)
 
-    async def standings(self, attempts: Sequence[tuple[str, int]]) -> list[Standing]:
+    async def standings(self, attempts: Sequence[AttemptKey]) -> list[Standing]:
         """How each (task, attempt) ended, in their order."""
         ids, numbers = [task for task, _ in attempts], [number for _, number in attempts]
         found = await self._database.fetch(load("attempt_standing"), ids, numbers)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from taskyard_core.domain.task import AttemptKey
 from taskyard_core.storage.claims import CLAIM_BYTES, Bid, Claimed, Head
 from taskyard_core.storage.postgres.database import Connection, Database
 from taskyard_core.storage.postgres.queries import load
@@ -39,7 +40,7 @@ class Claims:
 
         return await retried(once)
 
-    async def still_queued(self, entries: Sequence[tuple[str, int]]) -> set[str]:
+    async def still_queued(self, entries: Sequence[AttemptKey]) -> set[str]:
         """Ids of the (task, attempt) entries that still wait to be run."""
         ids, attempts = [task for task, _ in entries], [attempt for _, attempt in entries]
         return {str(row[0]) for row in await self._database.fetch(load("still_queued"), ids, attempts)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import asyncpg
 
-from taskyard_core.storage.pace import Pace
+from taskyard_core.runtime.pace import Pace
 from taskyard_core.storage.postgres.answers import concluded, ours, read_only
 from taskyard_core.storage.postgres.hosts import Hosts
 from taskyard_core.storage.postgres.identity import Admission

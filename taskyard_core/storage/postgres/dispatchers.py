@@ -28,7 +28,7 @@ class Dispatchers:
 
     async def leave(self, dispatcher: str) -> None:
         """Answer for nobody any more."""
-        await self._database.fetch("DELETE FROM taskyard.dispatcher WHERE id = $1", dispatcher)
+        await self._database.fetch(load("dispatcher_leave"), dispatcher)
 
 
 async def delete_dispatchers_within(connection: Connection, age: float) -> None:

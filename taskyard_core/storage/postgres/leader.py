@@ -17,7 +17,7 @@ class LeaderFence:
 
     async def newest(self) -> int:
         """The newest term that has begun."""
-        return int((await self._database.fetch("SELECT term FROM taskyard.leader"))[0][0])
+        return int((await self._database.fetch(load("newest_term")))[0][0])
 
     async def led_by(self, within: float) -> str | None:
         """The dispatcher that wrote within so many seconds that it leads the newest term."""
@@ -39,4 +39,4 @@ class LeaderFence:
 
     async def lane_epoch(self) -> str:
         """The lanes' epoch for which all QUEUED tasks were last published."""
-        return str((await self._database.fetch("SELECT lane_epoch FROM taskyard.leader"))[0][0])
+        return str((await self._database.fetch(load("lane_epoch")))[0][0])

@@ -9,6 +9,7 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 from yoyo.migrations import default_migration_table
 
+from taskyard_core.storage.postgres.queries import load
 from taskyard_core.storage.postgres.target import Target
 
 
@@ -20,9 +21,7 @@ def migrate(url: str) -> list[str]:
     """
     target = Target.parse(url).for_migrations()
     with psycopg.connect(**target) as connection:
-        # Two that find no schema both create it, IF NOT EXISTS or not, and one of them fails.
-        connection.execute("SELECT pg_advisory_xact_lock(hashtext('taskyard.migration'))")
-        connection.execute("CREATE SCHEMA IF NOT EXISTS taskyard")
+        connection.execute(load("make_schema").encode())
     with as_file(files(__package__) / "migrations") as directory, _backend(target) as backend:
         migrations = yoyo.read_migrations(str(directory))
         with backend.lock(timeout=60):

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from taskyard_core.storage.outbox import Entries
-from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.postgres.database import Connection, Database
 from taskyard_core.storage.postgres.queries import load
 
 
@@ -16,7 +16,7 @@ class Outbox:
 
     async def delete(self, ids: Sequence[int]) -> None:
         """Forget rows that are published."""
-        await self._database.fetch("DELETE FROM taskyard.outbox WHERE id = ANY ($1::bigint[])", ids)
+        await self._database.fetch(load("delete_outbox"), ids)
 
     async def stale(self, age: float, limit: int) -> tuple[list[int], Entries]:
         """Rows older than `age` seconds, and what they stand for."""
@@ -27,19 +27,15 @@ class Outbox:
         """Lane entries of those of the tasks that are QUEUED."""
         return _by_lane(await self._database.fetch(load("entries_of"), task_ids))
 
-    async def page(self, lane: str, after: str, limit: int) -> list[tuple[str, int]]:
-        """QUEUED tasks of a lane beyond an id, oldest first."""
-        return [(str(row[0]), row[1]) for row in await self._database.fetch(load("queued_page"), lane, after, limit)]
-
     async def backlog(self) -> tuple[int, float]:
         """Rows that wait, and the age of the oldest in seconds."""
-        row = (
-            await self._database.fetch(
-                "SELECT count(*), coalesce(extract(epoch FROM"
-                " now() - min(least(greatest(created_at, 'epoch'), now()))), 0)::float8 FROM taskyard.outbox"
-            )
-        )[0]
+        (row,) = await self._database.fetch(load("outbox_backlog"))
         return row[0], row[1]
+
+
+async def delete_within(connection: Connection, ids: Sequence[int]) -> None:
+    """Forget rows whose entries are in the lanes, in the connection's transaction."""
+    await connection.execute(load("delete_outbox"), ids)
 
 
 def _by_lane(rows: object) -> Entries:

@@ -36,9 +36,7 @@ class StoredQueues:
 
     async def limits(self) -> Mapping[Place, int]:
         """How many tasks may wait, of queues that were told."""
-        found = await self._database.fetch(
-            "SELECT namespace, name, max_backlog FROM taskyard.queue WHERE max_backlog > 0"
-        )
+        found = await self._database.fetch(load("queue_limits"))
         return {(row[0], row[1]): row[2] for row in found}
 
     async def loads(self, most: int) -> Sequence[LaneLoad]:
@@ -50,7 +48,7 @@ class StoredQueues:
 
     async def retries(self) -> dict[Place, RetryPolicy | None]:
         """What tasks take where they leave retry fields out, of queues that were told."""
-        found = await self._database.fetch("SELECT namespace, name, retry FROM taskyard.queue WHERE retry IS NOT NULL")
+        found = await self._database.fetch(load("queue_retries"))
         return {(row[0], row[1]): codec.load_retry(row[2]) for row in found}
 
     async def register(self, used: Collection[Place]) -> None:

@@ -54,9 +54,7 @@ class Sessions:
 
     async def drain(self, session: str, generation: int) -> None:
         """Note that the worker wants no more tasks."""
-        await self._database.fetch(
-            "UPDATE taskyard.session SET draining = true WHERE id = $1 AND generation = $2", session, generation
-        )
+        await self._database.fetch(load("session_drain"), session, generation)
 
     async def held(self, session: str) -> list[Held]:
         """The tasks it runs."""
@@ -64,10 +62,7 @@ class Sessions:
 
     async def generations(self, sessions: Sequence[str]) -> dict[str, int]:
         """The current generation of each of the sessions; 0 for one that was given up."""
-        found = await self._database.fetch(
-            "SELECT id, CASE WHEN live THEN generation ELSE 0 END FROM taskyard.session WHERE id = ANY ($1::uuid[])",
-            sessions,
-        )
+        found = await self._database.fetch(load("session_generations"), sessions)
         return {str(row[0]): row[1] for row in found}
 
     async def running(self, sessions: Sequence[str], age: float) -> list[RunningRef]:

@@ -105,5 +105,4 @@ def _failed(wanted: TaskFilter) -> tuple[str | None, ...]:
 
 
 async def _plan_for_values(connection: Connection) -> None:
-    # A plan for any values could not use the indexes that hold one state only.
-    await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+    await connection.execute(load("plan_for_values"))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from taskyard_core.domain.transitions import Transition
 from taskyard_core.storage.changes import Applied
 from taskyard_core.storage.history import Keeping
-from taskyard_core.storage.postgres import changes, dispatchers, history, queues, sessions, tasks, waiting
+from taskyard_core.storage.postgres import changes, dispatchers, history, outbox, queues, sessions, tasks, waiting
 from taskyard_core.storage.postgres.database import Connection
 from taskyard_core.storage.postgres.queries import load
 from taskyard_core.storage.sessions import Held, Host
@@ -71,7 +71,7 @@ class Transaction:
 
     async def forget_outbox(self, ids: Sequence[int]) -> None:
         """Delete outbox rows whose entries are in the lanes."""
-        await self._connection.execute(load("delete_outbox"), ids)
+        await outbox.delete_within(self._connection, ids)
 
     async def note_lane_epoch(self, epoch: str) -> None:
         """All QUEUED tasks were published to the lanes of this epoch."""

@@ -145,7 +145,7 @@ class LaneStore:
         for queue in queues:
             batch.call(_DEPTH, self._streams(queue), [GROUP])
         figures = chain.from_iterable(await batch.send())
-        return {lane: LaneDepth(next(figures), next(figures), next(figures)) for lane in chain.from_iterable(queues)}
+        return {lane: LaneDepth(next(figures), next(figures)) for lane in chain.from_iterable(queues)}
 
     async def sweep(self, lane: str, idle_ms: int) -> bool:
         """Removes a lane to which nothing came for long; False when it is in use."""

@@ -6,32 +6,27 @@ import time
 import pytest
 
 from taskyard_core.storage.etcd import Etcd
-from taskyard_dispatcher.leadership import ElectionTiming, LeaderRecord, Term
+from taskyard_dispatcher.leadership import ElectionTiming, Term
 from tests.conformance.etcd.conftest import Stage
-from tests.stores.election import Turns, elector, running, two_candidates
+from tests.stores.election import Turns, elector, running, two_candidates, until_led
 
 
 async def test_the_first_leads_and_everybody_knows(etcd: Etcd) -> None:
     one, turns = elector(etcd, "one"), Turns()
-    heard_of: asyncio.Queue[LeaderRecord | None] = asyncio.Queue()
-    other, others = elector(etcd, "other", on_leader=heard_of.put_nowait), Turns()
+    other, others = elector(etcd, "other"), Turns()
     async with running(one, turns):
         term = await turns.next_term()
         assert one.is_leader
-        assert one.term is term
         assert term.is_trusted()
         async with running(other, others), asyncio.timeout(5.0):
-            leader = await heard_of.get()
-            assert leader == other.leader == one.leader
-            assert leader is not None
-            assert (leader.candidate.dispatcher_id, leader.term) == ("one", term.number)
+            leader = await until_led(other, by="one", term=term.number)
+            assert leader == one.leader
+            assert leader.term == term.number
             await two_candidates(etcd)
             assert not other.is_leader
             assert others.terms.empty()
             await one.resign()
-            while (leader := await heard_of.get()) is None:
-                pass
-            assert leader.candidate.dispatcher_id == "other"
+            await until_led(other, by="other", term=term.number + 1)
 
 
 # Longer than a test waits: whoever hands over before that did not let its lease run out.
@@ -50,7 +45,7 @@ async def test_resigning_hands_over_at_once(etcd: Etcd) -> None:
             assert second.number > first.number
             assert not first.is_trusted()
             assert turns.over.qsize() == 1
-            assert one.term is None
+            assert not one.is_leader
 
 
 async def test_failed_work_resigns_rests_and_stands_again(etcd: Etcd) -> None:
@@ -185,12 +180,10 @@ async def test_a_number_that_is_not_the_revision_is_told(etcd: Etcd) -> None:
         begun.set()
         await asyncio.Event().wait()
 
-    heard_of: asyncio.Queue[LeaderRecord | None] = asyncio.Queue()
-    one = elector(etcd, "one", on_leader=heard_of.put_nowait)
+    one = elector(etcd, "one")
     task = asyncio.ensure_future(one.run(lead))
     async with asyncio.timeout(10):
-        while (leader := await heard_of.get()) is None or leader.term != 5001:
-            pass
+        assert (await until_led(one, by="one", term=5001)).term == 5001
         assert begun.is_set()
         await one.resign()
         await task

@@ -38,18 +38,18 @@ async def test_revoking_deletes_the_keys_and_is_no_loss(etcd: Etcd) -> None:
     lost: list[Lease] = []
     async with etcd.renewal() as renewal:
         lease = await renewal.grant(5, on_lost=lost.append)
-        await etcd.kv.put(etcd.keys.setting("mortal"), b"", lease=lease.id)
+        await etcd.kv.put(etcd.keys.session("mortal"), b"", lease=lease.id)
         await renewal.revoke(lease)
         await renewal.revoke(lease)
-        assert await etcd.kv.get(etcd.keys.setting("mortal")) is None
+        assert await etcd.kv.get(etcd.keys.session("mortal")) is None
     assert lost == []
 
 
 async def test_an_abandoned_lease_expires(etcd: Etcd) -> None:
-    watch = etcd.watch(etcd.keys.config)
+    watch = etcd.watch(etcd.keys.sessions)
     async with etcd.renewal() as renewal:
         lease = await renewal.grant(2)
-        key = etcd.keys.setting("mortal")
+        key = etcd.keys.session("mortal")
         await etcd.kv.put(key, b"", lease=lease.id)
         assert key in (await anext(watch)).changes[0].key
         renewal.abandon(lease)
@@ -76,15 +76,15 @@ async def test_leases_count_as_lost_when_their_renewal_stops(etcd: Etcd) -> None
 
 
 async def test_the_keys_of_a_lease_go_together_and_a_key_can_change_its_lease(etcd: Etcd) -> None:
-    one, two, moved = (etcd.keys.setting(name) for name in ("one", "two", "moved"))
+    one, two, moved = (etcd.keys.session(name) for name in ("one", "two", "moved"))
     async with etcd.renewal() as renewal:
         first, second = await renewal.grant(30), await renewal.grant(30)
         for key in (one, two, moved):
             await etcd.kv.put(key, b"", lease=first.id)
         await etcd.kv.put(moved, b"", lease=second.id)
-        before = (await etcd.kv.get_prefix(etcd.keys.config)).revision
+        before = (await etcd.kv.get_prefix(etcd.keys.sessions)).revision
         await renewal.revoke(first)
-        listing = await etcd.kv.get_prefix(etcd.keys.config)
+        listing = await etcd.kv.get_prefix(etcd.keys.sessions)
         assert [(item.key, item.lease) for item in listing.items] == [(moved, second.id)]
         assert listing.revision == before + 1
         await renewal.revoke(second)

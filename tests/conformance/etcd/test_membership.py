@@ -1,14 +1,14 @@
 """The registry of dispatchers and of worker sessions: what is alive is there, whatever etcd does."""
 
 import asyncio
-import json
 from contextlib import aclosing
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
 
 from taskyard_core.storage.etcd import Delete, Etcd, PrefixWatch
-from taskyard_dispatcher.membership import DispatcherRecord, DispatcherRegistration, SessionRegistry
+from taskyard_core.storage.etcd.records import DispatcherRecord, SessionEntry
+from taskyard_dispatcher.membership import DispatcherRegistration, SessionRegistry
 from tests.conformance.etcd.conftest import Stage
 from tests.stores.membership import background, until_known
 
@@ -19,12 +19,16 @@ RECORD = DispatcherRecord(
     session_address="10.0.0.1:7071",
     http_address="10.0.0.1:8080",
     version="0.1.0",
-    started_at="2026-01-01T00:00:00Z",
+    started_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
 
 
-def value_of(watch: PrefixWatch, key: str) -> Any:
-    return json.loads(watch.current[key].value)
+def entry(generation: int, dispatcher: str = "d1") -> SessionEntry:
+    return SessionEntry(dispatcher=dispatcher, generation=generation)
+
+
+def value_of(watch: PrefixWatch, key: str) -> SessionEntry:
+    return SessionEntry.from_json(watch.current[key].value)
 
 
 async def test_a_dispatcher_is_registered_while_it_runs(etcd: Etcd) -> None:
@@ -61,23 +65,21 @@ async def revoke(etcd: Etcd, lease_id: int) -> None:
 async def test_a_session_is_registered_until_it_is_removed(etcd: Etcd) -> None:
     registry = SessionRegistry(etcd)
     async with aclosing(etcd.watch(etcd.keys.sessions)) as watch, background(registry.run()):
-        assert await registry.register("s1", {"slots": 4}, generation=1)
-        assert registry.is_registered("s1")
+        assert await registry.register("s1", entry(1))
         await until_known(watch, 1)
-        assert value_of(watch, etcd.keys.session("s1")) == {"slots": 4, "generation": 1}
-        assert await registry.register("s1", {"slots": 5}, generation=2)
+        assert value_of(watch, etcd.keys.session("s1")) == entry(1)
+        assert await registry.register("s1", entry(2, "d2"))
         await anext(watch)
-        assert value_of(watch, etcd.keys.session("s1")) == {"slots": 5, "generation": 2}
+        assert value_of(watch, etcd.keys.session("s1")) == entry(2, "d2")
         await registry.remove("s1")
         await until_known(watch, 0, 1.0)
-        assert not registry.session_ids
 
 
 async def test_a_forgotten_session_expires(etcd: Etcd) -> None:
     registry = SessionRegistry(etcd, ttl=2)
     async with aclosing(etcd.watch(etcd.keys.sessions)) as watch, background(registry.run()):
-        await registry.register("s1", {}, generation=1)
-        await registry.register("s2", {}, generation=1)
+        await registry.register("s1", entry(1))
+        await registry.register("s2", entry(1))
         await until_known(watch, 2)
         registry.forget("s1")
         await until_known(watch, 1, 5.0)
@@ -87,15 +89,15 @@ async def test_a_forgotten_session_expires(etcd: Etcd) -> None:
 async def test_a_crash_of_etcd_shorter_than_the_ttl_takes_no_session_away(own_stage: Stage) -> None:
     registry = SessionRegistry(own_stage.etcd, ttl=10)
     async with aclosing(own_stage.etcd.watch(own_stage.etcd.keys.sessions)) as watch, background(registry.run()):
-        assert await registry.register("s1", {}, generation=1)
+        assert await registry.register("s1", entry(1))
         await until_known(watch, 1)
         await own_stage.crash()
-        assert not await registry.register("s2", {}, generation=1)
+        assert not await registry.register("s2", entry(1))
         await own_stage.restart()
         async with asyncio.timeout(15.0):
             while len(watch.current) < 2:
                 assert not any(isinstance(change, Delete) for change in (await anext(watch)).changes)
-        assert registry.is_registered("s1")
+        assert value_of(watch, own_stage.etcd.keys.session("s1")) == entry(1)
 
 
 async def test_an_adopted_session_belongs_to_its_new_dispatcher(etcd: Etcd) -> None:
@@ -107,10 +109,10 @@ async def test_an_adopted_session_belongs_to_its_new_dispatcher(etcd: Etcd) -> N
         background(old.run()),
         background(new.run()),
     ):
-        await old.register("s1", {"at": "old"}, generation=1)
+        await old.register("s1", entry(1, "old"))
         await until_known(watch, 1)
         old_lease = watch.current[etcd.keys.session("s1")].lease
-        await new.register("s1", {"at": "new"}, generation=2)
+        await new.register("s1", entry(2, "new"))
         await anext(watch)
         # The old dispatcher loses its lease without knowing of the adoption: it must not take over.
         await revoke(etcd, old_lease)
@@ -118,11 +120,10 @@ async def test_an_adopted_session_belongs_to_its_new_dispatcher(etcd: Etcd) -> N
             assert await superseded.get() == "s1"
         item = await etcd.kv.get(etcd.keys.session("s1"))
         assert item is not None
-        assert json.loads(item.value) == {"at": "new", "generation": 2}
-        assert not old.session_ids
-        assert not await old.register("s1", {"at": "old"}, generation=1)
+        assert SessionEntry.from_json(item.value) == entry(2, "new")
+        assert not await old.register("s1", entry(1, "old"))
 
 
 async def test_an_impossible_session_id_is_refused_at_once(etcd: Etcd) -> None:
     with pytest.raises(ValueError, match="etcd key"):
-        await SessionRegistry(etcd).register("a/b", {}, generation=1)
+        await SessionRegistry(etcd).register("a/b", entry(1))

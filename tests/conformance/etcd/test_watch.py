@@ -17,9 +17,9 @@ async def until(watch: PrefixWatch, key: str) -> list[str]:
 
 
 async def test_what_is_there_comes_first_and_then_each_change(etcd: Etcd) -> None:
-    key = etcd.keys.setting("a")
+    key = etcd.keys.session("a")
     await etcd.kv.put(key, b"1")
-    async with aclosing(etcd.watch(etcd.keys.config)) as watch:
+    async with aclosing(etcd.watch(etcd.keys.sessions)) as watch:
         snapshot = await anext(watch)
         assert snapshot.listed
         assert [change.key for change in snapshot.changes] == [key]
@@ -36,27 +36,27 @@ async def test_what_is_there_comes_first_and_then_each_change(etcd: Etcd) -> Non
 
 
 async def test_an_empty_prefix_is_reported_too(etcd: Etcd) -> None:
-    async with aclosing(etcd.watch(etcd.keys.config)) as watch:
+    async with aclosing(etcd.watch(etcd.keys.sessions)) as watch:
         assert (await anext(watch)).changes == ()
 
 
 async def test_an_interrupted_wait_loses_nothing(etcd: Etcd) -> None:
-    async with aclosing(etcd.watch(etcd.keys.config)) as watch:
+    async with aclosing(etcd.watch(etcd.keys.sessions)) as watch:
         await anext(watch)
         for number in range(20):
             waiting = asyncio.ensure_future(anext(watch))
             await asyncio.wait({waiting}, timeout=0.001)
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
-            await etcd.kv.put(etcd.keys.setting(f"k{number:02}"), b"")
-        await until(watch, etcd.keys.setting("k19"))
+            await etcd.kv.put(etcd.keys.session(f"k{number:02}"), b"")
+        await until(watch, etcd.keys.session("k19"))
         assert len(watch.current) == 20
 
 
 async def test_a_crash_of_etcd_leaves_no_gap(own_stage: Stage) -> None:
     etcd = own_stage.etcd
-    keys = [etcd.keys.setting(f"k{number:02}") for number in range(60)]
-    async with aclosing(etcd.watch(etcd.keys.config, timing=WatchTiming(relist=(600, 600)))) as watch:
+    keys = [etcd.keys.session(f"k{number:02}") for number in range(60)]
+    async with aclosing(etcd.watch(etcd.keys.sessions, timing=WatchTiming(relist=(600, 600)))) as watch:
         await anext(watch)
         reading = asyncio.ensure_future(until(watch, keys[-1]))
         for key in keys[:30]:
@@ -71,13 +71,13 @@ async def test_a_crash_of_etcd_leaves_no_gap(own_stage: Stage) -> None:
 
 
 async def test_silence_alone_is_no_failure(etcd: Etcd) -> None:
-    async with aclosing(etcd.watch(etcd.keys.config, timing=WatchTiming(probe=0.1))) as watch:
+    async with aclosing(etcd.watch(etcd.keys.sessions, timing=WatchTiming(probe=0.1))) as watch:
         await anext(watch)
         heard_at = watch.heard_at
         waiting = asyncio.ensure_future(anext(watch))
         await asyncio.wait({waiting}, timeout=0.6)
         assert watch.heard_at > heard_at
-        await etcd.kv.put(etcd.keys.setting("x"), b"")
+        await etcd.kv.put(etcd.keys.session("x"), b"")
         assert not (await waiting).listed
 
 
@@ -87,12 +87,12 @@ async def test_listing_again_from_time_to_time_neither_skips_nor_repeats(etcd: E
 
     async def write_until(enough: asyncio.Event) -> None:
         while not enough.is_set():
-            written.append(etcd.keys.setting(f"k{len(written):05}"))
+            written.append(etcd.keys.session(f"k{len(written):05}"))
             await etcd.kv.put(written[-1], b"")
             # At this pace: listings of what a server in memory takes would be long.
             await asyncio.sleep(0.001)
 
-    async with aclosing(etcd.watch(etcd.keys.config, timing=WatchTiming(relist=(0.05, 0.1)))) as watch:
+    async with aclosing(etcd.watch(etcd.keys.sessions, timing=WatchTiming(relist=(0.05, 0.1)))) as watch:
         enough = asyncio.Event()
         await anext(watch)
         writing = asyncio.ensure_future(write_until(enough))
@@ -110,10 +110,10 @@ async def test_listing_again_from_time_to_time_neither_skips_nor_repeats(etcd: E
 
 async def test_compaction_ahead_of_a_watcher_is_healed_by_the_difference(own_stage: Stage) -> None:
     etcd = own_stage.etcd
-    kept, gone, new = (etcd.keys.setting(name) for name in ("kept", "gone", "new"))
+    kept, gone, new = (etcd.keys.session(name) for name in ("kept", "gone", "new"))
     await etcd.kv.put(kept, b"")
     await etcd.kv.put(gone, b"")
-    async with aclosing(etcd.watch(etcd.keys.config, timing=WatchTiming(relist=(600, 600)))) as watch:
+    async with aclosing(etcd.watch(etcd.keys.sessions, timing=WatchTiming(relist=(600, 600)))) as watch:
         await anext(watch)
         await etcd.kv.put(kept, b"seen on the stream")
         await anext(watch)
@@ -121,7 +121,7 @@ async def test_compaction_ahead_of_a_watcher_is_healed_by_the_difference(own_sta
         await etcd.kv.delete(gone)
         await etcd.kv.put(new, b"")
         # The newest revision itself can still be watched.
-        own_stage.compact(await etcd.kv.put(etcd.keys.session("elsewhere"), b""))
+        own_stage.compact(await etcd.kv.put(etcd.keys.profile("elsewhere"), b""))
         async with asyncio.timeout(10.0):
             changes = await anext(watch)
     assert changes.listed
@@ -129,14 +129,14 @@ async def test_compaction_ahead_of_a_watcher_is_healed_by_the_difference(own_sta
 
 
 async def test_a_watch_that_was_let_go_resumes_after_what_it_has_seen(etcd: Etcd) -> None:
-    first, second = etcd.keys.setting("a"), etcd.keys.setting("b")
-    async with aclosing(etcd.watch(etcd.keys.config, timing=WatchTiming(relist=(600, 600)))) as watch:
+    first, second = etcd.keys.session("a"), etcd.keys.session("b")
+    async with aclosing(etcd.watch(etcd.keys.sessions, timing=WatchTiming(relist=(600, 600)))) as watch:
         await anext(watch)
         await etcd.kv.put(first, b"1")
         await anext(watch)
         await watch.aclose()
         await etcd.kv.put(first, b"2")
-        await etcd.kv.put(etcd.keys.session("elsewhere"), b"")
+        await etcd.kv.put(etcd.keys.profile("elsewhere"), b"")
         await etcd.kv.put(second, b"")
         await etcd.kv.delete(first)
         changes = list[Change]()

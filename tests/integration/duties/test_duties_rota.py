@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from taskyard_core.storage.etcd.records import Candidate
 from taskyard_core.storage.postgres.history import History
 from taskyard_core.storage.postgres.outbox import Outbox
 from taskyard_core.storage.term import TermOver
@@ -18,7 +19,7 @@ from taskyard_dispatcher.duties.outbox import OutboxDuty
 from taskyard_dispatcher.duties.promotion import Promotion
 from taskyard_dispatcher.duties.rebuild import Rebuild
 from taskyard_dispatcher.duties.retention import Retention
-from taskyard_dispatcher.leadership import Candidate, Elector, Term
+from taskyard_dispatcher.leadership import Elector
 from tests.integration.duties.conftest import Stores, trusted
 
 PAST = "now() - interval '1 s'"
@@ -169,9 +170,8 @@ async def test_an_elected_dispatcher_does_the_duties(stores: Stores) -> None:
     elector = Elector(stores.etcd, Candidate(dispatcher_id="d", pid=1, pod="p", address="a:1"))
     async with background(elector.run(all_duties(stores, "d").run)):
         await until_queued(stores, 10)
-        term = elector.term
-        assert isinstance(term, Term)
-        assert await stores.value("SELECT term FROM taskyard.leader") == term.number
+        assert elector.is_leader
+        assert await stores.value("SELECT term FROM taskyard.leader") == elector.leading
         await elector.resign()
 
 

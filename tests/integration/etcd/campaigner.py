@@ -12,7 +12,8 @@ import sys
 import time
 
 from taskyard_core.storage.etcd import Etcd, EtcdSettings
-from taskyard_dispatcher.leadership import Candidate, ElectionTiming, Elector, Term
+from taskyard_core.storage.etcd.records import Candidate
+from taskyard_dispatcher.leadership import ElectionTiming, Elector, Term
 
 
 def say(event: str, term: int) -> None:

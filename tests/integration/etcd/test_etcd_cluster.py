@@ -36,9 +36,9 @@ def used_by(etcd: Etcd, members: list[ClusterMember]) -> ClusterMember:
 async def test_calls_leases_and_watches_outlive_the_member_they_use(members: list[ClusterMember]) -> None:
     async with client_of(members) as etcd, etcd.renewal() as renewal:
         lease = await renewal.grant(10)
-        before, after = etcd.keys.setting("before"), etcd.keys.setting("after")
+        before, after = etcd.keys.session("before"), etcd.keys.session("after")
         await etcd.kv.put(before, b"", lease=lease.id)
-        async with aclosing(etcd.watch(etcd.keys.config)) as watch:
+        async with aclosing(etcd.watch(etcd.keys.sessions)) as watch:
             await anext(watch)
             victim = used_by(etcd, members)
             await crash(victim)
@@ -59,8 +59,8 @@ async def test_a_stopped_member_is_left_for_another(members: list[ClusterMember]
     timing = WatchTiming(relist=(600, 600), probe=0.5)
     async with client_of(members) as etcd, etcd.renewal() as renewal:
         lease = await renewal.grant(5)
-        key = etcd.keys.setting("during")
-        async with aclosing(etcd.watch(etcd.keys.config, timing=timing)) as watch:
+        key = etcd.keys.session("during")
+        async with aclosing(etcd.watch(etcd.keys.sessions, timing=timing)) as watch:
             await anext(watch)
             victim = used_by(etcd, members)
             assert victim.pid is not None

@@ -44,12 +44,12 @@ def client(server: EtcdServer, username: str | None, password: str | None) -> Et
 async def test_a_user_logs_in_and_again_after_a_restart_has_forgotten_the_token(locked: EtcdServer) -> None:
     async with client(locked, "root", "hush") as etcd, etcd.renewal() as renewal:
         lease = await renewal.grant(10)
-        async with aclosing(etcd.watch(etcd.keys.config)) as watch:
+        async with aclosing(etcd.watch(etcd.keys.sessions)) as watch:
             await anext(watch)
             await crash(locked)
             await restart(locked)
             async with asyncio.timeout(10.0):
-                await etcd.kv.put(etcd.keys.setting("x"), b"", lease=lease.id, repeatable=True)
+                await etcd.kv.put(etcd.keys.session("x"), b"", lease=lease.id, repeatable=True)
                 assert len((await anext(watch)).changes) == 1
             confirmed = lease.confirmed_until
             await asyncio.wait({asyncio.ensure_future(lease.lost.wait())}, timeout=5.0)
@@ -72,9 +72,9 @@ async def test_a_user_may_be_told_before_etcd_asks_for_one_and_after_it_asks_no_
         lease = await renewal.grant(5)
         await etcd.ping()
         require(own_server)
-        await etcd.kv.put(etcd.keys.setting("x"), b"", lease=lease.id, repeatable=True)
+        await etcd.kv.put(etcd.keys.session("x"), b"", lease=lease.id, repeatable=True)
         await etcd.ping()
-        await etcd.kv.delete(etcd.keys.setting("x"))
+        await etcd.kv.delete(etcd.keys.session("x"))
         token = ask(own_server, "auth/authenticate", name="root", password="hush")["token"]
         ask(own_server, "auth/disable", token=token)
         await etcd.ping()

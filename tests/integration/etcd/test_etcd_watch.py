@@ -14,10 +14,10 @@ async def test_compaction_ahead_of_a_watcher_is_healed_by_the_difference(own_ser
         Etcd(EtcdSettings(endpoints=(own_server.url,))) as writer,
         Etcd(EtcdSettings(endpoints=(gate.endpoint,))) as reader,
     ):
-        kept, gone, new = (writer.keys.setting(name) for name in ("kept", "gone", "new"))
+        kept, gone, new = (writer.keys.session(name) for name in ("kept", "gone", "new"))
         await writer.kv.put(kept, b"")
         await writer.kv.put(gone, b"")
-        async with aclosing(reader.watch(reader.keys.config, timing=WatchTiming(relist=(600, 600)))) as watch:
+        async with aclosing(reader.watch(reader.keys.sessions, timing=WatchTiming(relist=(600, 600)))) as watch:
             await anext(watch)
             await writer.kv.put(kept, b"seen on the stream")
             await anext(watch)
@@ -35,15 +35,15 @@ async def test_a_silent_connection_is_given_up(etcd_server: EtcdServer, etcd: Et
     timing = WatchTiming(relist=(600, 600), probe=0.3)
     async with Gate(etcd_server.port) as gate:
         settings = EtcdSettings(endpoints=(gate.endpoint,), prefix=etcd.keys.prefix, request_timeout=0.5)
-        async with Etcd(settings) as reader, aclosing(reader.watch(reader.keys.config, timing=timing)) as watch:
+        async with Etcd(settings) as reader, aclosing(reader.watch(reader.keys.sessions, timing=timing)) as watch:
             await anext(watch)
             waiting = asyncio.ensure_future(anext(watch))
             gate.freeze()
-            await etcd.kv.put(etcd.keys.setting("unheard"), b"")
+            await etcd.kv.put(etcd.keys.session("unheard"), b"")
             await asyncio.wait({waiting}, timeout=1.5)
             assert not waiting.done()
             # The old connections stay as they were, dead: only a new one gets through.
             await gate.shut()
             gate.reopen()
             async with asyncio.timeout(10.0):
-                assert [change.key for change in (await waiting).changes] == [etcd.keys.setting("unheard")]
+                assert [change.key for change in (await waiting).changes] == [etcd.keys.session("unheard")]

@@ -13,8 +13,8 @@ from chaos.history.events import Phase, encoded
 from chaos.history.journal import Journal
 from chaos.workloads import FLEET, MIX, WORKLOADS, Stage, workload
 from chaos.workloads.deeds import DEEDS
-from chaos.workloads.pace import Pace
 from chaos.workloads.performance import TYPES, result
+from chaos.workloads.rate_limit import RateLimit
 from chaos.workloads.recorder import phase_of
 from chaos.workloads.rows import AMONG, HONEST, ROWS
 from chaos.workloads.stream import Stream
@@ -96,7 +96,7 @@ async def test_a_pace_keeps_its_rate_and_makes_nothing_up() -> None:
         nonlocal now
         now += seconds
 
-    pace = Pace(20, clock=lambda: now, sleep=sleep)
+    pace = RateLimit(20, clock=lambda: now, sleep=sleep)
     for _ in range(100):
         await pace.turn()
     assert pace.batch == 10

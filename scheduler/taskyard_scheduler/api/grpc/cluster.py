@@ -2,10 +2,11 @@
 
 from typing_extensions import override
 
+from taskyard_core.storage.etcd.records import Candidate, DispatcherRecord
 from taskyard_core.storage.workers import Worker
 from taskyard_core.wire import times
 from taskyard_core.wire.gen import cluster_service_pb2, cluster_service_pb2_grpc
-from taskyard_scheduler.api.cluster import Cluster, DispatcherRecord, LeaderRecord
+from taskyard_scheduler.api.cluster import Cluster
 
 
 class ClusterService(cluster_service_pb2_grpc.ClusterServiceServicer):
@@ -19,11 +20,10 @@ class ClusterService(cluster_service_pb2_grpc.ClusterServiceServicer):
         self, request: cluster_service_pb2.GetClusterRequest, context: object
     ) -> cluster_service_pb2.Cluster:
         view = await self._cluster.get()
-        leader = view.leader
         return cluster_service_pb2.Cluster(
             version=view.version,
-            leader=None if leader is None else _leader(leader),
-            dispatchers=[_dispatcher(found, leader) for found in view.dispatchers],
+            leader=None if view.leader is None else _leader(view.leader),
+            dispatchers=[_dispatcher(found, leads=view.leads(found)) for found in view.dispatchers],
         )
 
     @override
@@ -34,20 +34,20 @@ class ClusterService(cluster_service_pb2_grpc.ClusterServiceServicer):
         return cluster_service_pb2.ListWorkersResponse(workers=[_worker(worker) for worker in found])
 
 
-def _leader(value: LeaderRecord) -> cluster_service_pb2.Leader:
-    return cluster_service_pb2.Leader(id=value.id, term=value.term, pid=value.pid, pod=value.pod)
+def _leader(value: Candidate) -> cluster_service_pb2.Leader:
+    return cluster_service_pb2.Leader(id=value.dispatcher_id, term=value.term, pid=value.pid, pod=value.pod)
 
 
-def _dispatcher(value: DispatcherRecord, leader: LeaderRecord | None) -> cluster_service_pb2.Dispatcher:
+def _dispatcher(value: DispatcherRecord, *, leads: bool) -> cluster_service_pb2.Dispatcher:
     return cluster_service_pb2.Dispatcher(
-        id=value.id,
+        id=value.dispatcher_id,
         pid=value.pid,
         pod=value.pod,
         session_address=value.session_address,
         http_address=value.http_address,
         version=value.version,
-        leader=leader is not None and leader.id == value.id,
-        started_at=None if value.started_at is None else times.timestamp(value.started_at),
+        leader=leads,
+        started_at=times.timestamp(value.started_at),
     )
 
 

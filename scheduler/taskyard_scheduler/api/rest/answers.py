@@ -4,16 +4,16 @@ Payloads and results go out as the bytes that came in. Dataclasses whose fields 
 orjson.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from fastapi import Response
 
 from taskyard_core.domain.task import Attempt, RetryPolicy, Task
+from taskyard_core.storage.etcd.records import Candidate, DispatcherRecord
 from taskyard_core.storage.queues import Queue
 from taskyard_core.storage.workers import Worker
-from taskyard_scheduler.api.cluster import ClusterView, DispatcherRecord, LeaderRecord
+from taskyard_scheduler.api.cluster import ClusterView
 from taskyard_scheduler.api.failures import Failure
 from taskyard_scheduler.api.rest import problems
 from taskyard_scheduler.api.rest.values import duration, rfc3339
@@ -150,26 +150,23 @@ def cluster(view: ClusterView) -> Json:
     """Leader and dispatchers."""
     return {
         "version": view.version,
-        "leader": _leader(view.leader),
-        "dispatchers": _dispatchers(view.dispatchers, view.leader),
+        "leader": None if view.leader is None else _leader(view.leader),
+        "dispatchers": [_dispatcher(found, leads=view.leads(found)) for found in view.dispatchers],
     }
 
 
-def _leader(value: LeaderRecord | None) -> Json | None:
-    return None if value is None else {"id": value.id, "term": value.term, "pid": value.pid, "pod": value.pod}
+def _leader(value: Candidate) -> Json:
+    return {"id": value.dispatcher_id, "term": value.term, "pid": value.pid, "pod": value.pod}
 
 
-def _dispatchers(found: Sequence[DispatcherRecord], leader: LeaderRecord | None) -> list[Json]:
-    return [
-        {
-            "id": value.id,
-            "pid": value.pid,
-            "pod": value.pod,
-            "session_address": value.session_address,
-            "http_address": value.http_address,
-            "version": value.version,
-            "leader": leader is not None and leader.id == value.id,
-            "started_at": rfc3339(value.started_at),
-        }
-        for value in found
-    ]
+def _dispatcher(value: DispatcherRecord, *, leads: bool) -> Json:
+    return {
+        "id": value.dispatcher_id,
+        "pid": value.pid,
+        "pod": value.pod,
+        "session_address": value.session_address,
+        "http_address": value.http_address,
+        "version": value.version,
+        "leader": leads,
+        "started_at": rfc3339(value.started_at),
+    }

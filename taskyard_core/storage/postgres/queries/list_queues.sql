@@ -1,6 +1,7 @@
 -- Queues with their counts by state, from partial indexes alone: terminal tasks that are not FAILED are never read.
 -- $1: a namespace, or null for all. $2, $3: the queue (namespace and name) that the page begins after, or null. $4: a
 -- queue's name, or null for all. $5: how many at most. $6: whether those with most tasks come first, else it goes by name.
+-- Only here does SQL take the name of a lane apart: of a QUEUED task its index, which is not read beyond, has no more.
 WITH queued AS (
     SELECT split_part(c.lane, '/', 1) AS namespace, split_part(c.lane, '/', 2) AS queue, sum(c.tasks) AS tasks,
            array_agg(c.lane) AS lanes

@@ -4,8 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+COUNTING = 20
+"""What counts rests so many times as long as it took: at most a twentieth of the time goes into it."""
 LONGEST = 0.5
 """Seconds that a place rests at most: what is slow once, or waited for a store that was away, holds up nobody."""
+
+
+def rest(took: float, times: float, *, least: float = 0.0) -> float:
+    """Seconds to rest after work that took so many, for it to get 1 / (1 + times) of the time."""
+    return max(least, times * took)
 
 
 class Pace:
@@ -38,7 +45,7 @@ class Pace:
             yield
         finally:
             if self._waiting:
-                self._lay_down(min(LONGEST, self._rest * (loop.time() - began)))
+                self._lay_down(min(LONGEST, rest(loop.time() - began, self._rest)))
             else:
                 self._places.release()
 

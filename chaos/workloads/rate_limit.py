@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 
-class Pace:
-    """A rate limit. `clock` is monotonic seconds."""
+class RateLimit:
+    """At most `rate` a second. `clock` is monotonic seconds."""
 
     def __init__(
         self,

@@ -1,0 +1,2 @@
+-- Which cluster the database is of.
+SELECT id FROM taskyard.cluster;

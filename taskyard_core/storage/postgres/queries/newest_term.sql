@@ -1,0 +1,2 @@
+-- The newest term that has begun.
+SELECT term FROM taskyard.leader;
