@@ -162,7 +162,7 @@ async def test_a_scheduler_that_stops_sends_its_waiters_elsewhere(
             # Each has begun to wait once a later call of its own kind was answered.
             await api.http.get(f"/v1/tasks/{task.id}?wait=0.01s")
             await api.tasks.WaitTask(task_service_pb2.WaitTaskRequest(id=task.id, wait=Duration(nanos=10_000_000)))
-            stopping = asyncio.create_task(api.scheduler.close())
+            stopping = asyncio.create_task(api.scheduler.service.stop())
             assert (await refused(waiting)).reason == "UNAVAILABLE"
             assert (await refused(watching.read())).reason == "UNAVAILABLE"
             assert (await over_rest).status_code == 503
@@ -178,7 +178,7 @@ async def test_a_scheduler_that_stops_says_so_while_it_still_serves(
             watch = health_pb2_grpc.HealthStub(api.channel).Watch(health_pb2.HealthCheckRequest(service=LIVENESS))
             answers = aiter(watch)
             assert (await anext(answers)).status == health_pb2.HealthCheckResponse.SERVING
-            stopping = asyncio.create_task(api.scheduler.close())
+            stopping = asyncio.create_task(api.scheduler.service.stop())
             assert (await anext(answers)).status == health_pb2.HealthCheckResponse.NOT_SERVING
             assert (await api.submit("ns")).id
             watch.cancel()
