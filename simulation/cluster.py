@@ -30,6 +30,8 @@ DISPATCHER = DispatcherSettings.model_validate(
         "stream_grace": 1.0,
         "leader_ttl": 2,
         "drain_timeout": 3.0,
+        "stop_grace": 10.0,
+        "lane_retention": 20.0,
     }
 )
 SCHEDULER = SchedulerSettings.model_validate({"pod_name": "pod"})

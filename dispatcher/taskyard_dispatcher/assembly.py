@@ -145,7 +145,7 @@ class Assembly:
     @cached_property
     def loss(self) -> Loss:
         """Gives sessions up."""
-        return Loss(self.stores.tasks, self.endings)
+        return Loss(self.stores.tasks, self.endings, self.settings.crashes_allowed)
 
     @cached_property
     def departure(self) -> Departure:
@@ -201,6 +201,7 @@ class Assembly:
             completion=self.completion,
             queues=self.queues,
             clock=self.clock,
+            stop_grace=self.settings.stop_grace,
         )
 
     @cached_property
@@ -216,6 +217,7 @@ class Assembly:
             upkeep=self.upkeep,
             clock=self.clock,
             woken=self.woken,
+            timing=self.settings.dispatch,
         )
 
     @cached_property
@@ -268,6 +270,7 @@ class Assembly:
             clock=self.clock,
             keeping=Keeping(self.settings.retention, self.settings.dead_letter_retention),
             patience=Patience.for_leases(self.settings.session_timeout),
+            timing=self.settings.duties,
         )
 
     def in_order(self, door: Part) -> tuple[Part, ...]:

@@ -68,13 +68,14 @@ class Scheduler:
             queues = [(depth.namespace, depth.queue) for depth in seen.last]
             return series.show(queues, self.parts.backlogs.by_selector())
 
+        interval = self._settings.metrics_interval
         pings: dict[str, Ping] = {
             "postgres": stores.probe.ping,
             "redis": stores.delivery.ping,
             "etcd": stores.etcd.ping,
         }
-        seen: Observation[list[QueueReading]] = Observation(depths, [], clock, rest=REST_PER_READ)
-        backlogs: Observation[list[BacklogReading]] = Observation(waiting, [], clock, rest=REST_PER_READ)
+        seen: Observation[list[QueueReading]] = Observation(depths, [], clock, interval, rest=REST_PER_READ)
+        backlogs: Observation[list[BacklogReading]] = Observation(waiting, [], clock, interval, rest=REST_PER_READ)
         health = StoreHealth(pings, clock)
         gauges = self._telemetry.gauges
         gauges.queues = lambda: seen.last

@@ -15,8 +15,6 @@ Reading = TypeVar("Reading")
 Ping = Callable[[], Awaitable[object]]
 """Asks a store for a sign of life; raises StoreUnavailable."""
 
-INTERVAL = 5.0
-"""Seconds between reads."""
 HEALTH_INTERVAL = 2.0
 """Seconds between questions whether the stores are of use."""
 REST_PER_READ = 20
@@ -24,23 +22,27 @@ REST_PER_READ = 20
 
 
 class Observation(Generic[Reading]):
-    """The last reading; while the store is away, the one to show then. After each it rests `rest` times as long."""
+    """The last reading, of each `interval` seconds; while the store is away, the one to show then.
+
+    After each it rests `rest` times as long as it took.
+    """
 
     def __init__(
-        self, read: Callable[[], Awaitable[Reading]], unknown: Reading, clock: Clock, *, rest: int = 0
+        self, read: Callable[[], Awaitable[Reading]], unknown: Reading, clock: Clock, interval: float, *, rest: int = 0
     ) -> None:
         self._read = read
         self._unknown = unknown
         self._clock = clock
+        self._interval = interval
         self._rest = rest
         self.last = unknown
 
     async def run(self) -> None:
-        """Read every INTERVAL, or more seldom where it takes long."""
+        """Read in every interval, or more seldom where it takes long."""
         while True:
             began = self._clock.monotonic()
             await self.run_once()
-            await self._clock.sleep(max(INTERVAL, self._rest * (self._clock.monotonic() - began)))
+            await self._clock.sleep(max(self._interval, self._rest * (self._clock.monotonic() - began)))
 
     async def run_once(self) -> None:
         """Read once."""

@@ -14,18 +14,12 @@ from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_dispatcher.dispatch.board import LaneBoard
 from taskyard_dispatcher.dispatch.claiming import Claiming
 from taskyard_dispatcher.outcomes.upkeep import Upkeep
+from taskyard_dispatcher.timing import DispatchTiming
 
 _log = logging.getLogger(__name__)
 
-POLL = 1.0
-"""Seconds after which lanes are read although no hint came."""
-AWAY_POLL = 0.2
-"""Seconds between looks into Postgres while Redis is away, and between tries to reach a store that is."""
 LANES = 1000
 """Most lanes that one poll, one look into Postgres or one reclaim goes through; the others follow in the next."""
-RECLAIM_INTERVAL = 2.0
-RECLAIM_IDLE = 5.0
-"""Seconds after which an entry that somebody read but never dealt with is taken over."""
 
 
 class Walk:
@@ -75,7 +69,9 @@ class Dispatching:
         upkeep: Upkeep,
         clock: Clock,
         woken: asyncio.Event,
+        timing: DispatchTiming = DispatchTiming(),
     ) -> None:
+        self._timing = timing
         self._consumer = consumer
         self._claiming = claiming
         self._board = board
@@ -97,7 +93,7 @@ class Dispatching:
             while True:
                 self._woken.clear()
                 await self.run_once()
-                await self._wait(AWAY_POLL if self._redis_away else POLL)
+                await self._wait(self._timing.away_poll if self._redis_away else self._timing.poll)
 
     async def run_once(self) -> None:
         """Fill free slots until nothing waits."""
@@ -145,7 +141,7 @@ class Dispatching:
             try:
                 await self._transactions.ping()
             except StoreUnavailable:
-                await self._clock.sleep(AWAY_POLL)
+                await self._clock.sleep(self._timing.away_poll)
             else:
                 self._claiming.interrupted = False
 
@@ -162,7 +158,7 @@ class Dispatching:
             except StoreUnavailable as error:
                 self._do_without_redis(error)
             self._woken.set()
-            await self._clock.sleep(POLL)
+            await self._clock.sleep(self._timing.poll)
 
     def _do_without_redis(self, error: StoreUnavailable) -> None:
         if not self._redis_away:
@@ -172,13 +168,13 @@ class Dispatching:
 
     async def _reclaim(self) -> None:
         while True:
-            await self._clock.sleep(RECLAIM_INTERVAL)
+            await self._clock.sleep(self._timing.reclaim_interval)
             try:
                 free = self._board.free_slots()
                 # While Postgres is away nothing could be claimed, and reading makes entries wait anew.
                 if free and not self._redis_away and not self._claiming.interrupted:
                     entries = await self._lanes.reclaim(
-                        self._consumer, self._board.served(LANES), int(RECLAIM_IDLE * 1000), free
+                        self._consumer, self._board.served(LANES), int(self._timing.reclaim_idle * 1000), free
                     )
                     await self._claiming.offer(entries)
             except StoreUnavailable as error:

@@ -20,7 +20,6 @@ from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.migration import migrate
 from taskyard_core.telemetry.health import LIVENESS
 from taskyard_core.wire.gen import cluster_service_pb2, task_pb2, task_service_pb2, task_service_pb2_grpc
-from taskyard_scheduler.stores import LIST_CONNECTIONS
 from taskyard_server.dev.etcd import Etcd
 from taskyard_server.dev.port import free_port
 from taskyard_server.dev.postgres import Postgres
@@ -234,7 +233,7 @@ async def test_lists_that_take_long_take_nothing_from_submits_and_readiness(
             for _ in range(50):
                 await api.tasks.SubmitTask(submit_request())
                 assert (await api.http.get("/readyz")).status_code == 200
-            assert len(await connection.fetch(_LISTS)) <= LIST_CONNECTIONS
+            assert len(await connection.fetch(_LISTS)) <= api.scheduler.parts.settings.list_connections
             assert {answer.status_code for answer in await asyncio.gather(*lists)} <= {200, 503}
             await connection.close()
 
