@@ -1,9 +1,8 @@
 """A whole cluster: schedulers, dispatchers and workers, each a simulated process that is started again when it dies."""
 
 import asyncio
-from collections.abc import Coroutine
 from random import Random
-from typing import Any, Protocol
+from typing import Protocol
 
 from chaos.history.record import History
 from simulation.chance import VirtualClock
@@ -12,6 +11,8 @@ from simulation.network import Network
 from simulation.plan import Machine, Plan
 from simulation.stores import StoreRoom
 from simulation.worker import Worker
+from taskyard_core.runtime.service import Part as ServicePart
+from taskyard_core.runtime.service import Service
 from taskyard_core.telemetry import Telemetry
 from taskyard_dispatcher.assembly import Assembly as DispatcherAssembly
 from taskyard_dispatcher.settings import DispatcherSettings
@@ -29,6 +30,8 @@ DISPATCHER = DispatcherSettings.model_validate(
         "stream_grace": 1.0,
         "leader_ttl": 2,
         "drain_timeout": 3.0,
+        "stop_grace": 10.0,
+        "lane_retention": 20.0,
     }
 )
 SCHEDULER = SchedulerSettings.model_validate({"pod_name": "pod"})
@@ -113,14 +116,22 @@ class DispatcherPart:
             cluster.telemetry,
             VirtualClock(cluster.loop),
         )
-        for loop in self.parts.loops():
-            process.start(cluster.must_go_on(process, loop()))
-        cluster.network.listen(self.name, process, self.parts.streams.Session)
+        self.service = Service(self.parts.clock)
+        await self.service.start(*self.parts.in_order(ServicePart("network", start=self._listen, stop=self._hang_up)))
+
+    async def _listen(self) -> None:
+        self._cluster.network.listen(self.name, self.process, self.parts.streams.Session)
+
+    async def _hang_up(self) -> None:
+        # As long as the real server gives them.
+        await self._cluster.network.hang_up(self.name, 1.0)
 
     async def _leave(self, process: Process) -> None:
-        await self.parts.leave()
-        await self.parts.grace.close()
-        await self.parts.presence.close()
+        await self.service.stop()
+        left = [task for task in self._cluster.loop.unfinished(process) if task is not asyncio.current_task()]
+        if left:
+            told = {"message": f"{self.name} has stopped, and goes on with {left}"}
+            self._cluster.loop.call_exception_handler(told)
         process.kill()
 
 
@@ -205,16 +216,6 @@ class Cluster:
         """When the session's worker, if it runs, left in that generation because it was told to."""
         left = next((worker.sent_on for worker in self.workers() if worker.session == session), None)
         return left[1] if left is not None and left[0] == generation else None
-
-    async def must_go_on(self, process: Process, work: Coroutine[Any, Any, None]) -> None:
-        """A loop that fails takes its process with it."""
-        try:
-            await work
-        except Exception as error:
-            self.loop.call_exception_handler({"message": f"a loop of {process.name} failed", "exception": error})
-            process.kill()
-        # As the real ones do: a loop that simply ends, ends nothing else.
-        await asyncio.sleep(0)
 
     def _boot(self, part: Part) -> None:
         process = Process(self.loop, part.name)

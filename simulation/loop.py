@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import heapq
+import logging
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -126,6 +127,7 @@ class _Task(asyncio.Task[Any]):
     """Sets of tasks must have the same order in each run, so hashes cannot come from addresses."""
 
     number = 0
+    process: Process
 
     def __hash__(self) -> int:
         return self.number
@@ -186,6 +188,10 @@ class VirtualLoop:
         """The process's place among all there ever were."""
         self._processes.append(process)
         return len(self._processes) - 1
+
+    def unfinished(self, process: Process) -> list[asyncio.Task[Any]]:
+        """What the process has begun and not ended."""
+        return [task for task in self._tasks if task.process is process and not task.done()]
 
     def list_ready(self, process: Process) -> None:
         """Give the process turns, if it has anything to do and may."""
@@ -282,6 +288,9 @@ class VirtualLoop:
         """Close what still waits, so that it doesn't fall to the garbage collector at any time later."""
         self._closed = True
         hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+        muted = logging.root.manager.disable
+        # Loops that are closed while they wait take it for a failure of theirs.
+        logging.disable()
         try:
             for task in self._tasks:
                 if not task.done():
@@ -295,6 +304,7 @@ class VirtualLoop:
                 process.at_death.clear()
         finally:
             sys.unraisablehook = hook
+            logging.disable(muted)
 
     # What asyncio asks for
 
@@ -349,6 +359,7 @@ class VirtualLoop:
         _Task.number = len(self._tasks)
         task = _Task(coro, loop=self.itself, name=name or "", context=context)
         task.number = len(self._tasks)
+        task.process = _PROCESS.get(self.world) if context is None else context[_PROCESS]
         self._tasks.append(task)
         return task
 

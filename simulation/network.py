@@ -130,13 +130,13 @@ class Connection:
         if not self.server.alive:
             return
         if message is _CLOSED:
-            self._cancel()
+            self.cancel()
             return
         if self._call is None:
-            self._call = self.server.start(self._answer())
+            self._call = self._network.served[self] = self.server.start(self._answer())
         self._incoming.put(None if message is _HALF_CLOSED else message)
 
-    def _cancel(self) -> None:
+    def cancel(self) -> None:
         """As gRPC does it: the handler is cancelled, and perhaps once more while it still ends."""
         self._incoming.close()
         if self._call is not None and not self._call.done():
@@ -159,6 +159,7 @@ class Connection:
         finally:
             context.over = True
             self.down.send(_CLOSED)
+            del self._network.served[self]
 
     # The network
 
@@ -246,6 +247,8 @@ class Network:
         self._servers: dict[str, tuple[Process, Serve]] = {}
         self._parted: set[tuple[str, str]] = set()
         self.connections: list[Connection] = []
+        self.served: dict[Connection, asyncio.Task[None]] = {}
+        """Calls that a handler has begun and not ended."""
 
     def delay(self) -> float:
         """How long a message takes; now and then much longer."""
@@ -255,6 +258,17 @@ class Network:
     def listen(self, address: str, process: Process, serve: Serve) -> None:
         """Take calls for a server from now on."""
         self._servers[address] = (process, serve)
+
+    async def hang_up(self, address: str, grace: float) -> None:
+        """Take no more calls for a server, and break off those that have not ended within `grace` seconds."""
+        server, _ = self._servers.pop(address)
+        calls = {call: connection for connection, call in self.served.items() if connection.server is server}
+        if calls:
+            await asyncio.wait(calls, timeout=grace)
+        for call, connection in calls.items():
+            if not call.done():
+                connection.cancel()
+                await asyncio.wait([call])
 
     def connect(self, worker: Process, pair: Pair) -> Connection | None:
         """Call the server at an address; None where nobody listens."""

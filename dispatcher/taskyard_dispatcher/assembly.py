@@ -11,7 +11,7 @@ from taskyard_core.aftermath.announcements import Announcements
 from taskyard_core.aftermath.publication import Publication
 from taskyard_core.runtime.address import Address
 from taskyard_core.runtime.clock import Clock
-from taskyard_core.runtime.loops import Loop
+from taskyard_core.runtime.service import Part
 from taskyard_core.storage.etcd.records import Candidate, DispatcherRecord
 from taskyard_core.storage.hint_stream import HintStream
 from taskyard_core.storage.hints import CancelRequested, LanesFilled
@@ -148,7 +148,7 @@ class Assembly:
     @cached_property
     def loss(self) -> Loss:
         """Gives sessions up."""
-        return Loss(self.stores.tasks, self.endings)
+        return Loss(self.stores.tasks, self.endings, self.settings.crashes_allowed)
 
     @cached_property
     def grace(self) -> Grace:
@@ -224,6 +224,7 @@ class Assembly:
             completion=self.completion,
             queues=self.queues,
             clock=self.clock,
+            stop_grace=self.settings.stop_grace,
         )
 
     @cached_property
@@ -240,6 +241,7 @@ class Assembly:
             upkeep=self.upkeep,
             clock=self.clock,
             woken=self.woken,
+            timing=self.settings.dispatch,
         )
 
     @cached_property
@@ -292,35 +294,41 @@ class Assembly:
             clock=self.clock,
             keeping=Keeping(self.settings.retention, self.settings.dead_letter_retention),
             patience=Patience.for_leases(self.settings.session_timeout),
+            timing=self.settings.duties,
         )
 
-    def loops(self) -> tuple[Loop, ...]:
-        """What runs for as long as the dispatcher does."""
+    def in_order(self, door: Part) -> tuple[Part, ...]:
+        """All that starts, in that order; it stops in the reverse one. `door` lets workers in."""
         return (
-            self.registration.run,
-            self.registry.run,
-            self.vouching.run,
-            self.profiles.run,
-            self.dispatching.run,
-            partial(self.dispatching.listen, self.hints),
-            self.upkeep.run,
-            self.progress.run,
-            partial(self.elector.run, self.rota.run),
+            Part("announcements", stop=self.announcements.close),
+            Part("publication", stop=self.publication.close),
+            Part("session registry", run=self.registry.run),
+            Part("profiles", run=self.profiles.run),
+            Part("presence", stop=self.presence.close),
+            Part("registration", run=self.registration.run),
+            Part("vouching", run=self.vouching.run, stop=self.vouching.withdraw),
+            Part("grace", stop=self.grace.close),
+            Part("handover", stop=self.handover.close),
+            Part("claims", stop=self.from_lanes.close),
+            Part("upkeep", run=self.upkeep.run),
+            Part("progress", run=self.progress.run),
+            Part("hints", run=partial(self.dispatching.listen, self.hints)),
+            Part("dispatching", run=self.dispatching.run),
+            Part("streams", stop=self.streams.close),
+            door,
+            Part("workers", stop=self._until_workers_left, patience=self.settings.drain_timeout),
+            Part("elector", run=partial(self.elector.run, self.rota.run), stop=self.elector.resign),
+            Part("welcome", stop=self._send_workers_on),
         )
 
-    async def leave(self) -> None:
-        """Give up the leadership, send the workers elsewhere, and store what they still brought."""
+    async def _send_workers_on(self) -> None:
         self.vouching.leave()
         self.streams.stop()
-        await self.elector.resign()
+
+    async def _until_workers_left(self) -> None:
         deadline = self.clock.monotonic() + self.settings.drain_timeout
         while any(session.connected for session in self.roster) and self.clock.monotonic() < deadline:
             await self.clock.sleep(0.05)
-        await self.streams.close()
-        await self.handover.close()
-        await self.vouching.withdraw()
-        await self.publication.close()
-        await self.announcements.close()
 
     def _superseded(self, session_id: str) -> None:
         # The registry is there before the presence, which needs it.

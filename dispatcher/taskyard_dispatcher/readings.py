@@ -12,14 +12,15 @@ class Readings:
 
     def __init__(self, parts: Assembly) -> None:
         self._parts = parts
+        interval = parts.settings.metrics_interval
         pings: dict[str, Ping] = {
             "postgres": parts.stores.probe.ping,
             "redis": parts.stores.delivery.ping,
             "etcd": parts.stores.etcd.ping,
         }
         self.stores = StoreHealth(pings, parts.clock)
-        self.etcd_size: Observation[SizeReading | None] = Observation(self._etcd_size, None, parts.clock)
-        self.outbox: Observation[OutboxReading] = Observation(self._backlog, _NO_ROWS, parts.clock)
+        self.etcd_size: Observation[SizeReading | None] = Observation(self._etcd_size, None, parts.clock, interval)
+        self.outbox: Observation[OutboxReading] = Observation(self._backlog, _NO_ROWS, parts.clock, interval)
 
     def show(self) -> None:
         """Give the gauges their callbacks."""

@@ -2,8 +2,10 @@
 
 from pydantic import Field, field_validator
 
+from taskyard_core.domain import limits
 from taskyard_core.runtime.address import Address
 from taskyard_core.runtime.settings import StoreSettings, host_names
+from taskyard_dispatcher.timing import DispatchTiming, DutyTiming
 
 
 class DispatcherSettings(StoreSettings):
@@ -19,6 +21,34 @@ class DispatcherSettings(StoreSettings):
     session_timeout: float = Field(10.0, gt=0, description="a session without a frame for this long is broken")
     stream_grace: float = Field(3.0, ge=0, description="how long a broken session may take to come back")
     leader_ttl: int = Field(5, gt=1, description="lease of the leader's election key")
+    poll_interval: float = Field(
+        DispatchTiming.poll, gt=0, description="how often lanes are read although no hint came"
+    )
+    reclaim_after: float = Field(
+        DispatchTiming.reclaim_idle,
+        gt=0,
+        description="after how long a task is taken over that a dispatcher read and lost",
+    )
+    stop_grace: float = Field(30.0, gt=0, description="how long a handler may take to end once it was told to stop")
+    crashes_allowed: int = Field(
+        limits.CRASHES_ALLOWED, ge=0, description="how many lost workers a task survives before it is FAILED"
+    )
+    duty_connections: int = Field(4, ge=2, description="most connections to Postgres for the leader's duties")
+    duty_timeout: float = Field(
+        DutyTiming.bound, ge=15, description="how long a run of a duty may take before another dispatcher leads"
+    )
+    duty_page: int = Field(
+        DutyTiming.page, ge=1, description="rows that one transaction of the leader's duties changes"
+    )
+    audit_interval: float = Field(
+        DutyTiming.audit_interval, gt=0, description="how often the lanes are compared with the tables"
+    )
+    lane_retention: float = Field(
+        DutyTiming.lane_unused, gt=0, description="how long a lane is kept for which nothing waits"
+    )
+    queue_retention: float = Field(
+        DutyTiming.queue_unused, gt=0, description="how long a queue without settings is kept that nobody submits to"
+    )
     retention: float = Field(7 * 24 * 3600.0, gt=0, description="how long ended tasks and their keys are kept")
     dead_letter_retention: float = Field(30 * 24 * 3600.0, gt=0, description="how long FAILED tasks are kept")
     drain_timeout: float = Field(20.0, ge=0, description="how long a stopping dispatcher waits for workers to move")
@@ -27,6 +57,22 @@ class DispatcherSettings(StoreSettings):
     @classmethod
     def _is_an_address(cls, text: str) -> str:
         return str(Address.parse(text)) if text else text
+
+    @property
+    def dispatch(self) -> DispatchTiming:
+        """How lanes are looked at."""
+        return DispatchTiming(poll=self.poll_interval, reclaim_idle=self.reclaim_after)
+
+    @property
+    def duties(self) -> DutyTiming:
+        """How the leader's duties go."""
+        return DutyTiming(
+            bound=self.duty_timeout,
+            page=self.duty_page,
+            audit_interval=self.audit_interval,
+            lane_unused=self.lane_retention,
+            queue_unused=self.queue_retention,
+        )
 
     @property
     def names(self) -> frozenset[str]:

@@ -11,8 +11,6 @@ from taskyard_core.storage.opening import Opening
 from taskyard_core.storage.store import TaskStore
 from taskyard_dispatcher.settings import DispatcherSettings
 
-_DUTY_CONNECTIONS = 4
-
 
 @dataclass(frozen=True, slots=True)
 class Stores:
@@ -34,7 +32,7 @@ class Stores:
             opening = Opening(settings, application, stack)
             yield cls(
                 tasks=await opening.tasks(),
-                duties=await opening.apart("-duties", _DUTY_CONNECTIONS),
+                duties=await opening.apart("-duties", settings.duty_connections),
                 probe=await opening.probe(),
                 delivery=opening.delivery(),
                 etcd=await opening.etcd(),

@@ -5,6 +5,7 @@ from functools import cached_property
 from taskyard_core.aftermath.publication import Publication
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.runtime.readiness import Readiness
+from taskyard_core.runtime.service import Part
 from taskyard_core.storage.hint_stream import HintStream
 from taskyard_core.storage.hints import TasksFinished
 from taskyard_core.telemetry import Telemetry
@@ -110,8 +111,23 @@ class Assembly:
             traffic=self.traffic,
         )
 
-    async def listen(self) -> None:
-        """Follow hints for ever."""
+    def in_order(self, doors: Part) -> tuple[Part, ...]:
+        """All that starts, in that order; it stops in the reverse one. `doors` take requests."""
+        return (
+            Part("publication", stop=self.publication.close),
+            Part("intake", stop=self.intake.close),
+            Part("admission", run=self.admission.run),
+            Part("waits", run=self.waits.run),
+            Part("hints", run=self._listen),
+            doors,
+            Part("callers", stop=self._send_callers_away),
+        )
+
+    async def _send_callers_away(self) -> None:
+        self.readiness.drain()
+        self.waits.close()
+
+    async def _listen(self) -> None:
         async with self.hints as stream:
             async for hint in stream:
                 if isinstance(hint, TasksFinished) and self.waits.anyone:

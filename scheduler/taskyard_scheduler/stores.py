@@ -11,10 +11,6 @@ from taskyard_core.storage.opening import Opening
 from taskyard_core.storage.store import TaskStore
 from taskyard_scheduler.settings import SchedulerSettings
 
-LIST_CONNECTIONS = 2
-LIST_TIMEOUT = 5.0
-"""Seconds that a list may take, or what is done to many dead letters at once."""
-
 
 @dataclass(frozen=True, slots=True)
 class Stores:
@@ -39,7 +35,9 @@ class Stores:
             opening = Opening(settings, f"taskyard-scheduler-{settings.pod_name}", stack)
             yield cls(
                 tasks=await opening.tasks(),
-                lists=await opening.apart("-lists", LIST_CONNECTIONS, timeout=LIST_TIMEOUT, unhurried=True),
+                lists=await opening.apart(
+                    "-lists", settings.list_connections, timeout=settings.list_timeout, unhurried=True
+                ),
                 probe=await opening.probe(),
                 delivery=opening.delivery(),
                 etcd=await opening.etcd(),

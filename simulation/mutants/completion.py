@@ -50,7 +50,7 @@ def _cancel_overlooked(task: Snapshot, outcome: Outcome, crashes: int) -> Transi
 
 
 @instead(transitions, "_lost")
-def _no_crash_budget(task: Snapshot) -> Transition:
+def _no_crash_budget(task: Snapshot, allowed: int) -> Transition:
     return transitions._again(task, Outcome.CRASHED, task.crashes + 1)
 
 

@@ -55,8 +55,11 @@ class Released:
     """The worker handed the attempt back unfinished."""
 
 
+@dataclass(frozen=True, slots=True)
 class Lost:
     """The session that ran the attempt is gone."""
+
+    crashes_allowed: int = limits.CRASHES_ALLOWED
 
 
 class Due:
@@ -113,8 +116,8 @@ def decide(task: Snapshot, event: Event, draw: Callable[[], float]) -> Transitio
             return _stopped(task, draw)
         case Released():
             return _again(task, Outcome.RELEASED, task.crashes)
-        case Lost():
-            return _lost(task)
+        case Lost(allowed):
+            return _lost(task, allowed)
         case Due():
             return _move(task, TaskState.SCHEDULED, TaskState.QUEUED)
         case Redriven():
@@ -154,11 +157,11 @@ def _stopped(task: Snapshot, draw: Callable[[], float]) -> Transition:
     return _end(task, TaskState.CANCELLED, Outcome.CANCELLED)
 
 
-def _lost(task: Snapshot) -> Transition:
+def _lost(task: Snapshot, allowed: int) -> Transition:
     crashes = _one_more(task.crashes)
     if task.cancel_requested:
         return _end(task, TaskState.CANCELLED, Outcome.CRASHED, crashes=crashes)
-    if crashes > limits.CRASHES_ALLOWED:
+    if crashes > allowed:
         error = TaskError("CRASH_LOOP", f"its worker was lost {crashes} times", retryable=False)
         return _end(task, TaskState.FAILED, Outcome.CRASHED, crashes=crashes, error=error)
     return _again(task, Outcome.CRASHED, crashes)

@@ -16,30 +16,32 @@ Reading = TypeVar("Reading")
 Ping = Callable[[], Awaitable[object]]
 """Asks a store for a sign of life; raises StoreUnavailable."""
 
-INTERVAL = 5.0
-"""Seconds between reads."""
 HEALTH_INTERVAL = 2.0
 """Seconds between questions whether the stores are of use."""
 
 
 class Observation(Generic[Reading]):
-    """The last reading; while the store is away, the one to show then. After each it rests `times` times as long."""
+    """The last reading, of each `interval` seconds; while the store is away, the one to show then.
+
+    After each it rests `times` times as long as it took.
+    """
 
     def __init__(
-        self, read: Callable[[], Awaitable[Reading]], unknown: Reading, clock: Clock, *, times: int = 0
+        self, read: Callable[[], Awaitable[Reading]], unknown: Reading, clock: Clock, interval: float, *, times: int = 0
     ) -> None:
         self._read = read
         self._unknown = unknown
         self._clock = clock
+        self._interval = interval
         self._times = times
         self.last = unknown
 
     async def run(self) -> None:
-        """Read every INTERVAL, or more seldom where it takes long."""
+        """Read in every interval, or more seldom where it takes long."""
         while True:
             began = self._clock.monotonic()
             await self.run_once()
-            await self._clock.sleep(rest(self._clock.monotonic() - began, self._times, least=INTERVAL))
+            await self._clock.sleep(rest(self._clock.monotonic() - began, self._times, least=self._interval))
 
     async def run_once(self) -> None:
         """Read once."""

@@ -35,6 +35,7 @@ class StoreSettings(BaseSettings):
     etcd_password: str = Field("", repr=False, description="that user's password")
     redis_prefix: str = Field("taskyard", description="what all Redis keys begin with")
     postgres_connections: int = Field(10, ge=2, description="most connections to Postgres of one process")
+    metrics_interval: float = Field(5.0, gt=0, description="how often the stores are asked for what metrics show")
     pod_name: str = Field(default_factory=socket.gethostname, description="name in logs, attempts and metrics")
     node_name: str = Field("", description="the Kubernetes node")
     failpoints: str = Field("", description="where to fail on purpose; for experiments only")

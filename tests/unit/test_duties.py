@@ -16,11 +16,12 @@ from taskyard_core.storage.sessions import LiveSession
 from taskyard_core.storage.term import TermOver
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_dispatcher.duties import Duty, DutyStalled, Patience, Rota
-from taskyard_dispatcher.duties.audit import EMPTY, Emptiness, short_lanes
+from taskyard_dispatcher.duties.audit import Emptiness, short_lanes
 from taskyard_dispatcher.duties.course import ENTRIES, LANES, Course
 from taskyard_dispatcher.duties.moment import first_id
 from taskyard_dispatcher.leadership import Term
 from taskyard_dispatcher.membership.suspicion import Suspicion
+from taskyard_dispatcher.timing import DutyTiming
 
 PATIENCE = Patience(grace=15.0, missing=2.0, lease=10.0)
 
@@ -101,10 +102,10 @@ def test_a_lane_is_short_when_it_holds_less_than_it_should() -> None:
 
 
 def test_a_lane_must_have_been_empty_all_the_time() -> None:
-    emptiness = Emptiness()
+    emptiness = Emptiness(600.0)
     assert emptiness.note(["a", "b"], 0.0) == []
     assert emptiness.note(["a"], 300.0) == []
-    assert emptiness.note(["a", "b"], EMPTY + 1) == ["a"]
+    assert emptiness.note(["a", "b"], 601.0) == ["a"]
 
 
 def test_the_first_id_of_a_moment_is_below_every_other_of_it() -> None:
@@ -177,7 +178,9 @@ def rota(*duties: Duty, fence: Fence | None = None, bound: float = 30.0) -> tupl
         yield duties
 
     clock = HastyClock()
-    return Rota("d", fence or Fence(), enlist, clock, bound=bound, draw=lambda low, high: high), clock
+    return Rota(
+        "d", fence or Fence(), enlist, clock, timing=DutyTiming(bound=bound), draw=lambda low, high: high
+    ), clock
 
 
 async def test_a_duty_outlives_outages_with_growing_pauses() -> None:

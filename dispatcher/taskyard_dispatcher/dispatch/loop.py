@@ -16,18 +16,12 @@ from taskyard_dispatcher.dispatch.outages import Outages
 from taskyard_dispatcher.dispatch.pipeline import fill
 from taskyard_dispatcher.dispatch.sources import LaneSource, TableSource
 from taskyard_dispatcher.outcomes.upkeep import Upkeep
+from taskyard_dispatcher.timing import DispatchTiming
 
 _log = logging.getLogger(__name__)
 
-POLL = 1.0
-"""Seconds after which lanes are read although no hint came."""
-AWAY_POLL = 0.2
-"""Seconds between looks into Postgres while Redis is away, and between tries to reach a store that is."""
 LANES = 1000
 """Most lanes that one poll, one look into Postgres or one reclaim goes through; the others follow in the next."""
-RECLAIM_INTERVAL = 2.0
-RECLAIM_IDLE = 5.0
-"""Seconds after which an entry that somebody read but never dealt with is taken over."""
 
 
 class Walk:
@@ -78,7 +72,9 @@ class Dispatching:
         upkeep: Upkeep,
         clock: Clock,
         woken: asyncio.Event,
+        timing: DispatchTiming = DispatchTiming(),
     ) -> None:
+        self._timing = timing
         self._from_lanes = from_lanes
         self._from_tables = from_tables
         self._outages = outages
@@ -99,7 +95,7 @@ class Dispatching:
             while True:
                 self._woken.clear()
                 await self.run_once()
-                await self._wait(AWAY_POLL if self._outages.redis else POLL)
+                await self._wait(self._timing.away_poll if self._outages.redis else self._timing.poll)
 
     async def run_once(self) -> None:
         """Fill free slots until nothing waits."""
@@ -143,7 +139,7 @@ class Dispatching:
             try:
                 await self._transactions.ping()
             except StoreUnavailable:
-                await self._clock.sleep(AWAY_POLL)
+                await self._clock.sleep(self._timing.away_poll)
             else:
                 self._outages.ended("postgres")
 
@@ -159,14 +155,14 @@ class Dispatching:
             except StoreUnavailable as error:
                 self._outages.began(error)
             self._woken.set()
-            await self._clock.sleep(POLL)
+            await self._clock.sleep(self._timing.poll)
 
     async def _reclaim(self) -> None:
         while True:
-            await self._clock.sleep(RECLAIM_INTERVAL)
+            await self._clock.sleep(self._timing.reclaim_interval)
             try:
                 # While Postgres is away nothing could be claimed, and reading makes entries wait anew.
                 if not self._outages.redis and not self._outages.postgres:
-                    await self._from_lanes.reclaim(self._board.served(LANES), RECLAIM_IDLE)
+                    await self._from_lanes.reclaim(self._board.served(LANES), self._timing.reclaim_idle)
             except StoreUnavailable as error:
                 _log.info("reclaim waits: %s", error)

@@ -65,6 +65,10 @@ class LaneSource:
             self._background.start(self._give_back(left_over))
         return len(entries) == budget
 
+    async def close(self) -> None:
+        """Wait for the claims under way."""
+        await self._background.close()
+
     async def reclaim(self, lanes: Sequence[str], idle: float) -> None:
         """Take over what others read from the lanes, that many seconds ago or longer, and never dealt with.
 

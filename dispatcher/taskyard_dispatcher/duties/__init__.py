@@ -24,6 +24,7 @@ from taskyard_dispatcher.duties.registrations import Registrations
 from taskyard_dispatcher.duties.retention import Retention
 from taskyard_dispatcher.duties.rota import DutyStalled, Rota
 from taskyard_dispatcher.membership.suspicion import Patience
+from taskyard_dispatcher.timing import DutyTiming
 
 __all__ = ["Duty", "DutyStalled", "Keeping", "Patience", "Rota", "rota"]
 
@@ -42,6 +43,7 @@ def rota(
     clock: Clock,
     keeping: Keeping,
     patience: Patience | None = None,
+    timing: DutyTiming = DutyTiming(),
 ) -> Rota:
     """All duties of a leader; `dispatcher` is this process's id. Its `run` is what an Elector calls.
 
@@ -50,14 +52,14 @@ def rota(
     fence = store.leader
 
     def passage(duty: str) -> Passage:
-        return Passage(Fenced(fence, duty), telemetry)
+        return Passage(Fenced(fence, duty), telemetry, timing.page)
 
     @asynccontextmanager
     async def enlist() -> AsyncIterator[Sequence[Duty]]:
         registrations = Registrations(etcd, clock)
         try:
             yield [
-                OutboxDuty(Fenced(fence, OutboxDuty.name), store.outbox, lanes),
+                OutboxDuty(Fenced(fence, OutboxDuty.name), store.outbox, lanes, timing),
                 Promotion(passage(Promotion.name), store.waiting, publication),
                 Expiry(passage(Expiry.name), store.waiting, announce),
                 registrations,
@@ -76,6 +78,7 @@ def rota(
                     queued=store.queued,
                     lanes=lanes,
                     clock=clock,
+                    timing=timing,
                 ),
                 Audit(
                     fenced=Fenced(fence, Audit.name),
@@ -84,10 +87,11 @@ def rota(
                     queued=store.queued,
                     lanes=lanes,
                     clock=clock,
+                    timing=timing,
                 ),
-                Retention(Fenced(fence, Retention.name), store.history, clock, keeping),
+                Retention(Fenced(fence, Retention.name), store.history, clock, keeping, timing),
             ]
         finally:
             await registrations.close()
 
-    return Rota(dispatcher, fence, enlist, clock)
+    return Rota(dispatcher, fence, enlist, clock, timing=timing)

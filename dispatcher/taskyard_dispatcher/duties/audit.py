@@ -12,13 +12,10 @@ from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.duties.moment import first_id
 from taskyard_dispatcher.duties.refill import Refill
 from taskyard_dispatcher.leadership import Term
+from taskyard_dispatcher.timing import DutyTiming
 
 _log = logging.getLogger(__name__)
 
-SETTLED = 5.0
-"""Seconds after which a QUEUED task must be in its lane."""
-EMPTY = 600.0
-"""Seconds after which a lane is swept for which nothing waits, whatever is left in it of tasks that were cancelled."""
 SWEEPS = 2000
 """Most lanes swept in one run."""
 _CHUNK = 500
@@ -33,13 +30,15 @@ def short_lanes(rows: Mapping[str, int], lengths: Mapping[str, int]) -> list[str
 class Emptiness:
     """Since when nothing was seen to wait for lanes."""
 
-    def __init__(self) -> None:
+    def __init__(self, unused: float) -> None:
+        """A lane has been empty for long after `unused` seconds."""
+        self._unused = unused
         self._since: dict[str, float] = {}
 
     def note(self, empty: Collection[str], now: float) -> list[str]:
         """Take note of all lanes for which nothing waits now; returns those where it has been so for long."""
         self._since = {lane: self._since.get(lane, now) for lane in empty}
-        return sorted(lane for lane, since in self._since.items() if now - since > EMPTY)
+        return sorted(lane for lane, since in self._since.items() if now - since > self._unused)
 
 
 class Audit:
@@ -56,6 +55,7 @@ class Audit:
         queued: QueuedTasks,
         lanes: LaneStore,
         clock: Clock,
+        timing: DutyTiming = DutyTiming(),
     ) -> None:
         self._fenced = fenced
         self._fence = fence
@@ -63,13 +63,14 @@ class Audit:
         self._queued = queued
         self._lanes = lanes
         self._clock = clock
-        self._emptiness = Emptiness()
+        self._timing = timing
+        self._emptiness = Emptiness(timing.lane_unused)
         self._refill: Refill | None = None
 
     @property
     def interval(self) -> float:
         """Seconds to the next run: short while lanes are being filled."""
-        return 30.0 if self._refill is None else 0.1
+        return self._timing.audit_interval if self._refill is None else 0.1
 
     async def run_once(self, term: Term) -> None:
         """See Duty."""
@@ -84,7 +85,7 @@ class Audit:
 
     async def _look(self, term: Term) -> Refill | None:
         now = self._clock.time()
-        rows = await self._queued.counts(first_id(now - SETTLED))
+        rows = await self._queued.counts(first_id(now - self._timing.settled))
         lengths = await self._lengths(await self._lanes.names() | rows.keys())
         await self._sweep(term, [lane for lane in lengths if lane not in rows])
         short = await self._confirmed(short_lanes(rows, lengths))
@@ -92,20 +93,20 @@ class Audit:
             return None
         await self._fenced.check(term)
         _log.warning("lanes hold less than they should", extra={"lanes": len(short), "first": short[0]})
-        return Refill(self._queued, self._lanes, self._clock, short)
+        return Refill(self._queued, self._lanes, self._clock, short, self._timing.refill_spell)
 
     async def _confirmed(self, suspects: Sequence[str]) -> list[str]:
         """Those that are short indeed: measured before the rows are counted, and without what was queued just now."""
         if not suspects:
             return []
         lengths = await self._lengths(suspects)
-        return short_lanes(await self._queued.settled_counts(suspects, SETTLED), lengths)
+        return short_lanes(await self._queued.settled_counts(suspects, self._timing.settled), lengths)
 
     async def _sweep(self, term: Term, unused: Collection[str]) -> None:
         # No row is QUEUED there that was made before the count, and what became QUEUED since then came lately.
         for lane in self._emptiness.note(unused, self._clock.monotonic())[:SWEEPS]:
             term.require()
-            if await self._lanes.sweep(lane, int(EMPTY * 1000)):
+            if await self._lanes.sweep(lane, int(self._timing.lane_unused * 1000)):
                 _log.info("lane swept", extra={"lane": lane})
 
     async def _lengths(self, lanes: Collection[str]) -> dict[str, int]:

@@ -7,11 +7,10 @@ from taskyard_core.storage.lanes import LaneStore
 from taskyard_core.storage.outbox import Outbox
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.leadership import Term
+from taskyard_dispatcher.timing import DutyTiming
 
 _log = logging.getLogger(__name__)
 
-AGE = 2.0
-"""Seconds that whoever wrote a row has to publish it."""
 PAGE = 100
 """Rows read at once; each names up to about a thousand tasks."""
 PAGES = 20
@@ -24,15 +23,16 @@ class OutboxDuty:
     name = "outbox"
     interval = 1.0
 
-    def __init__(self, fenced: Fenced, outbox: Outbox, lanes: LaneStore) -> None:
+    def __init__(self, fenced: Fenced, outbox: Outbox, lanes: LaneStore, timing: DutyTiming = DutyTiming()) -> None:
         self._fenced = fenced
         self._outbox = outbox
         self._lanes = lanes
+        self._age = timing.outbox_age
 
     async def run_once(self, term: Term) -> None:
         """See Duty."""
         for _ in range(PAGES):
-            ids, entries = await self._outbox.stale(AGE, PAGE)
+            ids, entries = await self._outbox.stale(self._age, PAGE)
             if not ids:
                 return
             await self._fenced.check(term)

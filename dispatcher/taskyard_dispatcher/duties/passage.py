@@ -11,9 +11,8 @@ from taskyard_core.storage.transaction import Transaction
 from taskyard_core.telemetry import Moved, Telemetry
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.leadership import Term
+from taskyard_dispatcher.timing import DutyTiming
 
-PAGE = 1000
-"""Tasks of one transaction."""
 PAGES = 30
 """Most pages of one run."""
 
@@ -32,18 +31,20 @@ class Passed(NamedTuple):
 class Passage:
     """Decides and applies one event for pages of waiting tasks, under the leader's term."""
 
-    def __init__(self, fenced: Fenced, telemetry: Telemetry) -> None:
+    def __init__(self, fenced: Fenced, telemetry: Telemetry, page: int = DutyTiming.page) -> None:
+        """`page` is how many tasks one transaction moves."""
         self._fenced = fenced
         self._telemetry = telemetry
+        self._page = page
 
     async def page(self, term: Term, lock: Lock, event: Due | Expired) -> Passed:
         """Move one page and tell of it once it is committed."""
 
         async def move(transaction: Transaction) -> Passed:
-            waiting = await lock(transaction, PAGE)
+            waiting = await lock(transaction, self._page)
             applied = await transaction.apply([_decided(task, event) for task in waiting])
             moved = [task for task in waiting if task.snapshot.id in applied.ids]
-            return Passed(moved, applied.outbox_id, len(waiting) == PAGE)
+            return Passed(moved, applied.outbox_id, len(waiting) == self._page)
 
         passed = await self._fenced.write(term, move)
         self._tell(passed.tasks, event)

@@ -11,6 +11,7 @@ from taskyard_core.storage.term import TermOver
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.duties.refill import Refill
 from taskyard_dispatcher.leadership import Term
+from taskyard_dispatcher.timing import DutyTiming
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class Rebuild:
         queued: QueuedTasks,
         lanes: LaneStore,
         clock: Clock,
+        timing: DutyTiming = DutyTiming(),
     ) -> None:
         self._fenced = fenced
         self._fence = fence
@@ -40,6 +42,7 @@ class Rebuild:
         self._queued = queued
         self._lanes = lanes
         self._clock = clock
+        self._spell = timing.refill_spell
         self._began: str | None = None
         self._refill: Refill | None = None
 
@@ -64,7 +67,7 @@ class Rebuild:
         # Listed after the epoch began: what is queued from now on is published into it by whoever queues it.
         names = (await self._queued.lanes()).names
         _log.warning("the lanes are filled again", extra={"epoch": self._began, "lanes": len(names)})
-        return Refill(self._queued, self._lanes, self._clock, names)
+        return Refill(self._queued, self._lanes, self._clock, names, self._spell)
 
     async def _begin_epoch(self, term: Term) -> str:
         try:

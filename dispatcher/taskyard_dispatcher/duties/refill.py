@@ -8,24 +8,23 @@ from taskyard_core.storage.queued import QueuedTasks
 from taskyard_dispatcher.duties.course import Course
 from taskyard_dispatcher.leadership import Term
 
-SPELL = 8.0
-"""Seconds after which a run pauses, so that it cannot be taken for stalled."""
-
 
 class Refill:
-    """Goes on where it stopped, also after a store was away."""
+    """Publishes page by page; a run that was interrupted, or that a store failed, is gone on with by the next."""
 
-    def __init__(self, queued: QueuedTasks, lanes: LaneStore, clock: Clock, names: Iterable[str]) -> None:
+    def __init__(self, queued: QueuedTasks, lanes: LaneStore, clock: Clock, names: Iterable[str], spell: float) -> None:
+        """A run pauses after `spell` seconds."""
         self._queued = queued
         self._lanes = lanes
         self._clock = clock
         self._course = Course(names)
+        self._spell = spell
         self.published = 0
         """Entries so far."""
 
     async def advance(self, term: Term) -> bool:
         """Publish for a while; True when all is published. Raises StoreUnavailable, TermOver."""
-        pause_at = self._clock.monotonic() + SPELL
+        pause_at = self._clock.monotonic() + self._spell
         while step := self._course.step():
             if self._clock.monotonic() >= pause_at:
                 return False

@@ -9,20 +9,9 @@ from taskyard_core.storage.transaction import Transaction
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.duties.moment import first_id
 from taskyard_dispatcher.leadership import Term
+from taskyard_dispatcher.timing import DutyTiming
 
 _log = logging.getLogger(__name__)
-
-PAGE = 1000
-"""Ids of one step along the primary key, and most rows of one transaction."""
-SPELL = 2.0
-"""Seconds after which a run pauses."""
-PAUSE = 2.0
-"""Seconds between runs of one walk: half of the time is left to others."""
-INTERVAL = 60.0
-GONE = 3600.0
-"""Seconds after which a dispatcher that says nothing is forgotten."""
-QUEUE_UNUSED = 24 * 3600.0
-"""Seconds after which a queue that has no settings is forgotten, if nobody submits to it."""
 
 _BEGINNING = "00000000-0000-0000-0000-000000000000"
 
@@ -35,26 +24,30 @@ class Retention:
 
     name = "retention"
 
-    def __init__(self, fenced: Fenced, history: History, clock: Clock, keeping: Keeping) -> None:
+    def __init__(
+        self, fenced: Fenced, history: History, clock: Clock, keeping: Keeping, timing: DutyTiming = DutyTiming()
+    ) -> None:
         self._fenced = fenced
         self._history = history
         self._clock = clock
         self._keeping = keeping
+        self._timing = timing
         self._cursor = _BEGINNING
 
     @property
     def interval(self) -> float:
         """Seconds to the next run: short in the middle of a walk."""
-        return INTERVAL if self._cursor == _BEGINNING else PAUSE
+        timing = self._timing
+        return timing.retention_interval if self._cursor == _BEGINNING else timing.retention_pause
 
     async def run_once(self, term: Term) -> None:
         """See Duty."""
         if self._cursor == _BEGINNING:
-            age = self._keeping.ended
-            await self._forget(term, lambda t: t.delete_sessions(age, PAGE))
-            await self._forget(term, lambda t: t.delete_queues(min(age, QUEUE_UNUSED), PAGE))
-            await self._fenced.write(term, lambda t: t.delete_dispatchers(GONE))
-        pause_at = self._clock.monotonic() + SPELL
+            age, timing = self._keeping.ended, self._timing
+            await self._forget(term, lambda t: t.delete_sessions(age, timing.page))
+            await self._forget(term, lambda t: t.delete_queues(min(age, timing.queue_unused), timing.page))
+            await self._fenced.write(term, lambda t: t.delete_dispatchers(timing.dispatcher_gone))
+        pause_at = self._clock.monotonic() + self._timing.retention_spell
         while await self._step(term):
             if self._clock.monotonic() >= pause_at:
                 return
@@ -64,19 +57,19 @@ class Retention:
         """Deal with one page; False at the end of the walk."""
         keeping = self._keeping
         before = first_id(self._clock.time() - min(keeping.ended, keeping.failed))
-        page = await self._history.page(self._cursor, before, PAGE, keeping)
+        page = await self._history.page(self._cursor, before, self._timing.page, keeping)
         if page.ended:
             term.require()
             deleted = await self._fenced.write(term, lambda t: t.delete_ended(page.ended, keeping))
             _log.debug("deleted ended tasks", extra={"tasks": deleted})
-        if page.last is None or page.size < PAGE:
+        if page.last is None or page.size < self._timing.page:
             return False
         self._cursor = page.last
         return True
 
     async def _forget(self, term: Term, delete: Callable[[Transaction], Awaitable[int]]) -> None:
-        pause_at = self._clock.monotonic() + SPELL
+        pause_at = self._clock.monotonic() + self._timing.retention_spell
         while self._clock.monotonic() < pause_at:
             term.require()
-            if await self._fenced.write(term, delete) < PAGE:
+            if await self._fenced.write(term, delete) < self._timing.page:
                 return

@@ -13,16 +13,9 @@ from taskyard_core.storage.term import TermOver
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_dispatcher.duties.duty import Duty
 from taskyard_dispatcher.leadership import Term
+from taskyard_dispatcher.timing import DutyTiming
 
 _log = logging.getLogger(__name__)
-
-BOUND = 30.0
-"""Seconds after which a run counts as stalled, and the leader makes way for another."""
-LONGEST_PAUSE = 3.0
-"""Most seconds between tries while a store is away."""
-
-ALIVE = 5.0
-"""Seconds since a leader last wrote that it leads, within which it is taken to do so."""
 
 Enlist = Callable[[], AbstractAsyncContextManager[Sequence[Duty]]]
 """The duties of a new term; leaving the context lets go of what they hold."""
@@ -42,14 +35,14 @@ class Rota:
         enlist: Enlist,
         clock: Clock,
         *,
-        bound: float = BOUND,
+        timing: DutyTiming = DutyTiming(),
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._dispatcher = dispatcher
         self._fence = fence
         self._enlist = enlist
         self._clock = clock
-        self._bound = bound
+        self._timing = timing
         self._draw = draw
 
     async def run(self, term: Term) -> None:
@@ -95,7 +88,7 @@ class Rota:
             return term.revision
         if not await term.confirmed():
             raise TermOver(f"elected at revision {term.revision}, before term {newest}")
-        rival = await self._fence.led_by(ALIVE)
+        rival = await self._fence.led_by(self._timing.leader_alive)
         if rival not in (None, self._dispatcher):
             # As while endpoints are changed in a rolling update: whoever leads goes on while its etcd has candidates.
             _log.warning("%s leads term %d by another etcd; this one waits", rival, newest)
@@ -119,12 +112,12 @@ class Rota:
 
     async def _run_bounded(self, duty: Duty, term: Term) -> None:
         try:
-            async with asyncio.timeout(self._bound) as limit:
+            async with asyncio.timeout(self._timing.bound) as limit:
                 await duty.run_once(term)
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise DutyStalled(f"{duty.name} took longer than {self._bound:.0f} s") from error
+            raise DutyStalled(f"{duty.name} took longer than {self._timing.bound:.0f} s") from error
 
     def _backoff(self) -> Backoff:
-        return Backoff(first=0.2, longest=LONGEST_PAUSE, draw=self._draw)
+        return Backoff(first=0.2, longest=self._timing.longest_pause, draw=self._draw)

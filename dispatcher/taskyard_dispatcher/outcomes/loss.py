@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from functools import partial
 
+from taskyard_core.domain import limits
 from taskyard_core.domain.session_names import public_name
 from taskyard_core.domain.task import TaskState
 from taskyard_core.domain.transitions import Lost, Snapshot, decide
@@ -21,7 +22,10 @@ _log = logging.getLogger(__name__)
 class Loss:
     """Ends sessions in the task store and requeues their RUNNING tasks in the same transaction."""
 
-    def __init__(self, transactions: Transactions, endings: Endings) -> None:
+    def __init__(
+        self, transactions: Transactions, endings: Endings, crashes_allowed: int = limits.CRASHES_ALLOWED
+    ) -> None:
+        self._lost = Lost(crashes_allowed)
         self._transactions = transactions
         self._endings = endings
 
@@ -54,14 +58,14 @@ class Loss:
             return None
         held = await transaction.held(session)
         runner = Runner(public_name(session), host.worker, host.pod)
-        endings = [_ending(row, runner) for row in held]
+        endings = [_ending(row, runner, self._lost) for row in held]
         applied = await transaction.apply([ending.transition for ending in endings])
         whose = {"session": runner.session, "worker": host.worker, "worker_pod": host.pod}
         _log.info("session given up", extra={**whose, "reason": reason, "tasks": len(held)})
         return [partial(self._endings.committed, endings, applied)]
 
 
-def _ending(held: Held, runner: Runner) -> Ended:
+def _ending(held: Held, runner: Runner, lost: Lost) -> Ended:
     task = held.task
     snapshot = Snapshot(
         task.task_id,
@@ -72,4 +76,4 @@ def _ending(held: Held, runner: Runner) -> Ended:
         held.cancel_requested,
         session=task.session,
     )
-    return Ended(decide(snapshot, Lost(), random.random), task.lane, runner, None, task.traceparent)
+    return Ended(decide(snapshot, lost, random.random), task.lane, runner, None, task.traceparent)

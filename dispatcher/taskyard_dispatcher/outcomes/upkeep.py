@@ -50,7 +50,9 @@ class Upkeep:
         completion: Completion,
         queues: QueueDefaults,
         clock: Clock,
+        stop_grace: float = STOP_GRACE,
     ) -> None:
+        self._stop_grace = stop_grace
         self._roster = roster
         self._sessions = sessions
         self._resending = resending
@@ -92,7 +94,7 @@ class Upkeep:
 
     def end_overdue(self) -> None:
         """End the attempts whose handlers were asked to stop and did not, without waiting for it."""
-        before = self._clock.monotonic() - STOP_GRACE
+        before = self._clock.monotonic() - self._stop_grace
         held = [stopping for stopping in self._stopping if self._is_held(stopping)]
         self._stopping = [stopping for stopping in held if stopping.asked > before]
         for stopping in held:

@@ -113,8 +113,8 @@ async def serve(settings: SchedulerSettings) -> AsyncIterator[Api]:
         httpx.AsyncClient(base_url=f"http://{scheduler.rest_address}", timeout=30) as http,
     ):
         yield Api(scheduler, channel, http, settings.postgres_url)
-    await scheduler.close()
-    assert scheduler.loops.failures == 0
+    await scheduler.service.stop()
+    assert scheduler.service.failures == 0
 
 
 def settings(postgres_url: str, redis_url: str, etcd: str) -> SchedulerSettings:

@@ -20,7 +20,6 @@ from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.migration import migrate
 from taskyard_core.telemetry.health import LIVENESS
 from taskyard_core.wire.gen import cluster_service_pb2, task_pb2, task_service_pb2, task_service_pb2_grpc
-from taskyard_scheduler.stores import LIST_CONNECTIONS
 from taskyard_server.dev.etcd import Etcd
 from taskyard_server.dev.port import free_port
 from taskyard_server.dev.postgres import Postgres
@@ -162,7 +161,7 @@ async def test_a_scheduler_that_stops_sends_its_waiters_elsewhere(
             # Each has begun to wait once a later call of its own kind was answered.
             await api.http.get(f"/v1/tasks/{task.id}?wait=0.01s")
             await api.tasks.WaitTask(task_service_pb2.WaitTaskRequest(id=task.id, wait=Duration(nanos=10_000_000)))
-            stopping = asyncio.create_task(api.scheduler.close())
+            stopping = asyncio.create_task(api.scheduler.service.stop())
             assert (await refused(waiting)).reason == "UNAVAILABLE"
             assert (await refused(watching.read())).reason == "UNAVAILABLE"
             assert (await over_rest).status_code == 503
@@ -178,7 +177,7 @@ async def test_a_scheduler_that_stops_says_so_while_it_still_serves(
             watch = health_pb2_grpc.HealthStub(api.channel).Watch(health_pb2.HealthCheckRequest(service=LIVENESS))
             answers = aiter(watch)
             assert (await anext(answers)).status == health_pb2.HealthCheckResponse.SERVING
-            stopping = asyncio.create_task(api.scheduler.close())
+            stopping = asyncio.create_task(api.scheduler.service.stop())
             assert (await anext(answers)).status == health_pb2.HealthCheckResponse.NOT_SERVING
             assert (await api.submit("ns")).id
             watch.cancel()
@@ -234,7 +233,7 @@ async def test_lists_that_take_long_take_nothing_from_submits_and_readiness(
             for _ in range(50):
                 await api.tasks.SubmitTask(submit_request())
                 assert (await api.http.get("/readyz")).status_code == 200
-            assert len(await connection.fetch(_LISTS)) <= LIST_CONNECTIONS
+            assert len(await connection.fetch(_LISTS)) <= api.scheduler.parts.settings.list_connections
             assert {answer.status_code for answer in await asyncio.gather(*lists)} <= {200, 503}
             await connection.close()
 

@@ -4,9 +4,9 @@ import pytest
 
 from taskyard_core.storage.redis import LaneEpoch, LaneStore
 from taskyard_core.storage.term import TermOver
-from taskyard_dispatcher.duties import audit as auditing
 from taskyard_dispatcher.duties.audit import Audit
 from taskyard_dispatcher.duties.rebuild import Rebuild
+from taskyard_dispatcher.timing import DutyTiming
 from tests.integration.duties.conftest import Stores, trusted
 
 
@@ -21,7 +21,7 @@ def rebuild(stores: Stores, lanes: LaneStore | None = None) -> Rebuild:
     )
 
 
-def audit(stores: Stores) -> Audit:
+def audit(stores: Stores, timing: DutyTiming = DutyTiming()) -> Audit:
     return Audit(
         fenced=stores.fenced,
         fence=stores.fence,
@@ -29,6 +29,7 @@ def audit(stores: Stores) -> Audit:
         queued=stores.queued,
         lanes=stores.lanes,
         clock=stores.clock,
+        timing=timing,
     )
 
 
@@ -158,15 +159,12 @@ async def test_what_was_queued_just_now_is_not_missed(stores: Stores) -> None:
     assert await stores.published() == set()
 
 
-async def test_a_lane_goes_with_the_entries_of_tasks_that_were_cancelled(
-    stores: Stores, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    term, duty = await stores.lead(), audit(stores)
+async def test_a_lane_goes_with_the_entries_of_tasks_that_were_cancelled(stores: Stores) -> None:
+    # The age of entries is Redis' own.
+    term, duty = await stores.lead(), audit(stores, DutyTiming(lane_unused=0.0))
     await rebuild(stores).run_once(term)
     await stores.lanes.publish({f"default/gone/t/5/host=h{number}": [("x", 0)] for number in range(20)})
     await duty.run_once(term)
-    # The age of entries is Redis' own.
-    monkeypatch.setattr(auditing, "EMPTY", 0.0)
     stores.clock.ahead += 1
     await duty.run_once(term)
     assert await stores.lanes.names() == set()
@@ -182,7 +180,7 @@ async def test_a_lane_long_empty_is_swept_and_no_other(stores: Stores) -> None:
     )
     await stores.redis.xtrim(stores.keys.lane("default/idle/t/5/"), maxlen=0, approximate=False)
     await duty.run_once(term)
-    stores.clock.ahead += auditing.EMPTY + 1
+    stores.clock.ahead += DutyTiming.lane_unused + 1
     await duty.run_once(term)
     assert await stores.lanes.names() == {"default/used/t/5/"}
     assert not await stores.redis.exists(stores.keys.lane("default/idle/t/5/"))

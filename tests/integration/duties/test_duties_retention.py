@@ -7,16 +7,16 @@ from taskyard_core.domain.task import RetryPolicy
 from taskyard_core.storage.history import Keeping
 from taskyard_core.storage.postgres.history import History
 from taskyard_core.storage.postgres.queues import StoredQueues
-from taskyard_dispatcher.duties import retention as keeping_time
 from taskyard_dispatcher.duties.moment import first_id
 from taskyard_dispatcher.duties.retention import Retention
+from taskyard_dispatcher.timing import DutyTiming
 from tests.integration.duties.conftest import Stores
 
 DAY = 24 * 3600.0
 
 
-def retention(stores: Stores) -> Retention:
-    return Retention(stores.fenced, History(stores.database), stores.clock, Keeping(7 * DAY, 30 * DAY))
+def retention(stores: Stores, timing: DutyTiming = DutyTiming()) -> Retention:
+    return Retention(stores.fenced, History(stores.database), stores.clock, Keeping(7 * DAY, 30 * DAY), timing)
 
 
 _ADD_ENDED = """
@@ -66,19 +66,14 @@ async def test_dead_letters_are_kept_for_longer(stores: Stores) -> None:
 
 async def test_a_walk_pauses_and_goes_on_where_it_was(stores: Stores) -> None:
     await add_ended(stores, 2500, "SUCCEEDED", days=8)
-    term, duty = await stores.lead(), retention(stores)
-    before = keeping_time.SPELL
-    keeping_time.SPELL = 0.0
-    try:
-        await duty.run_once(term)
-        assert await stores.count("SUCCEEDED") == 1500
-        assert duty.interval == keeping_time.PAUSE
-        await duty.run_once(term)
-        await duty.run_once(term)
-    finally:
-        keeping_time.SPELL = before
+    term, duty = await stores.lead(), retention(stores, DutyTiming(retention_spell=0.0))
+    await duty.run_once(term)
+    assert await stores.count("SUCCEEDED") == 1500
+    assert duty.interval == DutyTiming.retention_pause
+    await duty.run_once(term)
+    await duty.run_once(term)
     assert await stores.count("SUCCEEDED") == 0
-    assert duty.interval == keeping_time.INTERVAL
+    assert duty.interval == DutyTiming.retention_interval
 
 
 async def test_ended_sessions_go_unless_something_runs_under_them(stores: Stores) -> None:

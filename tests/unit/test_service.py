@@ -1,0 +1,154 @@
+"""Parts start in order and stop in the reverse one, and a loop that fails takes nobody with it."""
+
+import asyncio
+import itertools
+import logging
+
+import pytest
+
+from taskyard_core.runtime.service import STEADY, Part, Service
+
+
+class HandClock:
+    """Moves only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+class Diary:
+    """Parts that note what becomes of them."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.running = asyncio.Event()
+
+    def part(self, name: str) -> Part:
+        async def start() -> None:
+            self.told.append(f"{name} starts")
+
+        async def run() -> None:
+            self.running.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.told.append(f"{name} is cancelled")
+
+        async def stop() -> None:
+            self.told.append(f"{name} stops")
+
+        return Part(name, start, run, stop)
+
+
+async def test_parts_stop_in_the_reverse_order_of_their_start_and_once() -> None:
+    diary, service = Diary(), Service(HandClock())
+    await service.start(diary.part("a"))
+    await service.start(diary.part("b"))
+    await diary.running.wait()
+    assert diary.told == ["a starts", "b starts"]
+    await asyncio.gather(service.stop(), service.stop())
+    ended = ["b stops", "b is cancelled", "a stops", "a is cancelled"]
+    assert diary.told[2:] == ended
+    await service.stop()
+    assert diary.told[2:] == ended
+
+
+async def test_where_one_cannot_start_those_before_it_are_stopped_and_none_after_it_is_begun() -> None:
+    diary, service = Diary(), Service(HandClock())
+
+    async def cannot() -> None:
+        await diary.running.wait()
+        raise OSError("address in use")
+
+    with pytest.raises(OSError, match="in use"):
+        await service.start(diary.part("a"), Part("b", cannot, stop=cannot), diary.part("c"))
+    assert diary.told == ["a starts", "a stops", "a is cancelled"]
+
+
+async def test_whoever_does_not_stop_in_time_or_fails_to_keeps_nobody_else_from_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    diary, service = Diary(), Service(HandClock(), grace=0.0)
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    async def fails() -> None:
+        raise ValueError("what is this")
+
+    await service.start(diary.part("a"), Part("hanging", stop=never), Part("broken", stop=fails))
+    await service.stop()
+    assert "a stops" in diary.told
+    assert "hanging has not stopped within 0 s, and is left behind" in caplog.text
+    assert "broken failed while it stopped" in caplog.text
+
+
+async def test_what_one_waits_for_is_not_taken_from_the_grace_of_all() -> None:
+    clock, diary = HandClock(), Diary()
+    service = Service(clock, grace=1.0)
+
+    async def drain() -> None:
+        await clock.sleep(20.0)
+
+    async def takes_all() -> None:
+        await clock.sleep(1.0)
+
+    stopped = diary.part("a").stop
+    await service.start(
+        Part("late", stop=stopped), Part("slow", stop=takes_all), Part("drain", stop=drain, patience=20.0)
+    )
+    await service.stop()
+    assert clock.now == 21.0
+
+
+async def test_it_is_begun_again_with_growing_pauses(caplog: pytest.LogCaptureFixture) -> None:
+    clock, began = HandClock(), list[float]()
+    service, lasting = Service(clock), asyncio.Event()
+
+    async def fails_at_first() -> None:
+        began.append(clock.now)
+        if len(began) <= 20:
+            raise TypeError("nobody thought of this")
+        lasting.set()
+        await asyncio.Event().wait()
+
+    with caplog.at_level(logging.ERROR):
+        await service.start(Part("one of them", run=fails_at_first))
+        await lasting.wait()
+    assert service.failures == 20
+    assert "one of them failed, and is begun again: TypeError('nobody thought of this')" in caplog.text
+    pauses = [after - before for before, after in itertools.pairwise(began)]
+    assert all(0.2 <= pause <= STEADY for pause in pauses)
+    assert max(pauses[10:]) > 1.0
+    assert "one of them failed: TypeError" in (service.obstacle() or "")
+    clock.now += STEADY
+    assert service.obstacle() is None
+    await service.stop()
+
+
+async def test_others_run_on() -> None:
+    clock = HandClock()
+    service, turns = Service(clock), asyncio.Semaphore(0)
+
+    async def fails() -> None:
+        raise ExceptionGroup("several", [ValueError("one")])
+
+    async def goes_on() -> None:
+        while True:
+            turns.release()
+            await clock.sleep(1)
+
+    await service.start(Part("fails", run=fails), Part("goes on", run=goes_on))
+    for _ in range(10):
+        await turns.acquire()
+    await service.stop()
