@@ -59,7 +59,7 @@ async def test_a_dispatcher_starts_and_stops_all_its_parts() -> None:
     held = DispatcherStores(tasks, tasks, tasks, delivery, etcd)
     assembly = DispatcherAssembly("d", DispatcherSettings.model_validate({}), held, Telemetry.silent(), SystemClock())
     assert forgotten(assembly, assembly.in_order(DOOR)) == WITHIN_OTHERS
-    assert "claiming.close" in forgotten(assembly, (DOOR,))
+    assert "from_lanes.close" in forgotten(assembly, (DOOR,))
 
 
 async def test_a_scheduler_starts_and_stops_all_its_parts() -> None:
