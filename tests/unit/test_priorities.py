@@ -56,9 +56,9 @@ class Pool:
 
     def occupy(self, slots: int) -> None:
         """So many of its slots are taken."""
-        while self.session.reserved < slots:
+        while self.session.slots - self.session.free < slots:
             self.session.reserve()
-        while self.session.reserved > slots:
+        while self.session.slots - self.session.free > slots:
             self.session.release()
 
 
