@@ -153,15 +153,9 @@ class Assembly:
     @cached_property
     def grace(self) -> Grace:
         """What workers have to come back."""
-        return Grace(
-            self.roster,
-            self.loss,
-            self.presence,
-            self.clock,
-            settled=self.reception.settled,
-            grace=self.settings.stream_grace,
-            patience=self.settings.session_timeout,
-        )
+        settings = self.settings
+        grace, patience = settings.stream_grace, settings.session_timeout
+        return Grace(self.roster, self.loss, self.presence, self.clock, grace=grace, patience=patience)
 
     @cached_property
     def completion(self) -> Completion:

@@ -50,9 +50,10 @@ def _requeued_alive(work: Work, session: str, generation: int, reason: str) -> b
 @instead(SessionStreams, "Session")
 async def _end_noted_last(self: SessionStreams, request_iterator: Any, context: Any) -> None:
     session = await self._open(request_iterator, context)
+    inbox = self._reception.open(session)
     parts = (
         asyncio.create_task(self._write(session, context)),
-        asyncio.create_task(self._read(session, request_iterator)),
+        asyncio.create_task(self._read(session, inbox, request_iterator)),
         asyncio.create_task(self._watch(session)),
     )
     try:
@@ -63,7 +64,7 @@ async def _end_noted_last(self: SessionStreams, request_iterator: Any, context: 
         await asyncio.gather(*parts, return_exceptions=True)
         session.stream_ended()
         if not self._stopping:
-            self._grace.begin(session)
+            self._grace.begin(session, inbox.settled)
 
 
 def _told_nothing(self: Session) -> None:

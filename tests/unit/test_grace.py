@@ -27,7 +27,7 @@ class SleptClock:
 async def test_who_was_asked_to_leave_may_find_nobody_at_first(sent_on: bool, seconds: float) -> None:
     # A worker waits 5 s for the welcome of a dispatcher that does not answer; then it tries the next.
     roster, clock, unused = Roster(), SleptClock(), cast("Any", None)
-    grace = Grace(roster, unused, unused, cast("Any", clock), settled=unused, grace=3.0, patience=10.0)
+    grace = Grace(roster, unused, unused, cast("Any", clock), grace=3.0, patience=10.0)
     here = Session(
         id="s",
         generation=1,
@@ -40,6 +40,6 @@ async def test_who_was_asked_to_leave_may_find_nobody_at_first(sent_on: bool, se
     if sent_on:
         here.go_away()
     here.stream_ended()
-    grace.begin(here)
+    grace.begin(here, unused)
     assert await clock.slept.get() == seconds
     await grace.close()

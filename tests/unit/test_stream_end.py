@@ -1,12 +1,14 @@
 """The end of a session's stream."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 from taskyard_core.domain.matching import Capabilities
 from taskyard_core.runtime.background import Background
+from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.telemetry import Runner
+from taskyard_dispatcher.gateway.reception import Reception
 from taskyard_dispatcher.gateway.stream import SessionStreams
 from taskyard_dispatcher.sessions.state import Session
 
@@ -18,7 +20,7 @@ class Noted:
         self.ended: list[str] = []
         self.told = asyncio.Event()
 
-    def begin(self, session: Session) -> None:
+    def begin(self, session: Session, settled: object) -> None:
         self.ended.append(session.id)
         self.told.set()
 
@@ -48,6 +50,8 @@ async def test_the_end_is_noted_although_the_call_is_cancelled_while_its_parts_s
         return None
 
     streams, grace = object.__new__(SessionStreams), Noted()
+    unused = cast("Any", None)
+    streams._reception = Reception(unused, unused, SystemClock(), 1.0)
     streams._grace, streams._background, streams._stopping = grace, Background(), False  # type: ignore[assignment]
     with patch.multiple(SessionStreams, _open=opened, _write=stubborn, _read=over, _watch=stubborn):
         call = asyncio.create_task(streams.Session(None, None))  # type: ignore[arg-type]

@@ -22,45 +22,33 @@ class Grace:
     """Gives sessions up whose worker said goodbye, or did not come back in time."""
 
     def __init__(
-        self,
-        roster: Roster,
-        loss: Loss,
-        presence: Presence,
-        clock: Clock,
-        *,
-        settled: Callable[[Session], Awaitable[None]],
-        grace: float,
-        patience: float,
+        self, roster: Roster, loss: Loss, presence: Presence, clock: Clock, *, grace: float, patience: float
     ) -> None:
-        """`settled` waits until what a session reported is stored.
-
-        `grace` and `patience` are seconds: for a stream that broke, and for a worker that was asked to leave.
-        """
+        """`grace` and `patience` are seconds: for a stream that broke, and for a worker that was asked to leave."""
         self._roster = roster
         self._loss = loss
         self._presence = presence
         self._clock = clock
-        self._settled = settled
         self._grace = grace
         self._patience = max(grace, patience)
         self._background = Background()
 
-    def begin(self, session: Session) -> None:
-        """The session's stream has ended."""
+    def begin(self, session: Session, settled: Callable[[], Awaitable[None]]) -> None:
+        """The session's stream has ended; `settled` waits until what it brought is stored."""
         if self._roster.get(session.id) is session:
-            self._background.start(self._part(session))
+            self._background.start(self._part(session, settled))
 
     async def close(self) -> None:
         """Forget the sessions that are in their grace; the leader gives them up if nobody adopts them."""
         await self._background.cancel()
 
-    async def _part(self, session: Session) -> None:
+    async def _part(self, session: Session, settled: Callable[[], Awaitable[None]]) -> None:
         said_goodbye = session.phase is Phase.LEFT
         if not said_goodbye:
             # Whoever was asked to leave is not in doubt, and may have to try one that does not answer first.
             await self._clock.sleep(self._patience if session.sent_on else self._grace)
             # An attempt that has ended did not crash.
-            await self._settled(session)
+            await settled()
         if self._roster.get(session.id) is not session:
             return
         self._roster.remove(session)

@@ -7,7 +7,6 @@ worker, which keeps them until they are acknowledged, and gRPC's flow control ke
 import asyncio
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from taskyard_core.domain import limits
@@ -57,7 +56,6 @@ class Reception:
         self.others = Budget(OTHER_BYTES)
         self.background = Background()
         self._turn = asyncio.Lock()
-        self._reporting: dict[Session, set[asyncio.Task[None]]] = {}
 
     def open(self, session: Session) -> "Inbox":
         """Where the reports of a new stream go."""
@@ -67,28 +65,12 @@ class Reception:
         """Wait until what was taken is stored."""
         await self.background.close()
 
-    def note(self, session: Session, work: asyncio.Task[None]) -> None:
-        """What a session reported is being settled."""
-        self._reporting.setdefault(session, set()).add(work)
-        work.add_done_callback(partial(self._done, session))
-
-    async def settled(self, session: Session) -> None:
-        """Wait until the outcomes that a session reported so far are stored."""
-        if reporting := self._reporting.get(session):
-            await asyncio.wait(reporting)
-
     async def settle_others(self, session: Session, reports: Sequence[Report]) -> None:
         """Settle results for attempts that the session does not hold, a few at a time of all sessions."""
         for start in range(0, len(reports), OTHERS_AT_ONCE):
             async with self._turn:
                 await self.completion.report(session, reports[start : start + OTHERS_AT_ONCE])
                 await self.clock.sleep(OTHERS_PAUSE)
-
-    def _done(self, session: Session, work: asyncio.Task[None]) -> None:
-        reporting = self._reporting[session]
-        reporting.discard(work)
-        if not reporting:
-            del self._reporting[session]
 
 
 class Inbox:
@@ -99,6 +81,7 @@ class Inbox:
         self._session = session
         self._clock = reception.clock
         self._budget = Budget(SESSION_BYTES)
+        self._reporting: set[asyncio.Task[None]] = set()
         self._credit = Credit(CREDIT + 2 * session.slots, CREDIT_PER_SECOND, self._clock.monotonic())
 
     async def take(self, frame: wire.WorkerFrame) -> None:
@@ -122,7 +105,9 @@ class Inbox:
             await self._reserve(size, reception.results)
             reports = [*map(read_result, held), *map(_release, released)]
             work = reception.completion.report(session, reports)
-            reception.note(session, self._begin(work, size, reception.results))
+            reporting = self._begin(work, size, reception.results)
+            self._reporting.add(reporting)
+            reporting.add_done_callback(self._reporting.discard)
         useless = count - len(held) - len(released) - (1 - PROGRESS_WORTH) * len(frame.progress)
         if useless or not (held or released):
             await self._pay(useless + 1)
@@ -130,6 +115,11 @@ class Inbox:
             await self._reserve(of_others, reception.others)
             work = reception.settle_others(session, list(self._possible(others)))
             self._begin(work, of_others, reception.others)
+
+    async def settled(self) -> None:
+        """Wait until the outcomes that were reported so far are stored."""
+        if self._reporting:
+            await asyncio.wait(self._reporting)
 
     def _possible(self, results: Iterable[wire.TaskResult]) -> Iterator[Report]:
         """The reports on what may be an attempt; what cannot be one ends here."""

@@ -22,7 +22,7 @@ from taskyard_dispatcher.gateway.grace import Grace
 from taskyard_dispatcher.gateway.hearing import Hearing
 from taskyard_dispatcher.gateway.hello_rates import TooManyHellos
 from taskyard_dispatcher.gateway.presence import Presence
-from taskyard_dispatcher.gateway.reception import Flooded, Reception
+from taskyard_dispatcher.gateway.reception import Flooded, Inbox, Reception
 from taskyard_dispatcher.sessions.roster import Roster
 from taskyard_dispatcher.sessions.state import Session as WorkerSession
 from taskyard_dispatcher.settings import DispatcherSettings
@@ -79,8 +79,9 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
     ) -> None:
         """One worker's session, from hello to the end of its stream."""
         session = await self._open(request_iterator, context)
+        inbox = self._reception.open(session)
         writer = asyncio.create_task(self._write(session, context))
-        reader = asyncio.create_task(self._read(session, request_iterator))
+        reader = asyncio.create_task(self._read(session, inbox, request_iterator))
         watchdog = asyncio.create_task(self._watch(session))
         parts = (writer, reader, watchdog)
         try:
@@ -91,7 +92,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
             session.stream_ended()
             if not self._stopping:
                 # Else streams end because this dispatcher says so, and their sessions live on elsewhere.
-                self._grace.begin(session)
+                self._grace.begin(session, inbox.settled)
             for part in parts:
                 part.cancel()
             self._background.start(_report_failures(session, parts))
@@ -152,8 +153,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
             if session.sent():
                 self._arrived()
 
-    async def _read(self, session: WorkerSession, incoming: AsyncIterator[wire.WorkerFrame]) -> None:
-        inbox = self._reception.open(session)
+    async def _read(self, session: WorkerSession, inbox: Inbox, incoming: AsyncIterator[wire.WorkerFrame]) -> None:
         hearing = Hearing(self._settings.heartbeat_interval, self._clock.monotonic())
         async for frame in incoming:
             now = self._clock.monotonic()
@@ -165,7 +165,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
                 return
             if frame.goodbye:
                 # What came before must not be overtaken: an attempt that was handed back has not crashed.
-                await self._reception.settled(session)
+                await inbox.settled()
                 session.leave()
                 return
 
