@@ -1,4 +1,4 @@
-"""Keeps the server's modules and those of the user's folder apart: many applications have a package `scheduler`.
+"""Keeps the server's modules and those of the user's folder apart: an application may have a `redis.py` of its own.
 
 Imports only what the interpreter has loaded at its start, since anything else might be the user's.
 """

@@ -8,8 +8,10 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from taskyard_core.storage.postgres import queries
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.migration import migrate
+from tests.conformance.guards import GUARDS, Guard
 from tests.conformance.task_stores import MemoryYard, PostgresYard, Yard
 from tests.conftest import DatabaseMaker
 
@@ -50,7 +52,20 @@ async def database(fresh_database: DatabaseMaker, migrated: str, prepared_ahead:
         await opened.close()
 
 
-@pytest.fixture(params=["postgres", "memory"])
-def yard(request: pytest.FixtureRequest) -> Yard:
-    """Each task store in turn; the one in memory starts no server."""
-    return PostgresYard(request.getfixturevalue("database")) if request.param == "postgres" else MemoryYard()
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each task store in turn, and the real one without each guard that the test is named for."""
+    mine = [guard for guard in GUARDS if guard.test == metafunc.function.__name__]
+    if "yard" in metafunc.fixturenames:
+        metafunc.parametrize("yard", ["postgres", "memory", *(guard.parameter() for guard in mine)], indirect=True)
+    elif mine:
+        raise pytest.UsageError(f"{mine[0].test} has no task store whose guards could be taken out")
+
+
+@pytest.fixture
+def yard(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Yard:
+    """A task store; the one in memory starts no server."""
+    if request.param == "memory":
+        return MemoryYard()
+    if isinstance(request.param, Guard):
+        monkeypatch.setitem(queries._TEXTS, f"{request.param.statement}.sql", request.param.removed())
+    return PostgresYard(request.getfixturevalue("database"))

@@ -1,13 +1,17 @@
 """Every task store, with what a test must do behind its back."""
 
+import asyncio
 import time
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeVar
 
 from simulation.memory.link import Direct
 from simulation.memory.postgres import Change, MemoryTaskStore, TaskServer
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.store import PostgresStore
 from taskyard_core.storage.store import TaskStore
+
+Answer = TypeVar("Answer")
 
 
 class Yard(Protocol):
@@ -23,8 +27,8 @@ class Yard(Protocol):
     async def poison(self, task: str, **columns: object) -> None:
         """Write what no API would have taken into the task's row, as its owner can by SQL. Times are seconds."""
 
-    async def anyone_waits(self) -> bool:
-        """Whether a statement waits for what an open transaction holds."""
+    async def waiters(self) -> int:
+        """How many statements wait for what an open transaction holds."""
 
 
 class PostgresYard:
@@ -45,8 +49,8 @@ class PostgresYard:
             given = "to_timestamp($2)" if name.endswith("_at") else "$2"
             await self._database.fetch(f"UPDATE taskyard.task SET {column} = {given} WHERE id = $1", task, value)
 
-    async def anyone_waits(self) -> bool:
-        return bool(await self._database.fetch("SELECT 1 FROM pg_locks WHERE NOT granted"))
+    async def waiters(self) -> int:
+        return len(await self._database.fetch("SELECT DISTINCT pid FROM pg_locks WHERE NOT granted"))
 
 
 class MemoryYard:
@@ -65,5 +69,17 @@ class MemoryYard:
         tasks = self.server.tables.tasks
         tasks.put(task, tasks.rows[task]._replace(**columns))  # type: ignore[arg-type]
 
-    async def anyone_waits(self) -> bool:
+    async def waiters(self) -> int:
         return self.server.awaited()
+
+
+async def waiting(yard: Yard, call: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
+    """The call once it waits for what an open transaction holds."""
+    before = await yard.waiters()
+    task = asyncio.create_task(call)
+    # Whoever fails before they await it need not hear of it.
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    while await yard.waiters() == before:
+        assert not task.done(), "it has waited for nothing"
+        await asyncio.sleep(0)
+    return task

@@ -4,6 +4,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import uuid_utils
@@ -31,7 +32,7 @@ from taskyard_core.storage.sessions import Host, NamespaceMismatch, SecretMismat
 from taskyard_core.storage.submissions import Conflict, NewTask, Receipt, Submitted
 from taskyard_core.storage.tasks import Decidable, TaskFilter
 from taskyard_core.storage.term import TermOver
-from tests.conformance.task_stores import Yard
+from tests.conformance.task_stores import Yard, waiting
 
 
 def new(key: str | None = None, hash: bytes = b"", **fields: object) -> NewTask:
@@ -111,6 +112,11 @@ async def test_a_task_with_a_delay_is_scheduled_and_not_in_the_outbox(life: Life
     assert (await life.task(later)).state == "SCHEDULED"
     _, entries = await life.outbox.stale(-1, 10)
     assert entries == {"default/default/demo.echo/5/": [(now, 0)]}
+
+
+async def test_what_waits_makes_no_row_in_the_outbox(life: Life) -> None:
+    assert (await life.submissions.submit([new(delay=60.0)])).outbox_id is None
+    assert (await life.outbox.backlog())[0] == 0
 
 
 async def test_the_lane_in_the_table_is_spelled_as_the_domain_does(life: Life) -> None:
@@ -203,6 +209,7 @@ async def test_a_success_ends_the_task_and_its_attempt_once(life: Life) -> None:
     assert (await life.end(task, session, Succeeded(b'"again"'))).ids == set()
     row = await life.task(task)
     assert (row.state, row.result) == ("SUCCEEDED", b'"done"')
+    assert (await life.seen(task)).snapshot.session == session
     assert await life.changes.standings([(task, 1), (task, 2)]) == [(Outcome.SUCCEEDED, session), (None, None)]
 
 
@@ -227,6 +234,20 @@ async def test_a_failure_waits_for_its_retry(life: Life) -> None:
     applied = await life.changes.apply([due])
     assert applied.ids == {task}
     assert applied.outbox_id is not None
+
+
+async def test_a_success_keeps_what_failures_there_were_and_no_error(life: Life) -> None:
+    (task,), session = await life.submitted(), await life.session()
+    await life.claimed(task, session)
+    await life.end(task, session, Failed(TaskError("Boom")))
+    await life.decided(task, Due())
+    row = await life.task(task)
+    assert (row.failures, row.error and row.error.type) == (1, "Boom")
+    await life.claimed(task, session, attempt=1)
+    # As its dispatcher may see it: the counts of a success are the row's.
+    await life.end(task, session, Succeeded(b"1"), attempt=2)
+    row = await life.task(task)
+    assert (row.state, row.failures, row.error) == ("SUCCEEDED", 1, None)
 
 
 async def test_a_lost_task_is_queued_again_and_its_owners_late_success_still_counts(life: Life) -> None:
@@ -300,6 +321,17 @@ async def test_a_cancel_asked_for_while_it_ran_ends_what_would_wait_again(life: 
         assert state == ("SUCCEEDED" if isinstance(event, Succeeded) else "CANCELLED")
 
 
+async def test_a_redriven_task_runs_whatever_was_asked_for_before_it_failed(life: Life) -> None:
+    (task,), session = await life.submitted(), await life.session()
+    await life.claimed(task, session)
+    await life.changes.request_cancel([task])
+    await life.end(task, session, Failed(TaskError("X", retryable=False)))
+    assert (await life.task(task)).state == "FAILED"
+    assert (await life.decided(task, Redriven())).ids == {task}
+    assert (await life.task(task)).state == "QUEUED"
+    assert len(await life.claimed(task, session, attempt=1)) == 1
+
+
 async def test_of_two_results_in_one_batch_only_what_changed_the_task_is_told_as_accepted(life: Life) -> None:
     (task,), first, second = await life.submitted(), await life.session(), await life.session()
     await life.claimed(task, first)
@@ -343,9 +375,27 @@ async def test_a_task_redriven_past_its_expiry_can_run(life: Life) -> None:
     assert len(await life.claimed(task, session, attempt=1)) == 1
 
 
+async def test_a_task_lost_past_its_expiry_does_not_run_again(life: Life) -> None:
+    (task,), session = await life.submitted(), await life.session()
+    await life.claimed(task, session)
+    await life.yard.expire(task)
+    await life.end(task, session, Lost())
+    assert await life.claimed(task, session, attempt=1) == []
+
+
+async def test_a_task_redriven_before_its_expiry_still_expires(life: Life) -> None:
+    later = datetime.now(UTC) + timedelta(days=1)
+    (task,), session = await life.submitted(new(expires_at=later)), await life.session()
+    await life.claimed(task, session)
+    await life.end(task, session, Failed(TaskError("X", retryable=False)))
+    await life.decided(task, Redriven())
+    assert (await life.task(task)).expires_at == later
+
+
 async def test_hello_counts_generations_and_revives(life: Life) -> None:
     session = await life.session()
     assert await life.session(id=session, dispatcher="d2") == session
+    assert [live.dispatcher for live in await life.sessions.live()] == ["d2"]
     async with life.store.transaction() as transaction:
         assert await transaction.end_session(session, 1, "old news") is None
         assert await transaction.end_session(session, 2, "gone")
@@ -367,7 +417,7 @@ async def test_a_session_that_is_given_up_names_the_worker_of_its_last_hello(lif
 
 
 async def test_a_session_id_cannot_be_taken_over_from_another_namespace(life: Life) -> None:
-    session = await life.session()
+    session, _ = await life.session(), await life.session(namespace="other")
     with pytest.raises(NamespaceMismatch):
         await life.session(id=session, namespace="other")
 
@@ -438,10 +488,7 @@ async def test_a_term_cannot_begin_while_a_duty_of_the_old_one_commits(life: Lif
         order.append("begun")
 
     async with fence.duty(1):
-        waiting = asyncio.create_task(successor())
-        # The successor is seen waiting for the row before the duty commits.
-        while not await life.yard.anyone_waits():  # noqa: ASYNC110 - no event tells
-            await asyncio.sleep(0)
+        late = await waiting(life.yard, successor())
         order.append("committed")
-    await waiting
+    await late
     assert order == ["committed", "begun"]

@@ -15,7 +15,7 @@ from taskyard_core.storage.submissions import NewTask, Submitted
 from taskyard_core.storage.tasks import TaskFilter
 from taskyard_core.storage.term import TermOver
 from taskyard_core.storage.unavailable import StoreUnavailable
-from tests.conformance.task_stores import Yard
+from tests.conformance.task_stores import Yard, waiting
 
 
 async def submitted(store: TaskStore, count: int = 1, **fields: object) -> list[str]:
@@ -42,11 +42,6 @@ async def decided(store: TaskStore, task: str, event: Cancelled | Lost | Release
 
 async def state(store: TaskStore, task: str) -> TaskState:
     return (await store.tasks.states([task]))[task]
-
-
-async def waited_for(yard: Yard) -> None:
-    while not await yard.anyone_waits():  # noqa: ASYNC110 - no event tells
-        await asyncio.sleep(0)
 
 
 async def test_nobody_sees_what_is_not_committed(yard: Yard) -> None:
@@ -85,8 +80,7 @@ async def test_a_change_waits_for_who_holds_the_row_and_then_finds_it_moved(yard
     lost, released = await decided(store, task, Lost()), await decided(store, task, Released())
     async with store.transaction() as transaction:
         assert len(await transaction.held(session)) == 1
-        late = asyncio.create_task(store.changes.apply([released]))
-        await waited_for(yard)
+        late = await waiting(yard, store.changes.apply([released]))
         await transaction.apply([lost])
     assert (await late).ids == set()
     assert [attempt.outcome for attempt in (await store.tasks.attempts(task, 50))[0]] == ["CRASHED"]
@@ -110,10 +104,20 @@ async def test_a_claim_and_the_end_of_its_session_cannot_both_win(yard: Yard) ->
     (task,) = await submitted(store)
     async with store.transaction() as transaction:
         assert await transaction.end_session(session, 1, "gone")
-        claim = asyncio.create_task(store.claims.claim([Bid(task, 0, session)], {session: 1}))
-        await waited_for(yard)
+        claim = await waiting(yard, store.claims.claim([Bid(task, 0, session)], {session: 1}))
     assert await claim == []
     assert await state(store, task) is TaskState.QUEUED
+
+
+async def test_a_claim_waits_for_who_changes_the_task_and_then_finds_it_moved(yard: Yard) -> None:
+    store = yard.store
+    _, session = await running(store)
+    (task,) = await submitted(store)
+    async with store.transaction() as transaction:
+        await transaction.apply([await decided(store, task, Cancelled())])
+        claim = await waiting(yard, store.claims.claim([Bid(task, 0, session)], {session: 1}))
+    assert await claim == []
+    assert await state(store, task) is TaskState.CANCELLED
 
 
 async def test_heads_that_were_assigned_to_nobody_are_free_again(yard: Yard) -> None:

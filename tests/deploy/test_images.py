@@ -103,7 +103,7 @@ def test_the_schema_is_in_the_image(assembled: Path) -> None:
     said, _ = run.process.communicate(timeout=60)
     assert run.process.returncode == 0, said
     packages = assembled / "server" / "packages"
-    for pattern in ("scheduler/**/*.sql", "scheduler/**/*.lua"):
+    for pattern in ("taskyard_core/**/*.sql", "taskyard_core/**/*.lua"):
         inside = {path.relative_to(packages) for path in packages.glob(pattern)}
         assert inside == {path.relative_to(ROOT) for path in ROOT.glob(pattern)} != set()
 

@@ -15,7 +15,19 @@ TRAP = """\
 import os, sys
 os.write(os.open({log!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), f"{{__name__}} {{os.getpid()}}\\n".encode())
 """
-MODULES = ("scheduler", "dispatcher", "logging", "typing_extensions", "orjson", "grpc", "json", "asyncio", "typer")
+MODULES = (
+    "scheduler",
+    "dispatcher",
+    "core",
+    "redis",
+    "logging",
+    "typing_extensions",
+    "orjson",
+    "grpc",
+    "json",
+    "asyncio",
+    "typer",
+)
 COMMANDS = {
     "console script": (str(Path(sys.executable).with_name("taskyard-server")),),
     "module": (sys.executable, "-m", "taskyard_server"),
@@ -41,7 +53,7 @@ async def test_servers_import_nothing_of_the_users_folder(tmp_path: Path, comman
         pytest.skip("with both, the interpreter itself finds the user's modules before any of ours")
     log = application(tmp_path)
     flags = ("--rest-port=0", "--grpc-port=0", "--session-port=0", "--dispatchers=1", "--workers=1")
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONSTARTUP": "scheduler/taskyard_scheduler/__init__.py"}
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONSTARTUP": "scheduler/__init__.py"}
     process = await asyncio.create_subprocess_exec(
         *command, "dev", *flags, cwd=tmp_path, env=environment, stdout=asyncio.subprocess.PIPE
     )

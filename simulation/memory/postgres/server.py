@@ -79,9 +79,9 @@ class TaskServer:
         if self.observer is not None:
             self.observer(Change(self._seq, self.time(), work.number, work.application, work.term, old, new))
 
-    def awaited(self) -> bool:
-        """Whether anybody waits for what an open transaction holds."""
-        return any(work.awaited for work in self._open.values())
+    def awaited(self) -> int:
+        """How many wait for what an open transaction holds."""
+        return sum(work.awaited for work in self._open.values())
 
     def hang_up(self, application: str) -> None:
         """A client is gone with its connections: undo what it has not committed, be it waiting for a row or idle."""

@@ -150,9 +150,9 @@ class Work:
         return not self.open
 
     @property
-    def awaited(self) -> bool:
-        """Whether anybody waits for its end."""
-        return any(not future.done() for future, _ in self._waiters)
+    def awaited(self) -> int:
+        """How many wait for its end."""
+        return sum(not future.done() for future, _ in self._waiters)
 
     def idle_left(self) -> float:
         """Seconds that it may still do nothing."""

@@ -50,7 +50,7 @@ async def _claim(connection: Connection, bids: Sequence[Bid], generations: Mappi
     if not bids:
         return []
     ids, attempts, sessions = zip(*bids, strict=True)
-    used = sorted(set(sessions))
+    used = list(dict.fromkeys(sessions))
     held = [generations[session] for session in used]
     found = await connection.fetch(load("claim"), ids, attempts, sessions, used, held, CLAIM_BYTES)
     return [Claimed(str(row[0]), row[1], str(row[2]), *row[3:]) for row in found]

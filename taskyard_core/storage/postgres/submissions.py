@@ -47,7 +47,7 @@ async def _take_keys(connection: Connection, batch: Sequence[NewTask]) -> dict[t
     for new in batch:
         if new.spec.idempotency_key:
             firsts.setdefault((new.spec.namespace, new.spec.idempotency_key), new)
-    wanted = sorted(firsts.items())
+    wanted = list(firsts.items())
     taken = await connection.fetch(
         load("insert_keys"),
         [namespace for (namespace, _), _ in wanted],

@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from taskyard_core.storage.hints import CancelRequested, Reconnected, TasksFinished
+from taskyard_core.storage.lanes import Quota
 from taskyard_core.storage.redis.connection import connect
 from taskyard_core.storage.redis.hint_stream import HintStream
 from taskyard_core.storage.redis.keys import Keys
@@ -167,8 +168,9 @@ async def test_a_bulk_operation_on_nothing_does_nothing(api: Api, namespace: str
 async def test_redriven_tasks_reach_their_lane(api: Api, namespace: str, stage: Stage) -> None:
     (task_id,) = await failed_tasks(api, namespace, stage, 1)
     await api.tasks.RedriveTask(redrive(task_id))
-    query = "SELECT count(*) FROM taskyard.outbox WHERE $1::uuid = ANY (task_ids)"
-    # The row goes once the lane has the entry.
+    lanes, lane = api.scheduler.parts.stores.delivery.lanes, f"{namespace}/dead/demo.echo/5/"
+    found: set[tuple[str, int]] = set()
     async with asyncio.timeout(5):
-        while (await stage.database.fetch(query, task_id))[0][0]:
-            await api.http.get("/livez")
+        # Its first entry, of attempt 0, is there as well.
+        while (task_id, 1) not in found:
+            found |= {(entry.task_id, entry.attempt) for entry in await lanes.take("test", [Quota(lane, 9)], 9)}
