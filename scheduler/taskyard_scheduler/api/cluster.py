@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from taskyard_core.domain import submission
+from taskyard_core.domain import limits, submission
+from taskyard_core.storage.tasks import PAGE_BYTES
 from taskyard_core.storage.workers import LiveWorkers, Worker
 from taskyard_core.version import VERSION
+from taskyard_scheduler.api import filters
+from taskyard_scheduler.api.traffic import Direction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +55,34 @@ class ClusterView:
     dispatchers: Sequence[DispatcherRecord]
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerPage:
+    """Some workers, by name; the token is empty on the last page."""
+
+    workers: list[Worker]
+    next_page_token: str
+
+
 class Cluster:
     """Reads about the cluster. Every method raises StoreUnavailable."""
 
-    def __init__(self, membership: Membership, workers: LiveWorkers) -> None:
+    def __init__(self, membership: Membership, workers: LiveWorkers, leaving: Direction) -> None:
         self._membership = membership
         self._workers = workers
+        self._leaving = leaving
 
     async def get(self) -> ClusterView:
         """Leader and dispatchers."""
         leader = await self._membership.leader()
         return ClusterView(VERSION, leader, await self._membership.dispatchers())
 
-    async def workers(self, namespace: str) -> list[Worker]:
-        """Workers of the namespace, or all where it is empty; raises Violation."""
-        return await self._workers.all(submission.name("namespace", namespace) if namespace else None)
+    async def workers(self, namespace: str, size: int, token: str, caller: str = "") -> WorkerPage:
+        """Workers of the namespace, or all where it is empty, by name; `token` is the page before's, or empty.
+
+        `caller` is the connection that the answer goes to. Raises Failure, Violation.
+        """
+        size, after = filters.page_size(size, limits.PAGE_SIZE_MAX), filters.workers_after(namespace, token)
+        where = submission.name("namespace", namespace) if namespace else None
+        async with self._leaving.room(caller, PAGE_BYTES):
+            workers, last = await self._workers.page(where, after, size)
+        return WorkerPage(workers, filters.workers_token(namespace, last) if last else "")
