@@ -39,7 +39,8 @@ class Adoption:
         self._rates.arrived(peer, hello.ByteSize())
         record = session_record(hello, self._dispatcher)
         self._rates.require(record.id)
-        generation, held = await self._sessions.adopt(record)
+        known = {(ref.task_id, ref.attempt) for ref in hello.running}
+        generation, held = await self._sessions.adopt(record, [ref for ref in known if frames.is_task_id(ref[0])])
         self._rates.welcomed(record.id)
         session = Session(
             id=record.id,
@@ -51,8 +52,9 @@ class Adoption:
             slots=record.slots,
             draining=record.draining,
         )
-        running = [Running(row.task, self._clock.monotonic(), row.cancel_requested) for row in held]
-        reconcile(session, running, {(ref.task_id, ref.attempt) for ref in hello.running}, self._handover)
+        session.lacking = sum(row.unread for row in held)
+        running = [Running(row.task, self._clock.monotonic(), row.cancel_requested) for row in held if not row.unread]
+        reconcile(session, running, known, self._handover)
         return session, record
 
 

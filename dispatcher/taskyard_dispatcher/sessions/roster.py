@@ -78,6 +78,8 @@ class Session:
         self.connected = True
         self.running: dict[str, Running] = {}
         self.reserved = 0
+        self.lacking = 0
+        """Tasks that it runs, but was not sent yet: their payloads are too much at once."""
         self.reporting: set[asyncio.Task[None]] = set()
         self.last_frame = 0.0
         self.said_goodbye = False
@@ -94,7 +96,7 @@ class Session:
         """Slots that may be filled now; none while the worker does not read what it was given."""
         if self.draining or not self.connected or self.full:
             return 0
-        return self.slots - len(self.running) - self.reserved
+        return self.slots - len(self.running) - self.reserved - self.lacking
 
     @property
     def full(self) -> bool:
