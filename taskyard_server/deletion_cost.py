@@ -8,7 +8,8 @@ import logging
 import os
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -57,11 +58,19 @@ class DeletionCost:
 
     def _running(self) -> dict[str, int]:
         running: dict[str, int] = {}
-        for url in self._workers:
-            with urlopen(url, timeout=_TIMEOUT) as answer:
-                for worker in json.load(answer)["workers"]:
-                    running[worker["pod"]] = running.get(worker["pod"], 0) + worker["running"]
+        for worker in chain.from_iterable(map(self._listed, self._workers)):
+            running[worker["pod"]] = running.get(worker["pod"], 0) + worker["running"]
         return running
+
+    def _listed(self, url: str) -> Iterator[dict[str, Any]]:
+        next_page: str | None = url
+        while next_page:
+            with urlopen(next_page, timeout=_TIMEOUT) as answer:
+                page = json.load(answer)
+            yield from page["workers"]
+            # An older scheduler has no pages.
+            token = page.get("next_page_token")
+            next_page = f"{url}&page_token={quote(token)}" if token else None
 
     def _kubernetes(self, path: str, patch: dict[str, Any] | None = None) -> Any:
         request = Request(self._pods + path, method="PATCH" if patch else "GET")

@@ -106,7 +106,7 @@ class Assembly:
             tasks=self.tasks,
             queues=Queues(self.stores.tasks.queues, self.stores.lists.queues),
             backlogs=self.backlogs,
-            cluster=Cluster(self.stores.etcd, self.stores.lists.workers),
+            cluster=Cluster(self.stores.etcd, self.stores.lists.workers, self.traffic.leaving),
             readiness=self.readiness,
             traffic=self.traffic,
         )

@@ -107,7 +107,6 @@ PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 1000
 PAGE_SCAN = 20_000
 """Most tasks that a list looks at for one page."""
-QUEUES_PAGE_MAX = 1000
 QUEUES_SET_UP = 10_000
 """Most queues that have settings of their own: every server keeps these in memory."""
 WAIT_SECONDS_DEFAULT = 30.0

@@ -7,7 +7,12 @@ _LENGTH = 12
 
 def public_name(session: str) -> str:
     """The name under which a session is shown: the same wherever it is shown, and no way back to its id."""
-    return hashlib.sha256(session.encode()).hexdigest()[:_LENGTH]
+    return digest(session)[:_LENGTH]
+
+
+def digest(session: str) -> str:
+    """What stands for a session where no two may be alike, and is no way back to its id either; 64 hex digits."""
+    return hashlib.sha256(session.encode()).hexdigest()
 
 
 def secret_hash(secret: bytes) -> bytes:

@@ -1,9 +1,10 @@
 """Worker sessions as the task store knows them: the generation of each decides who may claim for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from taskyard_core.domain.task import AttemptKey
 from taskyard_core.storage.claims import Claimed
 
 
@@ -50,10 +51,14 @@ class LiveSession(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A RUNNING task of a session; a cancel may have been asked for."""
+    """A RUNNING task of a session; a cancel may have been asked for.
+
+    Where it is `unread`, its payload was left out, since those of tasks before it came to CLAIM_BYTES.
+    """
 
     task: Claimed
     cancel_requested: bool
+    unread: bool = False
 
 
 class RunningRef(NamedTuple):
@@ -79,7 +84,7 @@ class Sessions(Protocol):
     async def hello(self, record: SessionRecord) -> int:
         """Store the session, alive; returns its new generation. Raises NamespaceMismatch, SecretMismatch."""
 
-    async def adopt(self, record: SessionRecord) -> tuple[int, list[Held]]:
+    async def adopt(self, record: SessionRecord, known: Collection[AttemptKey] = ()) -> tuple[int, list[Held]]:
         """`hello` and `held` as one: both or neither. Raises NamespaceMismatch.
 
         Else a session whose tasks cannot be read would be raised by each hello, and nobody would ever give it up.
@@ -94,8 +99,8 @@ class Sessions(Protocol):
     async def drain(self, session: str, generation: int) -> None:
         """Note that the worker wants no more tasks."""
 
-    async def held(self, session: str) -> list[Held]:
-        """The tasks it runs."""
+    async def held(self, session: str, known: Collection[AttemptKey] = ()) -> list[Held]:
+        """The tasks it runs, by id; payloads of those alone that are not known, until they carry CLAIM_BYTES."""
 
     async def generations(self, sessions: Sequence[str]) -> dict[str, int]:
         """The current generation of each of the sessions; 0 for one that was given up."""

@@ -11,6 +11,7 @@ from tests.conformance.guards import GUARDS, LISTED
 STATEMENTS = (
     *("claim", "apply", "submit", "insert_keys", "hold_term", "begin_term"),
     *("session_hello", "session_known", "session_renew", "session_running", "session_end"),
+    *("session_drain", "session_generations"),
 )
 CONDITION = re.compile(
     r"\b(WHERE|AND|OR|JOIN|HAVING|CASE|WHEN|ON CONFLICT|DISTINCT|ORDER BY|LIMIT|FOR (UPDATE|SHARE)|SKIP LOCKED)\b"

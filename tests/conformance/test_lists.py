@@ -1,12 +1,18 @@
 """Lists look at a bounded number of tasks for a page, and say where to go on."""
 
+import random
+from collections.abc import Sequence
+
+import orjson
 import pytest
 
 from taskyard_core.domain import limits
+from taskyard_core.domain.session_names import public_name
 from taskyard_core.domain.task import RetryPolicy, Task, TaskError, TaskState
 from taskyard_core.domain.transitions import Failed, Succeeded
 from taskyard_core.storage.queues import Place
-from taskyard_core.storage.tasks import TaskFilter
+from taskyard_core.storage.tasks import PAGE_BYTES, TaskFilter
+from taskyard_core.storage.workers import Worker, WorkerPlace
 from tests.conformance.task_stores import Yard
 from tests.conformance.test_task_store import Life, new
 
@@ -89,3 +95,63 @@ async def test_so_many_queues_have_settings_and_they_can_be_taken_back(yard: Yar
     assert await queues.retries() == {}
     assert await queues.update("n", "b", None, 5, 2)
     assert await queues.limits() == {("n", "used"): 5, ("n", "b"): 5}
+
+
+async def worker_pages(life: Life, namespace: str | None, size: int) -> list[list[Worker]]:
+    """All pages of the list of workers."""
+    found: list[list[Worker]] = []
+    after: WorkerPlace | None = None
+    while after or not found:
+        page, after = await life.store.workers.page(namespace, after, size)
+        found.append(page)
+    return found
+
+
+def workers_of(found: Sequence[Sequence[Worker]]) -> list[str]:
+    return [worker.session_id for page in found for worker in page]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 9, 1000])
+async def test_workers_come_in_pages_by_name_none_twice_and_none_left_out(yard: Yard, size: int) -> None:
+    """Also those that have the same name, as replicas do."""
+    life = Life(yard)
+    sessions = [
+        await life.session(namespace=namespace, worker=worker)
+        for namespace, worker in (("n", "b"), ("n", "a/c"), ("m", "z"), *[("n", "same")] * 5)
+    ]
+    gone = await life.session(namespace="n", worker="gone")
+    async with life.store.transaction() as transaction:
+        assert await transaction.end_session(gone, 1, "gone")
+    (task,) = await life.submitted()
+    assert await life.claimed(task, sessions[3])
+    found = await worker_pages(life, None, size)
+    assert [len(page) for page in found[:-1]] == [size] * (len(found) - 1)
+    assert (len(workers_of(found)), found[-1] != []) == (8, True)
+    assert sorted(workers_of(found)) == sorted(map(public_name, sessions))
+    named = [(worker.namespace, worker.name) for page in found for worker in page]
+    assert named == sorted(named)
+    assert {worker.session_id: worker.running for page in found for worker in page if worker.running} == {
+        public_name(sessions[3]): 1
+    }
+    of_namespace = await worker_pages(life, "m", size)
+    assert workers_of(of_namespace) == [public_name(sessions[2])]
+    assert await worker_pages(life, "none", size) == [[]]
+
+
+async def test_large_workers_make_short_pages_and_one_that_is_larger_than_a_page_is_shown_alone(
+    yard: Yard,
+) -> None:
+    life = Life(yard)
+
+    def names(length: int) -> list[str]:
+        return ["".join(random.choices("abcdefgh", k=length)) for _ in range(1000)]
+
+    large = [await life.session(worker="w", types=names(128), queues=names(63)) for _ in range(25)]
+    huge = await life.session(worker="v", types=names(3000))
+    found = await worker_pages(life, None, 1000)
+    assert sorted(workers_of(found)) == sorted(map(public_name, [*large, huge]))
+    assert workers_of(found[:1]) == [public_name(huge)]
+    sizes = [sum(len(orjson.dumps(worker)) for worker in page) for page in found]
+    assert all(PAGE_BYTES - 200_000 < size <= PAGE_BYTES for size in sizes[1:-1])
+    assert sizes[-1] <= PAGE_BYTES
+    assert len(found) == 4

@@ -88,7 +88,8 @@ class Place:
         return Worker(self.channel, **hello)
 
     async def tasks(self, count: int, **fields: Any) -> list[str]:
-        new = [NewTask(str(uuid_utils.uuid7()), build(type="demo.echo", payload=b"1", **fields)) for _ in range(count)]
+        spec = build(**{"type": "demo.echo", "payload": b"1", **fields})
+        new = [NewTask(str(uuid_utils.uuid7()), spec) for _ in range(count)]
         await self.yard.store.submissions.submit(new)
         return [task.id for task in new]
 
@@ -150,6 +151,28 @@ async def test_one_task_that_cannot_be_run_among_a_hundred(place: Place) -> None
     worker.call.cancel()
     again = place.worker(session_id=worker.hello.session_id)
     assert (await again.begin()).generation == 2
+
+
+async def test_a_hello_that_names_nothing_of_much_that_is_large_gets_all_of_it_piece_by_piece(place: Place) -> None:
+    ids = await place.tasks(30, payload=b'"' + b"x" * 200_000 + b'"')
+    worker = place.worker(slots=31)
+    await worker.begin()
+    await place.publish(ids)
+    assert len(await worker.assigned(30)) == 30
+    worker.call.cancel()
+    odd = [wire.AttemptRef(task_id=id, attempt=1) for id in ("no id", "\0", ids[0].upper())]
+    again = place.worker(session_id=worker.hello.session_id, slots=31, running=odd)
+    assert (await again.begin()).generation == 2
+    session = place.parts.roster.get(worker.hello.session_id)
+    assert session is not None
+    assert (len(session.running), session.lacking) == (21, 9)
+    received = asyncio.create_task(again.assigned(30))
+    while not received.done():
+        assert len(session.running) + session.lacking == 30
+        await place.parts.upkeep.run_once()
+    assert sorted(one.task_id for one in await received) == ids
+    assert all(one.resent for one in await received)
+    assert (session.lacking, session.free) == (0, 1)
 
 
 async def test_a_row_that_cannot_even_be_written_keeps_nobody_else_from_being_claimed(

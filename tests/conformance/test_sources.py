@@ -26,7 +26,8 @@ from taskyard_dispatcher.dispatch.pipeline import Claiming, Source, fill
 from taskyard_dispatcher.dispatch.sources import LaneSource, TableSource
 from taskyard_dispatcher.outcomes.handover import Handover
 from taskyard_dispatcher.outcomes.resending import Resending
-from taskyard_dispatcher.sessions.roster import Roster, Session
+from taskyard_dispatcher.sessions.roster import Roster
+from taskyard_dispatcher.sessions.state import Session
 from tests.conformance.outcomes import completion
 from tests.conformance.task_stores import Yard
 
@@ -86,9 +87,11 @@ class Bench:
 
     async def sent(self, session: Session) -> list[str]:
         """The next that the session is sent, once nothing more is being claimed for it. All of it has ended then."""
-        sent: list[str] = []
-        while not sent:
-            sent = [one.task_id for frame in await session.frames() for one in frame.assignments]
+        ready = asyncio.Event()
+        session.notify_writer(ready.set)
+        while not (sent := [one.task_id for frame in session.frames() for one in frame.assignments]):
+            await ready.wait()
+            ready.clear()
         while session.free + len(session.running) < session.slots:  # noqa: ASYNC110 - slots tell nobody
             await asyncio.sleep(0)
         for task in sent:

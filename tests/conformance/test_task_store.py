@@ -406,6 +406,20 @@ async def test_hello_counts_generations_and_revives(life: Life) -> None:
     assert [(live.id, live.generation) for live in await life.sessions.live()] == [(session, 3)]
 
 
+async def test_the_word_of_a_former_stream_does_not_drain_a_session(life: Life) -> None:
+    session = await life.session()
+
+    async def draining() -> list[bool]:
+        workers, _ = await life.store.workers.page(None, None, 10)
+        return [worker.draining for worker in workers]
+
+    await life.sessions.drain(session, 1)
+    assert await draining() == [True]
+    await life.session(id=session)
+    await life.sessions.drain(session, 1)
+    assert await draining() == [False]
+
+
 async def test_a_session_that_is_given_up_names_the_worker_of_its_last_hello(life: Life) -> None:
     session = await life.session(worker="before", pod="there")
     await life.session(id=session, worker="now", pod="here")
@@ -444,7 +458,7 @@ async def test_a_session_that_has_a_secret_is_kept_from_those_who_do_not_know_it
 async def test_those_who_ask_see_a_name_of_the_session_and_not_its_id(life: Life) -> None:
     (task,), session = await life.submitted(), await life.session()
     await life.claimed(task, session)
-    assert [worker.session_id for worker in await life.store.workers.all()] == [public_name(session)]
+    assert [worker.session_id for worker in (await life.store.workers.page(None, None, 9))[0]] == [public_name(session)]
     assert [run.session_id for run in (await life.store.tasks.attempts(task, 9))[0]] == [public_name(session)]
     await life.end(task, session, Succeeded(b"1"))
     assert [run.session_id for run in (await life.store.tasks.attempts(task, 9))[0]] == [public_name(session)]

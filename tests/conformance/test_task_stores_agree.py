@@ -156,7 +156,9 @@ class Chance:
         async def ask(store: TaskStore) -> object:
             held = await store.sessions.held(session)
             read = (await store.sessions.live(), await store.sessions.generations(self.sessions))
-            return held, read, sorted(await store.sessions.running(self.sessions, -1.0)), await store.workers.all()
+            first, place = await store.workers.page(None, None, 2)
+            workers = first, await store.workers.page(None, place, 9), await store.workers.page("other", None, 1)
+            return held, read, sorted(await store.sessions.running(self.sessions, -1.0)), workers
 
         return ask
 

@@ -74,9 +74,9 @@ class Stage:
         )
         await self.store.sessions.hello(record)
 
-    async def runs(self, *, sent: bool = True) -> str:
+    async def runs(self, *, sent: bool = True, payload: bytes = b"1") -> str:
         """A task that the session runs, of which it knows or not."""
-        task = NewTask(str(uuid_utils.uuid7()), build(type="x", payload=b"1"))
+        task = NewTask(str(uuid_utils.uuid7()), build(type="x", payload=payload))
         await self.store.submissions.submit([task])
         (claimed,) = await self.store.claims.claim([Bid(task.id, 0, self.session.id)], {self.session.id: 1})
         if sent:
@@ -163,3 +163,43 @@ def test_an_attempt_that_was_never_sent_is_sent_at_the_second_look() -> None:
 
     with VirtualLoop(Random(1), 1_000_000) as loop:
         assert 5.0 < loop.run(main(loop)) < 10.5
+
+
+def test_a_worker_that_does_not_read_is_sent_no_more_of_what_it_lacks() -> None:
+    async def main(loop: VirtualLoop) -> list[int]:
+        stage = Stage(loop)
+        await stage.hello()
+        for _ in range(40):
+            await stage.runs(sent=False, payload=b'"' + b"x" * 200_000 + b'"')
+        running: list[int] = []
+        for read in (False, False, False, False, True, False):
+            if read:
+                stage.session.frames()
+                stage.session.sent()
+            await asyncio.sleep(INTERVAL)
+            await stage.upkeep.run_once()
+            running.append(len(stage.session.running))
+        return running
+
+    with VirtualLoop(Random(1), 1_000_000) as loop:
+        assert loop.run(main(loop)) == [0, 21, 21, 21, 40, 40]
+
+
+def test_what_a_session_lacked_and_has_got_meanwhile_takes_no_slots() -> None:
+    """As where the answer to a claim comes after all."""
+
+    async def main(loop: VirtualLoop) -> list[int]:
+        stage = Stage(loop)
+        await stage.hello()
+        await stage.runs()
+        await stage.runs(sent=False)
+        stage.session.lacking = 2
+        await asyncio.sleep(INTERVAL)
+        await stage.upkeep.run_once()
+        one = stage.session.lacking
+        await asyncio.sleep(INTERVAL)
+        await stage.upkeep.run_once()
+        return [one, stage.session.lacking, stage.session.free]
+
+    with VirtualLoop(Random(1), 1_000_000) as loop:
+        assert loop.run(main(loop)) == [1, 0, 7]

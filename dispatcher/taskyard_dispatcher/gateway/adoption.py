@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from taskyard_core.domain import limits, selectors, submission
 from taskyard_core.domain.matching import Capabilities
 from taskyard_core.domain.session_names import public_name, secret_hash
-from taskyard_core.domain.task import AttemptKey
+from taskyard_core.domain.task import AttemptKey, is_task_id
 from taskyard_core.domain.text import printable
 from taskyard_core.domain.violations import Violation
 from taskyard_core.runtime.clock import Clock
@@ -40,7 +40,8 @@ class Adoption:
         self._rates.arrived(peer, hello.ByteSize())
         record = session_record(hello, self._dispatcher)
         self._rates.require(record.id)
-        generation, held = await self._sessions.adopt(record)
+        known = {(ref.task_id, ref.attempt) for ref in hello.running}
+        generation, held = await self._sessions.adopt(record, [ref for ref in known if is_task_id(ref[0])])
         self._rates.welcomed(record.id)
         session = Session(
             id=record.id,
@@ -52,8 +53,9 @@ class Adoption:
             slots=record.slots,
             draining=record.draining,
         )
-        running = [Running(row.task, self._clock.monotonic(), row.cancel_requested) for row in held]
-        reconcile(session, running, {(ref.task_id, ref.attempt) for ref in hello.running}, self._handover)
+        session.lacks(sum(row.unread for row in held))
+        running = [Running(row.task, self._clock.monotonic(), row.cancel_requested) for row in held if not row.unread]
+        reconcile(session, running, known, self._handover)
         return session, record
 
 

@@ -31,16 +31,19 @@ class Resending:
         await self.run_once(session)
 
     async def run_once(self, session: Session) -> None:
-        """Send what the session lacks; raises StoreUnavailable."""
+        """Send what the session lacks, as far as it comes to one claim; raises StoreUnavailable."""
+        known = [(task_id, held.task.attempt) for task_id, held in session.running.items()]
         with session.ended_meanwhile() as ended:
-            held = await self._sessions.held(session.id)
+            held = await self._sessions.held(session.id, known)
         # A task that ended while the rows were read is not lacking: it would hold its slot for ever.
         unknown = [
             row
             for row in held
-            if not session.runs(row.task.task_id, row.task.attempt)
+            if not row.unread
+            and not session.runs(row.task.task_id, row.task.attempt)
             and (row.task.task_id, row.task.attempt) not in ended
         ]
+        session.lacks(sum(row.unread for row in held))
         if unknown:
             now = self._clock.monotonic()
             tasks = [Running(row.task, now, row.cancel_requested) for row in unknown]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -128,17 +129,22 @@ class Upkeep:
         began = self._clock.monotonic()
         unseen = max(self._looked, began - 2 * INTERVAL)
         lacking: set[AttemptKey] = set()
+        lacked: Counter[str] = Counter()
         for ref in await self._sessions.running(list(by_id), 0.0):
             session, attempt = by_id[ref.session], (ref.task_id, ref.attempt)
             if session.runs(*attempt):
                 if ref.cancel_requested:
                     held = session.running[ref.task_id]
                     self._stop(session, held, wire.STOP_REASON_CANCELLED, max(unseen, held.since))
-            elif attempt in self._lacking:
+            elif attempt in self._lacking and not session.full:
                 await self._resending.run_once(session)
             else:
                 # Its claim may be on its way here. Who lacks it at the next look as well, lacks it.
                 lacking.add(attempt)
+                lacked[ref.session] += 1
+        for session in by_id.values():
+            # The others were on their way here.
+            session.lacks(min(session.lacking, lacked[session.id]))
         self._looked, self._lacking = began, lacking
 
     def _enforce(self, session: Session, held: Running) -> None:

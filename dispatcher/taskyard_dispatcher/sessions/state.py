@@ -97,6 +97,8 @@ class Session:
         self.running: dict[str, Running] = {}
         self.sent_on = False
         """The worker was asked to say hello to another dispatcher."""
+        self.lacking = 0
+        """Tasks that it runs, but was not sent yet: their payloads are too much at once."""
         self._reserved = 0
         self._heard_at = 0.0
         self._recordings: list[set[AttemptKey]] = []
@@ -155,7 +157,7 @@ class Session:
         """Slots that may be filled now; none while the worker does not read what it was given."""
         if not self.accepting or self._outgoing.full:
             return 0
-        return self.slots - len(self.running) - self._reserved
+        return self.slots - len(self.running) - self.lacking - self._reserved
 
     @property
     def full(self) -> bool:
@@ -174,6 +176,10 @@ class Session:
     def release(self) -> None:
         """Give up one reservation, whatever became of its task."""
         self._reserved -= 1
+
+    def lacks(self, tasks: int) -> None:
+        """So many that it runs are still to be sent to it; they have slots."""
+        self.lacking = tasks
 
     # What it runs
 

@@ -10,6 +10,7 @@ from taskyard_core.domain.task import TaskState
 from taskyard_core.domain.text import printable
 from taskyard_core.domain.violations import Violation
 from taskyard_core.storage.tasks import TaskFilter
+from taskyard_core.storage.workers import WorkerPlace
 
 _MARK_BYTES = 8
 
@@ -36,9 +37,9 @@ def dead_letters(wanted: TaskFilter) -> TaskFilter:
     return wanted
 
 
-def page_size(value: int) -> int:
+def page_size(value: int, default: int = limits.PAGE_SIZE_DEFAULT) -> int:
     """How much a page may hold; 0 takes the default."""
-    return _bounded("page_size", value, limits.PAGE_SIZE_DEFAULT, limits.PAGE_SIZE_MAX)
+    return _bounded("page_size", value, default, limits.PAGE_SIZE_MAX)
 
 
 def bulk_limit(value: int) -> int:
@@ -66,6 +67,22 @@ def attempts_after(task_id: str, token: str) -> int:
     return int.from_bytes(_place(task_id, token, 4)) & 0x7FFFFFFF if token else 0
 
 
+def workers_token(namespace: str, last: WorkerPlace) -> str:
+    """What leads to the page after that worker of the namespace, or of all where it is empty."""
+    return _token(namespace, "\0".join(last).encode())
+
+
+def workers_after(namespace: str, token: str) -> WorkerPlace | None:
+    """The worker that a page begins after, None for the first page; raises Violation for a token of other making."""
+    if not token:
+        return None
+    try:
+        where, name, digest = _place(namespace, token).decode().split("\0")
+    except ValueError as error:
+        raise Violation("page_token", "is not one of ours") from error
+    return where, name, digest
+
+
 def _bounded(field: str, value: int, default: int, most: int) -> int:
     if not 0 <= value <= most:
         raise Violation(field, f"must be 1 to {most}")
@@ -76,14 +93,15 @@ def _token(listed: TaskFilter | str, place: bytes) -> str:
     return base64.urlsafe_b64encode(_mark(listed) + place).decode()
 
 
-def _place(listed: TaskFilter | str, token: str, length: int) -> bytes:
+def _place(listed: TaskFilter | str, token: str, length: int | None = None) -> bytes:
     try:
         packed = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
         raise Violation("page_token", "is not one of ours") from error
-    if len(packed) != _MARK_BYTES + length or not packed.startswith(_mark(listed)):
+    place = packed[_MARK_BYTES:]
+    if not packed.startswith(_mark(listed)) or length not in (None, len(place)):
         raise Violation("page_token", "does not belong to this list")
-    return packed[_MARK_BYTES:]
+    return place
 
 
 def _mark(wanted: TaskFilter | str) -> bytes:

@@ -8,6 +8,7 @@ from taskyard_core.domain import limits, submission
 from taskyard_core.domain.task import RetryPolicy
 from taskyard_core.domain.violations import Violation
 from taskyard_core.storage.queues import Place, Queue, StoredQueues
+from taskyard_scheduler.api import filters
 
 _BACKLOG_MAX = 2**53
 
@@ -29,9 +30,7 @@ class Queues:
 
     async def page(self, namespace: str, size: int, token: str) -> QueuePage:
         """Queues of the namespace, or all where it is empty, by name; `token` is the page before's, or empty."""
-        if not 0 <= size <= limits.QUEUES_PAGE_MAX:
-            raise Violation("page_size", f"must be 1 to {limits.QUEUES_PAGE_MAX}")
-        size = size or limits.QUEUES_PAGE_MAX
+        size = filters.page_size(size, limits.PAGE_SIZE_MAX)
         where = submission.name("namespace", namespace) if namespace else None
         found = await self._listed.page(where, _after(token), size + 1)
         queues = found[:size]

@@ -1,13 +1,14 @@
 """Worker sessions: session_hello.sql, session_end.sql, session_running.sql and the like in memory."""
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from simulation.memory.postgres.claims import claimed
 from simulation.memory.postgres.client import Client
 from simulation.memory.postgres.tables import SessionRow
 from simulation.memory.postgres.work import Work
-from taskyard_core.domain.task import TaskState
+from taskyard_core.domain.task import AttemptKey, TaskState
+from taskyard_core.storage.claims import CLAIM_BYTES
 from taskyard_core.storage.sessions import (
     Held,
     Host,
@@ -29,9 +30,11 @@ class Sessions:
         """Store the session, alive; returns its new generation. Raises NamespaceMismatch, SecretMismatch."""
         return await self._client.run(lambda work: _hello(work, record))
 
-    async def adopt(self, record: SessionRecord) -> tuple[int, list[Held]]:
+    async def adopt(self, record: SessionRecord, known: Collection[AttemptKey] = ()) -> tuple[int, list[Held]]:
         """`hello` and `held` as one: both or neither. Raises NamespaceMismatch."""
-        return await self._client.run(lambda work: (_hello(work, record), held_within(work, record.id)))
+        return await self._client.run(
+            lambda work: (_hello(work, record), held_within(work, record.id, known, CLAIM_BYTES))
+        )
 
     async def renew(self, session: str, generation: int) -> int | None:
         """Begin the session's next generation; None if this one was over."""
@@ -41,9 +44,9 @@ class Sessions:
         """Note that the worker wants no more tasks."""
         await self._client.run(lambda work: _drain(work, session, generation))
 
-    async def held(self, session: str) -> list[Held]:
-        """The tasks it runs."""
-        return await self._client.run(lambda work: held_within(work, session))
+    async def held(self, session: str, known: Collection[AttemptKey] = ()) -> list[Held]:
+        """The tasks it runs, by id; payloads of those alone that are not known, until they carry CLAIM_BYTES."""
+        return await self._client.run(lambda work: held_within(work, session, known, CLAIM_BYTES))
 
     async def generations(self, sessions: Sequence[str]) -> dict[str, int]:
         """The current generation of each of the sessions; 0 for one that was given up."""
@@ -68,12 +71,19 @@ def end_within(work: Work, session: str, generation: int, reason: str) -> Host |
     return Host(row.record.worker, row.record.pod)
 
 
-def held_within(work: Work, session: str) -> list[Held]:
-    """The tasks that a session runs, by id, locked."""
-    rows = sorted(row for row in work.tasks(TaskState.RUNNING) if row.session == session)
-    for row in rows:
+def held_within(work: Work, session: str, known: Collection[AttemptKey] = (), payload_bytes: int = 0) -> list[Held]:
+    """The tasks that a session runs, by id, locked, with so much of the payloads that it lacks."""
+    found: list[Held] = []
+    carried = 0
+    for row in sorted(row for row in work.tasks(TaskState.RUNNING) if row.session == session):
         work.lock(work.tables.tasks, row.id)
-    return [Held(claimed(row, work.time), row.cancel_requested) for row in rows]
+        task, is_known = claimed(row, work.time), (row.id, row.attempt) in known
+        unread = not is_known and carried >= payload_bytes
+        if is_known or unread:
+            task = task._replace(payload=b"")
+        carried += len(task.payload or b"")
+        found.append(Held(task, row.cancel_requested, unread))
+    return found
 
 
 def _hello(work: Work, record: SessionRecord) -> int:

@@ -29,8 +29,7 @@ class Transaction:
 
     async def held(self, session: str) -> list[Held]:
         """The tasks that a session runs, without payloads, locked in id order."""
-        held = await self._opened.run(lambda work: sessions.held_within(work, session))
-        return [row._replace(task=row.task._replace(payload=b"")) for row in held]
+        return await self._opened.run(lambda work: sessions.held_within(work, session))
 
     async def lock_due(self, limit: int) -> list[Decidable]:
         """SCHEDULED tasks whose run_at has come, longest due first, locked."""

@@ -3,13 +3,16 @@
 from collections import Counter
 from datetime import UTC, datetime
 
+import orjson
+
 from simulation.memory.postgres.client import Client
 from simulation.memory.postgres.tables import SessionRow
 from simulation.memory.postgres.work import Work
 from taskyard_core.domain.matching import Capabilities
-from taskyard_core.domain.session_names import public_name
+from taskyard_core.domain.session_names import digest, public_name
 from taskyard_core.domain.task import TaskState
-from taskyard_core.storage.workers import Worker
+from taskyard_core.storage.tasks import within_weight
+from taskyard_core.storage.workers import Worker, WorkerPlace
 
 
 class LiveWorkers:
@@ -18,9 +21,11 @@ class LiveWorkers:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def all(self, namespace: str | None = None) -> list[Worker]:
-        """All workers, or those of a namespace."""
-        return await self._client.run(lambda work: _all(work, namespace))
+    async def page(
+        self, namespace: str | None, after: WorkerPlace | None, limit: int
+    ) -> tuple[list[Worker], WorkerPlace | None]:
+        """Workers by name, or those of a namespace: up to `limit` after a place, and the last one's."""
+        return await self._client.run(lambda work: _page(work, namespace, after, limit))
 
     async def capabilities(self, most: int) -> list[Capabilities]:
         """What workers that take tasks can do, each once, at most so many."""
@@ -41,13 +46,19 @@ def _capabilities(work: Work) -> list[Capabilities]:
     return [Capabilities(namespace, types, queues, dict(labels)) for namespace, types, queues, labels in said]
 
 
-def _all(work: Work, namespace: str | None) -> list[Worker]:
+def _page(
+    work: Work, namespace: str | None, after: WorkerPlace | None, limit: int
+) -> tuple[list[Worker], WorkerPlace | None]:
     running = Counter(row.session for row in work.tasks(TaskState.RUNNING))
-    rows = [row for row in work.tables.sessions.rows.values() if row.live and namespace in (None, row.record.namespace)]
-    return [
-        _worker(row, running[row.id])
-        for row in sorted(rows, key=lambda row: (row.record.namespace, row.record.worker, row.id))
-    ]
+    live = (row for row in work.tables.sessions.rows.values() if row.live)
+    placed = {_place(row): _worker(row, running[row.id]) for row in live if namespace in (None, row.record.namespace)}
+    places = sorted(place for place in placed if after is None or place > after)
+    shown = within_weight((place, len(orjson.dumps(placed[place]))) for place in places[:limit])
+    return [placed[place] for place in shown], shown[-1] if len(shown) < len(places) else None
+
+
+def _place(row: SessionRow) -> WorkerPlace:
+    return row.record.namespace, row.record.worker, digest(row.id)
 
 
 def _worker(row: SessionRow, running: int) -> Worker:

@@ -1,11 +1,12 @@
 """Worker sessions as Postgres knows them: the generation of each decides who may claim for it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import asyncpg
 import orjson
 
-from taskyard_core.storage.claims import Claimed
+from taskyard_core.domain.task import AttemptKey
+from taskyard_core.storage.claims import CLAIM_BYTES, Claimed
 from taskyard_core.storage.postgres.database import Connection, Database
 from taskyard_core.storage.postgres.queries import load
 from taskyard_core.storage.retrying import retried
@@ -38,12 +39,12 @@ class Sessions:
 
         return await retried(once)
 
-    async def adopt(self, record: SessionRecord) -> tuple[int, list[Held]]:
+    async def adopt(self, record: SessionRecord, known: Collection[AttemptKey] = ()) -> tuple[int, list[Held]]:
         """`hello` and `held` as one: both or neither. Raises what `hello` does."""
 
         async def once() -> tuple[int, list[Held]]:
             async with self._database.transaction("session_hello", "session_known", "session_running") as connection:
-                return await _hello(connection, record), await held_within(connection, record.id, payloads=True)
+                return await _hello(connection, record), await held_within(connection, record.id, known, CLAIM_BYTES)
 
         return await retried(once)
 
@@ -56,9 +57,9 @@ class Sessions:
         """Note that the worker wants no more tasks."""
         await self._database.fetch(load("session_drain"), session, generation)
 
-    async def held(self, session: str) -> list[Held]:
-        """The tasks it runs."""
-        return _held(await self._database.fetch(load("session_running"), session, True))
+    async def held(self, session: str, known: Collection[AttemptKey] = ()) -> list[Held]:
+        """The tasks it runs, by id; payloads of those alone that are not known, until they carry CLAIM_BYTES."""
+        return _held(await self._database.fetch(load("session_running"), *_wanted(session, known, CLAIM_BYTES)))
 
     async def generations(self, sessions: Sequence[str]) -> dict[str, int]:
         """The current generation of each of the sessions; 0 for one that was given up."""
@@ -111,10 +112,16 @@ async def end_within(connection: Connection, session: str, generation: int, reas
     return Host(*found[0]) if found else None
 
 
-async def held_within(connection: Connection, session: str, *, payloads: bool) -> list[Held]:
-    """The tasks a session runs, locked for the connection's transaction."""
-    return _held(await connection.fetch(load("session_running"), session, payloads))
+async def held_within(
+    connection: Connection, session: str, known: Collection[AttemptKey] = (), payload_bytes: int = 0
+) -> list[Held]:
+    """The tasks a session runs, locked for the connection's transaction, with so much of the payloads that it lacks."""
+    return _held(await connection.fetch(load("session_running"), *_wanted(session, known, payload_bytes)))
+
+
+def _wanted(session: str, known: Collection[AttemptKey], payload_bytes: int) -> tuple[object, ...]:
+    return session, [task_id for task_id, _ in known], [attempt for _, attempt in known], payload_bytes
 
 
 def _held(rows: list[asyncpg.Record]) -> list[Held]:
-    return [Held(Claimed(str(r[0]), r[1], str(r[2]), *r[3:11]), r[11]) for r in (tuple(row) for row in rows)]
+    return [Held(Claimed(str(r[0]), r[1], str(r[2]), *r[3:11]), *r[11:]) for r in map(tuple, rows)]

@@ -35,7 +35,7 @@ class Transaction:
 
     async def held(self, session: str) -> list[Held]:
         """The tasks that a session runs, without payloads, locked in id order."""
-        return await sessions.held_within(self._connection, session, payloads=False)
+        return await sessions.held_within(self._connection, session)
 
     async def lock_due(self, limit: int) -> list[Decidable]:
         """SCHEDULED tasks whose run_at has come, longest due first, locked."""

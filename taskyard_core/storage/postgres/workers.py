@@ -7,7 +7,8 @@ from taskyard_core.domain.session_names import public_name
 from taskyard_core.storage import codec
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.queries import load
-from taskyard_core.storage.workers import Worker
+from taskyard_core.storage.tasks import PAGE_BYTES
+from taskyard_core.storage.workers import Worker, WorkerPlace
 
 
 class LiveWorkers:
@@ -16,9 +17,16 @@ class LiveWorkers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def all(self, namespace: str | None = None) -> list[Worker]:
-        """All workers, or those of a namespace; raises StoreUnavailable."""
-        return [_worker(row) for row in await self._database.fetch(load("live_workers"), namespace)]
+    async def page(
+        self, namespace: str | None, after: WorkerPlace | None, limit: int
+    ) -> tuple[list[Worker], WorkerPlace | None]:
+        """Workers by name, or those of a namespace: up to `limit` after a place, and the last one's or None on the last
+        page; see taskyard_core.storage.workers.
+        """
+        place = after or (None, None, None)
+        found = await self._database.fetch(load("live_workers"), namespace, *place, limit, PAGE_BYTES)
+        last = found[-1] if found and found[0]["found"] > len(found) else None
+        return list(map(_worker, found)), (last["namespace"], last["worker"], last["digest"]) if last else None
 
     async def capabilities(self, most: int) -> list[Capabilities]:
         """What workers that take tasks can do, each once, at most so many; raises StoreUnavailable."""

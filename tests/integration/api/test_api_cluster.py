@@ -1,13 +1,26 @@
 """Workers, dispatchers and the leader."""
 
 import json
+import uuid
+from collections.abc import Sequence
 
 from taskyard_core.domain.session_names import public_name
 from taskyard_core.storage.etcd import Etcd, EtcdSettings
+from taskyard_core.storage.postgres.sessions import Sessions
+from taskyard_core.storage.sessions import SessionRecord
 from taskyard_core.wire.gen import cluster_service_pb2
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from tests.integration.api.conftest import Api
 from tests.integration.api.stage import Stage
+
+
+async def others(stage: Stage, namespace: str, names: Sequence[str], types: Sequence[str] = ("demo.echo",)) -> None:
+    """Connect workers of these names beside the stage's."""
+    for name in names:
+        record = SessionRecord(
+            id=str(uuid.uuid4()), namespace=namespace, worker=name, dispatcher="d", types=types, slots=1
+        )
+        await Sessions(stage.database).hello(record)
 
 
 async def test_workers_are_listed_with_what_they_run(api: Api, namespace: str, stage: Stage) -> None:
@@ -24,6 +37,42 @@ async def test_workers_are_listed_with_what_they_run(api: Api, namespace: str, s
     (over_rest,) = (await api.http.get("/v1/workers", params={"namespace": namespace})).json()["workers"]
     assert (over_rest["name"], over_rest["running"], over_rest["labels"]) == ("worker-1", 2, {"io": "ssd"})
     assert (await api.http.get("/v1/workers")).json()["workers"]
+
+
+async def test_workers_are_listed_in_pages(api: Api, namespace: str, stage: Stage) -> None:
+    await others(stage, namespace, [f"w{number}" for number in range(4)])
+    request = cluster_service_pb2.ListWorkersRequest(namespace=namespace, page_size=2)
+    names: list[list[str]] = []
+    while not names or request.page_token:
+        page = await api.cluster.ListWorkers(request)
+        names.append([worker.name for worker in page.workers])
+        request.page_token = page.next_page_token
+    assert names == [["w0", "w1"], ["w2", "w3"], ["worker-1"]]
+    parameters = {"namespace": namespace, "page_size": "3"}
+    first = (await api.http.get("/v1/workers", params=parameters)).json()
+    second = (await api.http.get("/v1/workers", params={**parameters, "page_token": first["next_page_token"]})).json()
+    assert [worker["name"] for worker in first["workers"] + second["workers"]] == ["w0", "w1", "w2", "w3", "worker-1"]
+    assert second["next_page_token"] == ""
+    elsewhere = {"namespace": "elsewhere", "page_token": first["next_page_token"]}
+    for wrong in ({"page_size": "1001"}, {"page_size": "-1"}, {"page_token": "?"}, {"page_token": "AAAA"}, elsewhere):
+        answer = await api.http.get("/v1/workers", params={"namespace": namespace, **wrong})
+        assert (answer.status_code, answer.json()["reason"]) == (400, "INVALID_ARGUMENT")
+
+
+async def test_workers_whose_hellos_are_large_come_in_answers_that_clients_take(
+    api: Api, namespace: str, stage: Stage
+) -> None:
+    """All of them at once would be 5 MB; gRPC's clients take 4 MiB."""
+    types = [f"{'t' * 120}{number}" for number in range(1000)]
+    await others(stage, namespace, [f"w{number}" for number in range(40)], types=types)
+    request = cluster_service_pb2.ListWorkersRequest(namespace=namespace)
+    found = pages = 0
+    while not pages or request.page_token:
+        page = await api.cluster.ListWorkers(request)
+        assert page.ByteSize() < 2 * 1024 * 1024
+        found, pages, request.page_token = found + len(page.workers), pages + 1, page.next_page_token
+    assert (found, pages) == (41, 3)
+    assert len((await api.http.get("/v1/workers", params={"namespace": namespace})).content) <= 2 * 1024 * 1024 + 100
 
 
 async def test_the_cluster_names_its_leader_and_dispatchers(api: Api, etcd_server: EtcdServer) -> None:

@@ -252,8 +252,15 @@ class StubScheduler(
     async def ListWorkers(  # noqa: N802
         self, request: cluster_service_pb2.ListWorkersRequest, context: Context
     ) -> cluster_service_pb2.ListWorkersResponse:
-        worker = cluster_service_pb2.Worker(name="w1", labels={"io": "ssd"}, slots=4, running=1, types=["demo.echo"])
-        return cluster_service_pb2.ListWorkersResponse(workers=[worker])
+        workers = [
+            cluster_service_pb2.Worker(name="w1", labels={"io": "ssd"}, slots=4, running=1, types=["demo.echo"]),
+            cluster_service_pb2.Worker(namespace=request.namespace, name="w2", slots=2),
+        ]
+        # One a page: what they say of themselves may be large.
+        start = int(request.page_token or 0)
+        return cluster_service_pb2.ListWorkersResponse(
+            workers=workers[start : start + 1], next_page_token="" if start else "1"
+        )
 
     async def GetCluster(  # noqa: N802
         self, request: cluster_service_pb2.GetClusterRequest, context: Context

@@ -138,7 +138,7 @@ async def test_lists(taskyard: Command, stub: StubScheduler) -> None:
     queues = json.loads((await taskyard("queue", "list", "-o", "json")).stdout)["queues"]
     assert (queues[0]["queued"], queues[0]["oldest_age"]) == (3, "0.5s")
     workers = json.loads((await taskyard("worker", "list", "-o", "json")).stdout)["workers"]
-    assert workers[0]["labels"] == {"io": "ssd"}
+    assert [(worker["name"], worker["labels"]) for worker in workers] == [("w1", {"io": "ssd"}), ("w2", {})]
     cluster = json.loads((await taskyard("cluster", "status", "-o", "json")).stdout)
     assert (cluster["leader"]["id"], cluster["leader"]["term"]) == ("d1", 7)
     for words in (["task", "attempts", "task-1"], ["queue", "list"], ["worker", "list"], ["cluster", "status"]):

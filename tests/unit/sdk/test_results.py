@@ -181,8 +181,9 @@ async def test_cluster(client: Client) -> None:
     cluster = await client.cluster()
     assert cluster.leader is not None
     assert (cluster.leader.id, cluster.leader.term, len(cluster.dispatchers)) == ("d1", 7, 2)
-    (worker,) = await client.workers()
+    worker, on_the_next_page = await client.workers()
     assert (worker.labels, worker.slots) == ({"io": "ssd"}, 4)
+    assert (on_the_next_page.name, on_the_next_page.slots) == ("w2", 2)
     (queue,) = await client.queues()
     assert queue.oldest_age is not None
     assert (queue.namespace, queue.oldest_age.total_seconds()) == ("tests", 0.5)

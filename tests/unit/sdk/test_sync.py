@@ -35,7 +35,7 @@ async def test_all_verbs(address: str, stub: StubScheduler) -> None:
             assert len(client.attempts(handle.id)) == 2
             assert client.redrive_many(dry_run=True).count == 0
             assert client.purge_many().count == 0
-            assert (len(client.queues()), len(client.workers()), client.cluster().version) == (1, 1, "0.1.0")
+            assert (len(client.queues()), len(client.workers()), client.cluster().version) == (1, 2, "0.1.0")
 
     loop = asyncio.get_running_loop()
     await asyncio.to_thread(use)

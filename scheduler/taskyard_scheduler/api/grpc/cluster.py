@@ -1,5 +1,10 @@
 """ClusterService."""
 
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
 from typing_extensions import override
 
 from taskyard_core.storage.etcd.records import Candidate, DispatcherRecord
@@ -7,6 +12,8 @@ from taskyard_core.storage.workers import Worker
 from taskyard_core.wire import times
 from taskyard_core.wire.gen import cluster_service_pb2, cluster_service_pb2_grpc
 from taskyard_scheduler.api.cluster import Cluster
+
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ClusterService(cluster_service_pb2_grpc.ClusterServiceServicer):
@@ -28,10 +35,12 @@ class ClusterService(cluster_service_pb2_grpc.ClusterServiceServicer):
 
     @override
     async def ListWorkers(
-        self, request: cluster_service_pb2.ListWorkersRequest, context: object
+        self, request: cluster_service_pb2.ListWorkersRequest, context: Context
     ) -> cluster_service_pb2.ListWorkersResponse:
-        found = await self._cluster.workers(request.namespace)
-        return cluster_service_pb2.ListWorkersResponse(workers=[_worker(worker) for worker in found])
+        page = await self._cluster.workers(request.namespace, request.page_size, request.page_token, context.peer())
+        return cluster_service_pb2.ListWorkersResponse(
+            workers=[_worker(worker) for worker in page.workers], next_page_token=page.next_page_token
+        )
 
 
 def _leader(value: Candidate) -> cluster_service_pb2.Leader:

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from taskyard_scheduler.api.rest import answers, models, openapi, parameters, views
+from taskyard_scheduler.api.rest.bodies import connection
 from taskyard_scheduler.api.services import Services
 
 
@@ -25,11 +26,12 @@ def routes(services: Services) -> APIRouter:
     @router.get(
         "/v1/workers",
         dependencies=[parameters.of(models.NamespaceQuery)],
-        summary="List connected workers",
+        summary="List connected workers by name",
         responses={200: {"model": views.WorkerList}, **openapi.refusals()},
     )
-    async def list_workers(query: Annotated[models.NamespaceQuery, Query()]) -> Response:
-        found = await cluster.workers(query.namespace)
-        return answers.response({"workers": [answers.worker(worker) for worker in found]})
+    async def list_workers(request: Request, query: Annotated[models.NamespaceQuery, Query()]) -> Response:
+        page = await cluster.workers(query.namespace, query.page_size, query.page_token, connection(request))
+        found = [answers.worker(worker) for worker in page.workers]
+        return answers.response({"workers": found, "next_page_token": page.next_page_token})
 
     return router

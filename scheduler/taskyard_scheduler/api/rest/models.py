@@ -145,12 +145,7 @@ class NamespaceQuery(Query):
     """Parameters of a list by namespace."""
 
     namespace: str = Field("", description="All namespaces when empty.")
-
-
-class QueueListQuery(NamespaceQuery):
-    """Parameters of the list of queues."""
-
-    page_size: WholeParameter = Field(0, description=f"1 to {limits.QUEUES_PAGE_MAX}, which is the default.")
+    page_size: WholeParameter = Field(0, description=f"1 to {limits.PAGE_SIZE_MAX}, which is the default.")
     page_token: str = Field("", description="next_page_token of the page before.")
 
 

@@ -18,11 +18,11 @@ def routes(services: Services) -> APIRouter:
 
     @router.get(
         "/v1/queues",
-        dependencies=[parameters.of(models.QueueListQuery)],
+        dependencies=[parameters.of(models.NamespaceQuery)],
         summary="List queues with their counts",
         responses={200: {"model": views.QueueList}, **openapi.refusals()},
     )
-    async def list_queues(query: Annotated[models.QueueListQuery, Query()]) -> Response:
+    async def list_queues(query: Annotated[models.NamespaceQuery, Query()]) -> Response:
         page = await queues.page(query.namespace, query.page_size, query.page_token)
         found = [answers.queue(queue) for queue in page.queues]
         return answers.response({"queues": found, "next_page_token": page.next_page_token})

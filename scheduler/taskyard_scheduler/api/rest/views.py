@@ -192,9 +192,10 @@ class Worker(BaseModel):
 
 
 class WorkerList(BaseModel):
-    """Connected workers."""
+    """A page of connected workers, by name."""
 
     workers: list[Worker]
+    next_page_token: str = Field(description="Empty on the last page.")
 
 
 class Leader(BaseModel):

@@ -250,10 +250,15 @@ class Client:
             request.page_token = page.next_page_token
 
     async def workers(self) -> tuple[WorkerInfo, ...]:
-        """The namespace's connected workers."""
+        """The namespace's connected workers, by name, in as many calls as it takes."""
         request = cluster_service_pb2.ListWorkersRequest(namespace=self.namespace)
-        answer = await self._calls.ask(lambda at, limit: at.cluster.ListWorkers(request, timeout=limit))
-        return tuple(map(_messages.worker, answer.workers))
+        found: builtins.list[WorkerInfo] = []
+        while True:
+            page = await self._calls.ask(lambda at, limit: at.cluster.ListWorkers(request, timeout=limit))
+            found += map(_messages.worker, page.workers)
+            if not page.next_page_token:
+                return tuple(found)
+            request.page_token = page.next_page_token
 
     async def cluster(self) -> Cluster:
         """The cluster's version, leader and dispatchers."""

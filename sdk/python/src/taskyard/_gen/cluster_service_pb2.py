@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!taskyard/v1/cluster_service.proto\x12\x0btaskyard.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x13\n\x11GetClusterRequest\"m\n\x07\x43luster\x12\x0f\n\x07version\x18\x01 \x01(\t\x12#\n\x06leader\x18\x02 \x01(\x0b\x32\x13.taskyard.v1.Leader\x12,\n\x0b\x64ispatchers\x18\x03 \x03(\x0b\x32\x17.taskyard.v1.Dispatcher\"<\n\x06Leader\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x03\x12\x0b\n\x03pid\x18\x03 \x01(\x03\x12\x0b\n\x03pod\x18\x04 \x01(\t\"\xb2\x01\n\nDispatcher\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12\x0b\n\x03pod\x18\x03 \x01(\t\x12\x17\n\x0fsession_address\x18\x04 \x01(\t\x12\x14\n\x0chttp_address\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\x0e\n\x06leader\x18\x07 \x01(\x08\x12.\n\nstarted_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\'\n\x12ListWorkersRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\";\n\x13ListWorkersResponse\x12$\n\x07workers\x18\x01 \x03(\x0b\x32\x13.taskyard.v1.Worker\"\xdb\x02\n\x06Worker\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12/\n\x06labels\x18\x04 \x03(\x0b\x32\x1f.taskyard.v1.Worker.LabelsEntry\x12\x0e\n\x06queues\x18\x05 \x03(\t\x12\r\n\x05types\x18\x06 \x03(\t\x12\r\n\x05slots\x18\x07 \x01(\x05\x12\x0f\n\x07running\x18\x08 \x01(\x05\x12\x0b\n\x03pod\x18\t \x01(\t\x12\x12\n\ndispatcher\x18\n \x01(\t\x12\x0b\n\x03sdk\x18\x0b \x01(\t\x12\x0b\n\x03pid\x18\x0c \x01(\x03\x12\x30\n\x0c\x63onnected_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64raining\x18\x0e \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xa6\x01\n\x0e\x43lusterService\x12\x42\n\nGetCluster\x12\x1e.taskyard.v1.GetClusterRequest\x1a\x14.taskyard.v1.Cluster\x12P\n\x0bListWorkers\x12\x1f.taskyard.v1.ListWorkersRequest\x1a .taskyard.v1.ListWorkersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!taskyard/v1/cluster_service.proto\x12\x0btaskyard.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x13\n\x11GetClusterRequest\"m\n\x07\x43luster\x12\x0f\n\x07version\x18\x01 \x01(\t\x12#\n\x06leader\x18\x02 \x01(\x0b\x32\x13.taskyard.v1.Leader\x12,\n\x0b\x64ispatchers\x18\x03 \x03(\x0b\x32\x17.taskyard.v1.Dispatcher\"<\n\x06Leader\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x03\x12\x0b\n\x03pid\x18\x03 \x01(\x03\x12\x0b\n\x03pod\x18\x04 \x01(\t\"\xb2\x01\n\nDispatcher\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12\x0b\n\x03pod\x18\x03 \x01(\t\x12\x17\n\x0fsession_address\x18\x04 \x01(\t\x12\x14\n\x0chttp_address\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\x0e\n\x06leader\x18\x07 \x01(\x08\x12.\n\nstarted_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x12ListWorkersRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x13ListWorkersResponse\x12$\n\x07workers\x18\x01 \x03(\x0b\x32\x13.taskyard.v1.Worker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xdb\x02\n\x06Worker\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12/\n\x06labels\x18\x04 \x03(\x0b\x32\x1f.taskyard.v1.Worker.LabelsEntry\x12\x0e\n\x06queues\x18\x05 \x03(\t\x12\r\n\x05types\x18\x06 \x03(\t\x12\r\n\x05slots\x18\x07 \x01(\x05\x12\x0f\n\x07running\x18\x08 \x01(\x05\x12\x0b\n\x03pod\x18\t \x01(\t\x12\x12\n\ndispatcher\x18\n \x01(\t\x12\x0b\n\x03sdk\x18\x0b \x01(\t\x12\x0b\n\x03pid\x18\x0c \x01(\x03\x12\x30\n\x0c\x63onnected_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64raining\x18\x0e \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xa6\x01\n\x0e\x43lusterService\x12\x42\n\nGetCluster\x12\x1e.taskyard.v1.GetClusterRequest\x1a\x14.taskyard.v1.Cluster\x12P\n\x0bListWorkers\x12\x1f.taskyard.v1.ListWorkersRequest\x1a .taskyard.v1.ListWorkersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,13 +43,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DISPATCHER']._serialized_start=278
   _globals['_DISPATCHER']._serialized_end=456
   _globals['_LISTWORKERSREQUEST']._serialized_start=458
-  _globals['_LISTWORKERSREQUEST']._serialized_end=497
-  _globals['_LISTWORKERSRESPONSE']._serialized_start=499
-  _globals['_LISTWORKERSRESPONSE']._serialized_end=558
-  _globals['_WORKER']._serialized_start=561
-  _globals['_WORKER']._serialized_end=908
-  _globals['_WORKER_LABELSENTRY']._serialized_start=863
-  _globals['_WORKER_LABELSENTRY']._serialized_end=908
-  _globals['_CLUSTERSERVICE']._serialized_start=911
-  _globals['_CLUSTERSERVICE']._serialized_end=1077
+  _globals['_LISTWORKERSREQUEST']._serialized_end=536
+  _globals['_LISTWORKERSRESPONSE']._serialized_start=538
+  _globals['_LISTWORKERSRESPONSE']._serialized_end=622
+  _globals['_WORKER']._serialized_start=625
+  _globals['_WORKER']._serialized_end=972
+  _globals['_WORKER_LABELSENTRY']._serialized_start=927
+  _globals['_WORKER_LABELSENTRY']._serialized_end=972
+  _globals['_CLUSTERSERVICE']._serialized_start=975
+  _globals['_CLUSTERSERVICE']._serialized_end=1141
 # @@protoc_insertion_point(module_scope)
