@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+import simulation
 from simulation.mutants import MUTANTS
 
 SCHEDULES = int(os.environ.get("TASKYARD_SIMULATION_SCHEDULES", "2000"))
 """Fresh ones of one test run."""
 _CHUNKS = 10
-_HERE = Path(__file__).parent
+_HERE = Path(simulation.__file__).parent
 _PATIENCE = 1000
 """Schedules within which each mutant must be caught, from the seed on that mutants/seeds.txt has for it.
 
