@@ -10,27 +10,21 @@ from functools import partial
 
 import uvloop
 
-from taskyard_core.domain.task import TaskState
 from taskyard_core.runtime import failpoints, garbage
 from taskyard_core.runtime.background import Background
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.runtime.listening import listen
 from taskyard_core.runtime.loops import Loops
-from taskyard_core.runtime.observation import Observation, Ping, StoreHealth
-from taskyard_core.runtime.pace import COUNTING
 from taskyard_core.storage.identity import ForeignStore
-from taskyard_core.storage.queues import Queue
-from taskyard_core.telemetry import BacklogReading, BacklogSeries, QueueReading, QueueSeries, Telemetry, probe_routes
+from taskyard_core.telemetry import Telemetry, probe_routes
 from taskyard_scheduler.api.grpc.server import GrpcServer
 from taskyard_scheduler.api.rest.server import RestServer
 from taskyard_scheduler.assembly import Assembly
+from taskyard_scheduler.readings import Readings
 from taskyard_scheduler.settings import SchedulerSettings
 from taskyard_scheduler.stores import Stores
 
 _log = logging.getLogger(__name__)
-
-_OBSERVED_QUEUES = 5000
-"""Queues that metrics look at, those with most tasks first."""
 
 
 def run(settings: SchedulerSettings, remarks: Sequence[str] = ()) -> None:
@@ -109,32 +103,9 @@ class Scheduler:
         await stores.identity.first_look()
         self.parts = Assembly(self._settings, stores, self._telemetry)
         self.parts.readiness.heed(self.loops.obstacle)
-        self._observe()
-
-    def _observe(self) -> None:
-        clock, stores, series, queues_series = SystemClock(), self.parts.stores, BacklogSeries(), QueueSeries()
-
-        async def depths() -> list[QueueReading]:
-            return queues_series.show([_depth(queue) for queue in await stores.lists.queues.fullest(_OBSERVED_QUEUES)])
-
-        async def waiting() -> list[BacklogReading]:
-            await self.parts.backlogs.refresh()
-            queues = [(depth.namespace, depth.queue) for depth in seen.last]
-            return series.show(queues, self.parts.backlogs.by_selector())
-
-        pings: dict[str, Ping] = {
-            "postgres": stores.probe.ping,
-            "redis": stores.delivery.ping,
-            "etcd": stores.etcd.ping,
-        }
-        seen: Observation[list[QueueReading]] = Observation(depths, [], clock, times=COUNTING)
-        backlogs: Observation[list[BacklogReading]] = Observation(waiting, [], clock, times=COUNTING)
-        health = StoreHealth(pings, clock)
-        gauges = self._telemetry.gauges
-        gauges.queues = lambda: seen.last
-        gauges.backlogs = lambda: backlogs.last
-        gauges.stores = lambda: health.up
-        self.observations = (seen, backlogs, health)
+        readings = Readings(self.parts)
+        readings.show()
+        self.observations = (readings.queues, readings.backlogs, readings.stores)
 
     async def _serve(self) -> None:
         settings, services = self._settings, self.parts.services
@@ -147,14 +118,3 @@ class Scheduler:
         probes = probe_routes(telemetry.metrics, telemetry.lag.live, self.parts.readiness.obstacle)
         self._rest = RestServer(services, probes, settings.names)
         await self._rest.start(listeners)
-
-
-def _depth(queue: Queue) -> QueueReading:
-    depth = {
-        TaskState.SCHEDULED: queue.scheduled,
-        TaskState.BLOCKED: queue.blocked,
-        TaskState.QUEUED: queue.queued,
-        TaskState.RUNNING: queue.running,
-        TaskState.FAILED: queue.failed,
-    }
-    return QueueReading(queue.namespace, queue.name, depth, queue.oldest_age or 0.0)
