@@ -71,6 +71,12 @@ def test_a_leader_is_read_back_from_its_key() -> None:
     assert leader_of([]) is None
 
 
+def test_records_of_other_releases_are_read() -> None:
+    old = b'{"dispatcher_id": "one", "pid": 1, "pod": "pod-1", "address": "10.0.0.1:7071", "term": null}'
+    assert Candidate.from_json(old) == Candidate.from_json(ONE.to_json()) == ONE
+    assert Candidate.from_json(ONE.to_json().replace(b"}", b',"of_tomorrow":[]}')) == ONE
+
+
 @pytest.mark.parametrize("value", [b"", b"[]", b"{}", b'{"dispatcher_id": 1, "pid": "x"}'])
 def test_what_no_candidate_wrote_is_refused(value: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever is wrong with it
