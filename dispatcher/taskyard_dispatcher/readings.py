@@ -1,6 +1,6 @@
 """What a dispatcher's metrics show at a scrape."""
 
-from taskyard_core.runtime.observation import Observation, Ping, StoreHealth
+from taskyard_core.runtime.observation import Observation, StoreHealth
 from taskyard_core.telemetry import LeaderReading, OutboxReading, SizeReading, SlotsReading
 from taskyard_dispatcher.assembly import Assembly
 
@@ -12,13 +12,8 @@ class Readings:
 
     def __init__(self, parts: Assembly) -> None:
         self._parts = parts
-        interval = parts.settings.metrics_interval
-        pings: dict[str, Ping] = {
-            "postgres": parts.stores.probe.ping,
-            "redis": parts.stores.delivery.ping,
-            "etcd": parts.stores.etcd.ping,
-        }
-        self.stores = StoreHealth(pings, parts.clock)
+        stores, interval = parts.stores, parts.settings.metrics_interval
+        self.stores = StoreHealth(stores.probe.ping, stores.delivery.ping, stores.etcd.ping, parts.clock)
         self.etcd_size: Observation[SizeReading | None] = Observation(self._etcd_size, None, parts.clock, interval)
         self.outbox: Observation[OutboxReading] = Observation(self._backlog, _NO_ROWS, parts.clock, interval)
 

@@ -6,24 +6,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 
-from taskyard_core.domain.task import TaskState
 from taskyard_core.runtime import garbage
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.runtime.listening import listen
-from taskyard_core.runtime.observation import Observation, Ping, StoreHealth
-from taskyard_core.runtime.pace import COUNTING
 from taskyard_core.runtime.process import serve
 from taskyard_core.runtime.service import Part, Service
-from taskyard_core.storage.queues import Queue
-from taskyard_core.telemetry import BacklogReading, BacklogSeries, QueueReading, QueueSeries, Telemetry, probe_routes
+from taskyard_core.telemetry import Telemetry, probe_routes
 from taskyard_scheduler.api.grpc.server import GrpcServer
 from taskyard_scheduler.api.rest.server import RestServer
 from taskyard_scheduler.assembly import Assembly
+from taskyard_scheduler.readings import Readings
 from taskyard_scheduler.settings import SchedulerSettings
 from taskyard_scheduler.stores import Stores
-
-_OBSERVED_QUEUES = 5000
-"""Queues that metrics look at, those with most tasks first."""
 
 
 def run(settings: SchedulerSettings, remarks: Sequence[str] = ()) -> None:
@@ -47,7 +41,9 @@ class Scheduler:
         stores = await opened.enter_async_context(Stores.open(self._settings))
         self.parts = Assembly(self._settings, stores, self._telemetry)
         self.parts.readiness.heed(self.service.obstacle)
-        self._observe()
+        readings = Readings(self.parts)
+        readings.show()
+        self.observations = (readings.queues, readings.backlogs, readings.stores)
         await self.service.start(
             Part("stores", stop=opened.aclose),
             Part("identity", start=stores.identity.first_look, run=partial(stores.identity.run, clock)),
@@ -57,32 +53,6 @@ class Scheduler:
         )
         await self.service.start(*self.parts.in_order(self._doors()))
         return {"rest": self.rest_address, "grpc": self.grpc_address}
-
-    def _observe(self) -> None:
-        clock, stores, series, queues_series = SystemClock(), self.parts.stores, BacklogSeries(), QueueSeries()
-
-        async def depths() -> list[QueueReading]:
-            return queues_series.show([_depth(queue) for queue in await stores.lists.queues.fullest(_OBSERVED_QUEUES)])
-
-        async def waiting() -> list[BacklogReading]:
-            await self.parts.backlogs.refresh()
-            queues = [(depth.namespace, depth.queue) for depth in seen.last]
-            return series.show(queues, self.parts.backlogs.by_selector())
-
-        interval = self._settings.metrics_interval
-        pings: dict[str, Ping] = {
-            "postgres": stores.probe.ping,
-            "redis": stores.delivery.ping,
-            "etcd": stores.etcd.ping,
-        }
-        seen: Observation[list[QueueReading]] = Observation(depths, [], clock, interval, times=COUNTING)
-        backlogs: Observation[list[BacklogReading]] = Observation(waiting, [], clock, interval, times=COUNTING)
-        health = StoreHealth(pings, clock)
-        gauges = self._telemetry.gauges
-        gauges.queues = lambda: seen.last
-        gauges.backlogs = lambda: backlogs.last
-        gauges.stores = lambda: health.up
-        self.observations = (seen, backlogs, health)
 
     def _doors(self) -> Part:
         settings, telemetry, services = self._settings, self._telemetry, self.parts.services
@@ -104,14 +74,3 @@ class Scheduler:
         return Part(
             "gRPC and REST", start=open_both, run=grpc.tell_health, stop=close_both, patience=settings.drain_timeout
         )
-
-
-def _depth(queue: Queue) -> QueueReading:
-    depth = {
-        TaskState.SCHEDULED: queue.scheduled,
-        TaskState.BLOCKED: queue.blocked,
-        TaskState.QUEUED: queue.queued,
-        TaskState.RUNNING: queue.running,
-        TaskState.FAILED: queue.failed,
-    }
-    return QueueReading(queue.namespace, queue.name, depth, queue.oldest_age or 0.0)

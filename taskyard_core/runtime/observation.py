@@ -5,8 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
+from taskyard_core.runtime import pace
 from taskyard_core.runtime.clock import Clock
-from taskyard_core.runtime.pace import rest
 from taskyard_core.storage.unavailable import StoreUnavailable
 
 _log = logging.getLogger(__name__)
@@ -23,17 +23,17 @@ HEALTH_INTERVAL = 2.0
 class Observation(Generic[Reading]):
     """The last reading, of each `interval` seconds; while the store is away, the one to show then.
 
-    After each it rests `times` times as long as it took.
+    After each it rests `rest` times as long as it took.
     """
 
     def __init__(
-        self, read: Callable[[], Awaitable[Reading]], unknown: Reading, clock: Clock, interval: float, *, times: int = 0
+        self, read: Callable[[], Awaitable[Reading]], unknown: Reading, clock: Clock, interval: float, *, rest: int = 0
     ) -> None:
         self._read = read
         self._unknown = unknown
         self._clock = clock
         self._interval = interval
-        self._times = times
+        self._rest = rest
         self.last = unknown
 
     async def run(self) -> None:
@@ -41,7 +41,7 @@ class Observation(Generic[Reading]):
         while True:
             began = self._clock.monotonic()
             await self.run_once()
-            await self._clock.sleep(rest(self._clock.monotonic() - began, self._times, least=self._interval))
+            await self._clock.sleep(pace.rest(self._clock.monotonic() - began, self._rest, least=self._interval))
 
     async def run_once(self) -> None:
         """Read once."""
@@ -55,8 +55,8 @@ class Observation(Generic[Reading]):
 class StoreHealth:
     """Whether each store is of use: asked now and then, shown by metrics, and told by the log where that changes."""
 
-    def __init__(self, pings: Mapping[str, Ping], clock: Clock) -> None:
-        self._pings = pings
+    def __init__(self, postgres: Ping, redis: Ping, etcd: Ping, clock: Clock) -> None:
+        self._pings = {"postgres": postgres, "redis": redis, "etcd": etcd}
         self._clock = clock
         self._said: dict[str, str | None] = {}
 

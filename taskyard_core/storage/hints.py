@@ -49,10 +49,10 @@ Hint = Message | Reconnected
 
 
 class Hints(Protocol):
-    """Gives hints. Every method raises StoreUnavailable while the store is away; callers need not repeat it."""
+    """Gives hints. Every method raises StoreUnavailable while the store is away; callers need not repeat it.
 
-    async def lanes_filled(self, names: Sequence[str]) -> None:
-        """Tells the dispatchers which lanes got entries; LaneStore.publish does it by itself."""
+    LanesFilled comes from the lanes themselves.
+    """
 
     async def tasks_finished(self, ids: Sequence[str]) -> None:
         """Tells the schedulers which tasks became terminal."""

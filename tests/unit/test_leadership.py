@@ -9,7 +9,7 @@ from taskyard_core.storage.etcd.lease import Lease
 from taskyard_core.storage.etcd.records import Candidate, leader_of
 from taskyard_core.storage.term import TermOver
 from taskyard_dispatcher.leadership import Term
-from taskyard_dispatcher.leadership.standing import Standing, standing
+from taskyard_dispatcher.leadership.candidacy import Candidacy, standing
 
 ONE = Candidate(dispatcher_id="one", pid=1, pod="pod-1", address="10.0.0.1:7071")
 
@@ -53,15 +53,15 @@ def test_a_lost_lease_ends_trust_at_once() -> None:
 @pytest.mark.parametrize(
     ("others", "revision", "expected"),
     [
-        ({}, 9, Standing.UNKNOWN),
-        ({}, 10, Standing.GONE),
-        ({"/a": 10}, 10, Standing.LEADING),
-        ({"/a": 10, "/b": 9}, 10, Standing.WAITING),
-        ({"/a": 10, "/b": 11}, 11, Standing.LEADING),
-        ({"/a": 12, "/b": 11}, 12, Standing.GONE),
+        ({}, 9, Candidacy.UNKNOWN),
+        ({}, 10, Candidacy.GONE),
+        ({"/a": 10}, 10, Candidacy.LEADING),
+        ({"/a": 10, "/b": 9}, 10, Candidacy.WAITING),
+        ({"/a": 10, "/b": 11}, 11, Candidacy.LEADING),
+        ({"/a": 12, "/b": 11}, 12, Candidacy.GONE),
     ],
 )
-def test_the_key_created_first_leads(others: dict[str, int], revision: int, expected: Standing) -> None:
+def test_the_key_created_first_leads(others: dict[str, int], revision: int, expected: Candidacy) -> None:
     candidates = {key: candidacy(key, created) for key, created in others.items()}
     assert standing(candidates, revision, "/a", 10) is expected
 
@@ -69,6 +69,12 @@ def test_the_key_created_first_leads(others: dict[str, int], revision: int, expe
 def test_a_leader_is_read_back_from_its_key() -> None:
     assert leader_of([candidacy("/b", 6), candidacy("/a", 5)]) == replace(ONE, term=5)
     assert leader_of([]) is None
+
+
+def test_records_of_other_releases_are_read() -> None:
+    old = b'{"dispatcher_id": "one", "pid": 1, "pod": "pod-1", "address": "10.0.0.1:7071", "term": null}'
+    assert Candidate.from_json(old) == Candidate.from_json(ONE.to_json()) == ONE
+    assert Candidate.from_json(ONE.to_json().replace(b"}", b',"of_tomorrow":[]}')) == ONE
 
 
 @pytest.mark.parametrize("value", [b"", b"[]", b"{}", b'{"dispatcher_id": 1, "pid": "x"}'])

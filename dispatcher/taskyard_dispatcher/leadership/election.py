@@ -15,7 +15,7 @@ from taskyard_core.storage.etcd import Backoff, Etcd, EtcdError, Lease, WatchTim
 from taskyard_core.storage.etcd.records import Candidate, leader_of
 from taskyard_core.storage.term import TermOver
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_dispatcher.leadership.standing import Standing, standing
+from taskyard_dispatcher.leadership.candidacy import Candidacy, standing
 from taskyard_dispatcher.leadership.term import Term
 
 _log = logging.getLogger(__name__)
@@ -189,9 +189,9 @@ class Elector:
             if self._resigning.is_set() or lease.lost.is_set():
                 return False
             match self._standing(lease, revision):
-                case Standing.LEADING:
+                case Candidacy.LEADING:
                     return True
-                case Standing.GONE:
+                case Candidacy.GONE:
                     return False
             await self._changed.wait()
 
@@ -220,11 +220,11 @@ class Elector:
             return Ending.UNCONFIRMED
         if work.done():
             return Ending.WORK_ENDED
-        if self._standing(lease, term.revision) is Standing.GONE:
+        if self._standing(lease, term.revision) is Candidacy.GONE:
             return Ending.KEY_GONE
         return None
 
-    def _standing(self, lease: Lease, revision: int) -> Standing:
+    def _standing(self, lease: Lease, revision: int) -> Candidacy:
         watch = self._candidates
         key = self._etcd.keys.candidate(lease.id)
         return standing(watch.current, watch.revision, key, revision)

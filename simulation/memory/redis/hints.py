@@ -6,7 +6,7 @@ from typing import Self
 
 from simulation.memory.pipe import Pipe
 from simulation.memory.redis.client import RedisClient
-from taskyard_core.storage.hints import CancelRequested, LanesFilled, Message, TasksFinished
+from taskyard_core.storage.hints import CancelRequested, Message, TasksFinished
 
 
 class MemoryHints:
@@ -14,11 +14,6 @@ class MemoryHints:
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
-
-    async def lanes_filled(self, names: Sequence[str]) -> None:
-        """Tells the dispatchers which lanes got entries."""
-        if names:
-            await self._give(LanesFilled(tuple(names)))
 
     async def tasks_finished(self, ids: Sequence[str]) -> None:
         """Tells the schedulers which tasks became terminal."""

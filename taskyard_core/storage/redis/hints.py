@@ -45,11 +45,6 @@ class Hints:
         self._redis = redis
         self._keys = keys
 
-    async def lanes_filled(self, names: Sequence[str]) -> None:
-        """Tells the dispatchers which lanes got entries; LaneStore.publish does it by itself."""
-        if names:
-            await self._give(LanesFilled(tuple(names)))
-
     async def tasks_finished(self, ids: Sequence[str]) -> None:
         """Tells the schedulers which tasks became terminal."""
         if ids:

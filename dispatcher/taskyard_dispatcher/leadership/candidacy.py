@@ -1,4 +1,4 @@
-"""Where one candidate stands among those who are seen."""
+"""One candidate for leadership: where it stands among those who are seen."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -7,8 +7,8 @@ from taskyard_core.storage.etcd import KeyValue
 from taskyard_core.storage.etcd.records import first
 
 
-class Standing(Enum):
-    """Where one candidate stands."""
+class Candidacy(Enum):
+    """Where it stands."""
 
     UNKNOWN = "the candidates seen are older than this candidacy"
     WAITING = "another candidate came first"
@@ -16,15 +16,15 @@ class Standing(Enum):
     GONE = "the candidate's key is gone"
 
 
-def standing(candidates: Mapping[str, KeyValue], revision: int, key: str, term: int) -> Standing:
+def standing(candidates: Mapping[str, KeyValue], revision: int, key: str, term: int) -> Candidacy:
     """Return where the candidacy `key`, created at revision `term`, stands among those at `revision`.
 
     A key that was created later can never come first, so what was LEADING at one revision leads
     until its key is gone.
     """
     if revision < term:
-        return Standing.UNKNOWN
+        return Candidacy.UNKNOWN
     own = candidates.get(key)
     if own is None or own.create_revision != term:
-        return Standing.GONE
-    return Standing.LEADING if first(candidates.values()) == own else Standing.WAITING
+        return Candidacy.GONE
+    return Candidacy.LEADING if first(candidates.values()) == own else Candidacy.WAITING
