@@ -297,6 +297,17 @@ async def test_a_redriven_task_starts_over_and_its_old_owner_is_forgotten(life: 
     assert (await life.end(task, session, Succeeded(b"1"))).ids == set()
 
 
+async def test_a_redriven_task_has_all_its_crashes_before_it(life: Life) -> None:
+    (task,), session = await life.submitted(), await life.session()
+    await life.claimed(task, session)
+    await life.end(task, session, Lost())
+    await life.claimed(task, session, attempt=1)
+    assert (await life.task(task)).crashes == 1
+    await life.decided(task, Failed(TaskError("X", retryable=False)))
+    await life.decided(task, Redriven())
+    assert (await life.task(task)).crashes == 0
+
+
 async def test_a_terminal_state_is_never_left_but_by_a_redrive(life: Life) -> None:
     (task,) = await life.submitted()
     waiting = Snapshot(task, TaskState.QUEUED, 0)
@@ -319,6 +330,7 @@ async def test_a_cancel_asked_for_while_it_ran_ends_what_would_wait_again(life: 
         state = (await life.task(task)).state
         assert [moved.target for moved in applied.moved if moved] == [state]
         assert state == ("SUCCEEDED" if isinstance(event, Succeeded) else "CANCELLED")
+        assert (await life.seen(task)).snapshot.session == session
 
 
 async def test_a_redriven_task_runs_whatever_was_asked_for_before_it_failed(life: Life) -> None:
