@@ -1,4 +1,12 @@
-"""A whole cluster: schedulers, dispatchers and workers, each a simulated process that is started again when it dies."""
+"""A whole cluster: schedulers, dispatchers and workers, each a simulated process that is started again when it dies.
+
+What runs here is what runs in production, as far as it decides anything. Dispatchers are whole: their assembly, with
+all its parts, started and stopped in its own order. Schedulers are their assembly without its loops and transports:
+clients call the verbs, and a scheduler that is told to stop just dies. Workers are `simulation.worker`, which drives
+the SDK's real `SessionState` over attempts of its own. The stores are those of `simulation.memory`, which the
+conformance tests hold to the real ones. Not in it: gRPC, REST and the SDK's threads, drivers, SQL and Lua, and both
+roles' `process.py` with probes, metrics and signals.
+"""
 
 import asyncio
 from random import Random
@@ -30,8 +38,8 @@ DISPATCHER = DispatcherSettings.model_validate(
         "stream_grace": 1.0,
         "leader_ttl": 2,
         "drain_timeout": 3.0,
-        "stop_grace": 10.0,
-        "lane_retention": 20.0,
+        # Else no schedule would last long enough for a handler that does not stop when told to.
+        "stop_grace": 2.0,
     }
 )
 SCHEDULER = SchedulerSettings.model_validate({"pod_name": "pod"})

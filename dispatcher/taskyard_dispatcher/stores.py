@@ -26,10 +26,10 @@ class Stores:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: DispatcherSettings, application: str) -> AsyncIterator["Stores"]:
+    async def open(cls, settings: DispatcherSettings, dispatcher: str) -> AsyncIterator["Stores"]:
         """Open Postgres, Redis and etcd, waiting for no server, and close them in the end."""
         async with AsyncExitStack() as stack:
-            opening = Opening(settings, application, stack)
+            opening = Opening(settings, dispatcher, stack)
             yield cls(
                 tasks=await opening.tasks(),
                 duties=await opening.apart("-duties", settings.duty_connections),

@@ -1,5 +1,6 @@
 """What a role is told: where from, which mistakes are named, and that no secret is shown."""
 
+import itertools
 import re
 import traceback
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from taskyard_dispatcher.settings import DispatcherSettings
+from taskyard_dispatcher.timing import DispatchTiming, DutyTiming
 from taskyard_scheduler.settings import SchedulerSettings
 from taskyard_server.command import app
 from taskyard_server.configuration import read_settings, unknown_variables
@@ -160,3 +162,13 @@ def test_migrate_reads_the_file_that_servers_read(
     assert (answer.exit_code, said in answer.output) == (2, True)
     assert SECRET not in answer.output
     assert len(answer.output.splitlines()) == 1
+
+
+def test_what_is_set_is_what_the_parts_of_a_dispatcher_are_timed_by() -> None:
+    as_it_comes = DispatcherSettings.model_validate({})
+    assert (as_it_comes.dispatch, as_it_comes.duties) == (DispatchTiming(), DutyTiming())
+    names = ("poll_interval", "reclaim_after", "duty_timeout", "duty_page", "audit_interval")
+    values = dict(zip((*names, "lane_retention", "queue_retention"), itertools.count(15)))
+    told = DispatcherSettings.model_validate(values)
+    assert told.dispatch == DispatchTiming(poll=15, reclaim_idle=16)
+    assert told.duties == DutyTiming(bound=17, page=18, audit_interval=19, lane_unused=20, queue_unused=21)

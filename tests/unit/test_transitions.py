@@ -135,12 +135,12 @@ def test_a_failure_is_retried_while_there_is_budget(task: Snapshot, error: TaskE
     assert found.outcome is (Outcome.TIMED_OUT if error.type == "TIMEOUT" else Outcome.FAILED)
 
 
-@given(SNAPSHOTS)
-def test_a_task_whose_workers_keep_dying_is_quarantined(task: Snapshot) -> None:
-    found = decided(task, Lost())
+@given(SNAPSHOTS, st.just(limits.CRASHES_ALLOWED) | st.integers(0, 5))
+def test_a_task_whose_workers_keep_dying_is_quarantined(task: Snapshot, allowed: int) -> None:
+    found = decided(task, Lost() if allowed == limits.CRASHES_ALLOWED else Lost(allowed))
     if found is None or task.cancel_requested:
         return
-    quarantined = task.crashes + 1 > limits.CRASHES_ALLOWED
+    quarantined = task.crashes + 1 > allowed
     assert (found.target is TaskState.FAILED) == quarantined
     if quarantined:
         assert found.error is not None
