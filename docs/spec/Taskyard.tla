@@ -228,7 +228,7 @@ Claim(d) ==
                    faults, asks, wrong>>
 
 \* The session takes it; the worker has it if its stream still is this one. The entry is acknowledged.
-\* code: taskyard_dispatcher.dispatch.pipeline.Claiming._send
+\* code: taskyard_dispatcher.dispatch.pipeline.Claiming.send
 ClaimingSend(d) ==
     LET h == hand[d]
         attempt == <<h.entry[1], Raised(h.entry[2])>> IN

@@ -70,7 +70,7 @@ async def _read(board: LaneBoard, source: Source, group: Group, budget: int) -> 
 
 
 class Claiming:
-    """What a claim is followed by, whoever made it."""
+    """What follows the claims of any source: what they won is sent, and what nobody told is found out."""
 
     def __init__(
         self, *, handover: Handover, resending: Resending, telemetry: Telemetry, clock: Clock, outages: Outages
@@ -95,9 +95,21 @@ class Claiming:
 
     async def send(self, claimed: Sequence[Claimed], sessions: Mapping[str, Session], began: float) -> None:
         """Send what was claimed for the sessions by a statement that began then."""
-        if claimed:
-            await failpoints.reach("claimed")
-            self._send(claimed, sessions, self._clock.monotonic() - began)
+        if not claimed:
+            return
+        await failpoints.reach("claimed")
+        now = self._clock.monotonic()
+        took = now - began
+        claims: list[Claim] = []
+        by_session: dict[str, list[Claimed]] = defaultdict(list)
+        for task in claimed:
+            by_session[task.session].append(task)
+        for session_id, tasks in by_session.items():
+            session = sessions[session_id]
+            self._handover.give(session, [Running(task, now) for task in tasks])
+            claims += [Claim(t.task_id, t.attempt, t.lane, session.runner, t.waited, t.traceparent) for t in tasks]
+        self._telemetry.claimed(claims, took)
+        self._telemetry.committed("claim", len(claimed), took)
 
     async def _find_out(self, sessions: Iterable[Session]) -> None:
         """Learn what was claimed after all, before the slots count as free again.
@@ -112,16 +124,3 @@ class Claiming:
                     await self._clock.sleep(STORE_PAUSE)
                 else:
                     break
-
-    def _send(self, claimed: Sequence[Claimed], sessions: Mapping[str, Session], took: float) -> None:
-        now = self._clock.monotonic()
-        claims: list[Claim] = []
-        by_session: dict[str, list[Claimed]] = defaultdict(list)
-        for task in claimed:
-            by_session[task.session].append(task)
-        for session_id, tasks in by_session.items():
-            session = sessions[session_id]
-            self._handover.give(session, [Running(task, now) for task in tasks])
-            claims += [Claim(t.task_id, t.attempt, t.lane, session.runner, t.waited, t.traceparent) for t in tasks]
-        self._telemetry.claimed(claims, took)
-        self._telemetry.committed("claim", len(claimed), took)
