@@ -1,10 +1,10 @@
 """What Postgres refuses although it was checked fails alone: neither its neighbours nor other calls go with it."""
 
 import asyncio
+from collections.abc import Iterable
 
 import pytest
 
-from taskyard_core.aftermath.publication import Entries
 from taskyard_core.domain import submission
 from taskyard_core.domain.task import TaskSpec
 from taskyard_core.storage.postgres.database import Database
@@ -19,8 +19,8 @@ class Published:
     def __init__(self) -> None:
         self.ids: set[str] = set()
 
-    def publish_soon(self, _: int | None, entries: Entries) -> None:
-        self.ids |= {task for lane in entries.values() for task, _ in lane}
+    def queued(self, _: int | None, tasks: Iterable[tuple[str, str, int]]) -> None:
+        self.ids |= {task for _, task, _ in tasks}
 
 
 def good(key: str = "") -> TaskSpec:
