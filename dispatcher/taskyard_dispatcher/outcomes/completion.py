@@ -47,8 +47,8 @@ class _Case:
 
     report: Report
     transition: Transition | None
+    verdict: wire.Verdict.ValueType
     stored: Stored = False
-    verdict: wire.Verdict.ValueType = wire.VERDICT_ACCEPTED
 
 
 _Store = Callable[[Sequence[Transition]], Awaitable[Sequence[Stored]]]
@@ -101,7 +101,10 @@ class Completion:
         self, session: Session, reports: Sequence[Report], store: _Store
     ) -> list[tuple[Report, Exception]]:
         """Store and acknowledge; returns what cannot be stored now, and why."""
-        cases = [_Case(report, self._transition(session, report)) for report in reports]
+        cases = [
+            _Case(r, self._transition(session, r), wire.VERDICT_INVALID if r.invalid else wire.VERDICT_ACCEPTED)
+            for r in reports
+        ]
         known = [case for case in cases if case.transition]
         outcomes = await store([case.transition for case in known if case.transition])
         for case, stored in zip(known, outcomes, strict=True):
