@@ -2,12 +2,12 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import uuid_utils
 
 from taskyard_core.aftermath.aftermath import Aftermath
-from taskyard_core.domain import lanes, limits
+from taskyard_core.domain import limits
 from taskyard_core.domain.task import TaskSpec
 from taskyard_core.runtime import failpoints
 from taskyard_core.runtime.batcher import Batcher, Flush
@@ -93,7 +93,7 @@ class Intake:
             return await self._store_apart(specs, error)
         self._refused = None
         await failpoints.reach("submit-committed")
-        self._aftermath.queued(receipt.outbox_id, _queued(batch, receipt.outcomes))
+        self._aftermath.submitted(batch, receipt)
         return list(receipt.outcomes)
 
     async def _store_apart(self, specs: list[TaskSpec], error: Exception) -> list[Stored]:
@@ -137,10 +137,3 @@ def request_hash(spec: TaskSpec) -> bytes:
         str(spec.retry),
     )
     return hashlib.sha256("\0".join(parts).encode() + b"\0" + spec.payload).digest()
-
-
-def _queued(batch: list[NewTask], outcomes: list[Submitted | Conflict]) -> Iterator[tuple[str, str, int]]:
-    for new, outcome in zip(batch, outcomes, strict=True):
-        spec = new.spec
-        if type(outcome) is Submitted and not outcome.deduplicated and not spec.waits:
-            yield lanes.name_of(spec.namespace, spec.queue, spec.type, spec.priority, spec.selector), new.id, 0

@@ -31,10 +31,9 @@ class Publication:
         self._forget = Batcher(self._delete, size=1000)
         self._background = Background()
 
-    def publish_soon(self, outbox_id: int | None, entries: Entries) -> None:
+    def publish_soon(self, outbox_id: int, entries: Entries) -> None:
         """Publish without being waited for."""
-        if outbox_id is not None:
-            self._background.start(self.publish(outbox_id, entries))
+        self._background.start(self.publish(outbox_id, entries))
 
     async def publish(self, outbox_id: int, entries: Entries) -> None:
         """Publish, then delete the row; a store that is away is logged, since the leader will do it again."""
