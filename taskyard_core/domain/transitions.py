@@ -113,14 +113,7 @@ RETRIED = Rule(
     failures=1,
     clears_owner=True,
 )
-FAILED = Rule(
-    event="failed, budget spent or not retryable",
-    sources=_RUNNING,
-    target=TaskState.FAILED,
-    if_cancelled=TaskState.CANCELLED,
-    outcome=Outcome.FAILED,
-    failures=1,
-)
+FAILED = replace(RETRIED, event="failed, budget spent or not retryable", target=TaskState.FAILED, clears_owner=False)
 TIMED_OUT_RETRIED = replace(RETRIED, event="timed out, budget left", outcome=Outcome.TIMED_OUT)
 TIMED_OUT = replace(FAILED, event="timed out, budget spent or not retryable", outcome=Outcome.TIMED_OUT)
 STOPPED = Rule(event="stopped after a cancel", sources=_RUNNING, target=TaskState.CANCELLED, outcome=Outcome.CANCELLED)
@@ -141,14 +134,7 @@ LOST = Rule(
     crashes=1,
     # The owner stays: it may still bring a success home.
 )
-CRASH_LOOP = Rule(
-    event=f"session lost more than {limits.CRASHES_ALLOWED} times",
-    sources=_RUNNING,
-    target=TaskState.FAILED,
-    if_cancelled=TaskState.CANCELLED,
-    outcome=Outcome.CRASHED,
-    crashes=1,
-)
+CRASH_LOOP = replace(LOST, event=f"session lost more than {limits.CRASHES_ALLOWED} times", target=TaskState.FAILED)
 DUE = Rule(event="due", sources=(TaskState.SCHEDULED,), target=TaskState.QUEUED, clears_owner=True)
 CANCELLED = Rule(event="cancelled", sources=_WAITING, target=TaskState.CANCELLED)
 EXPIRED = Rule(event="expires_at passed", sources=_WAITING, target=TaskState.EXPIRED)
