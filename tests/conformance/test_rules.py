@@ -1,5 +1,6 @@
 """Every store writes what the rules of the state machine say, to the letter, and nothing of its own."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import Iterator
@@ -9,12 +10,13 @@ import uuid_utils
 
 from taskyard_core.domain.submission import build
 from taskyard_core.domain.task import Task, TaskError, TaskState
-from taskyard_core.domain.transitions import RULES, Change, Rule, Transition
+from taskyard_core.domain.transitions import CRASH_LOOP, FAILED, RELEASED, RULES, Change, Rule, Transition
 from taskyard_core.storage import codec
 from taskyard_core.storage.claims import Bid
+from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.sessions import SessionRecord
 from taskyard_core.storage.submissions import NewTask
-from tests.conformance.task_stores import Yard
+from tests.conformance.task_stores import PostgresYard, Yard
 
 OLD, NEW = TaskError("Old"), TaskError("New")
 LANE = "default/default/demo.echo/5/"
@@ -143,3 +145,27 @@ async def test_another_attempt_or_another_owner_is_none_of_a_rules_business(yard
     applied = await rows.store.changes.apply(others)
     assert (set(applied.changes), applied.outbox_id) == ({None}, None)
     assert [await rows.task(case) for case in cases] == before
+
+
+async def test_counts_stop_at_what_a_row_can_hold(yard: Yard) -> None:
+    rows, cases = Rows(yard), [case for case in met() if case.rule in {FAILED, CRASH_LOOP}]
+    await rows.of(cases)
+    for case in cases:
+        await yard.poison(case.task, failures=2**31 - 1, crashes=2**31 - 1)
+    await rows.store.changes.apply([rows.transition(case) for case in cases])
+    for case in cases:
+        task = await rows.task(case)
+        assert (task.state, task.failures, task.crashes) == (case.target, 2**31 - 1, 2**31 - 1)
+
+
+async def test_a_cancel_that_commits_while_the_write_waits_for_the_row_counts(database: Database) -> None:
+    yard = PostgresYard(database)
+    rows, (case,) = Rows(yard), [case for case in met() if case.rule is RELEASED and not case.asked]
+    await rows.of([case])
+    async with database.transaction() as connection:
+        await connection.execute("UPDATE taskyard.task SET cancel_requested = true WHERE id = $1", case.task)
+        write = asyncio.create_task(rows.store.changes.apply([rows.transition(case)]))
+        while not await yard.anyone_waits():
+            await asyncio.sleep(0)
+    assert [change and change.target for change in (await write).changes] == [TaskState.CANCELLED]
+    assert (await rows.task(case)).state is TaskState.CANCELLED
