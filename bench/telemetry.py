@@ -8,9 +8,9 @@ from pathlib import Path
 
 from opentelemetry.sdk.trace import TracerProvider
 
-from taskyard_core.domain.task import Outcome, TaskSpec, TaskState
-from taskyard_core.domain.transitions import Transition
-from taskyard_core.telemetry import Claim, Ended, Runner, Telemetry
+from taskyard_core.domain.task import TaskSpec, TaskState
+from taskyard_core.domain.transitions import Change, Transition, succeeded
+from taskyard_core.telemetry import Claim, Runner, Telemetry
 from taskyard_core.telemetry.identity import Identity
 from taskyard_core.telemetry.journal import Journal
 from taskyard_core.telemetry.lag import LagProbe
@@ -31,13 +31,13 @@ def claims() -> list[Claim]:
     return [Claim(IDS[n], 1, LANES[n], RUNNERS[n % 8], 0.004 * n, UNSAMPLED) for n in range(BATCH)]
 
 
-def ends() -> list[Ended]:
+def ends() -> list[Change]:
     """A batch of attempts that succeeded."""
 
-    def succeeded(id: str) -> Transition:
-        return Transition(id, TaskState.RUNNING, 1, TaskState.SUCCEEDED, 0, 0, outcome=Outcome.SUCCEEDED)
+    def success(n: int) -> Transition:
+        return succeeded(IDS[n], 1, None, b"1", runner=RUNNERS[n % 8], ran=0.01)
 
-    return [Ended(succeeded(IDS[n]), LANES[n], RUNNERS[n % 8], 0.01, UNSAMPLED) for n in range(BATCH)]
+    return [Change(success(n), TaskState.RUNNING, TaskState.SUCCEEDED, LANES[n], UNSAMPLED) for n in range(BATCH)]
 
 
 def microseconds(work: Callable[[], object], rounds: int = 40) -> float:
@@ -70,7 +70,7 @@ def main() -> None:
             figures = [
                 microseconds(lambda t=telemetry: t.submitted(IDS, SPECS)),  # type: ignore[misc]
                 microseconds(lambda t=telemetry: t.claimed(claimed)),  # type: ignore[misc]
-                microseconds(lambda t=telemetry: t.ended(ended)),  # type: ignore[misc]
+                microseconds(lambda t=telemetry: t.changed(ended)),  # type: ignore[misc]
             ]
             print(f"{name:<28}" + "".join(f"{figure:>10.2f}" for figure in figures))
         print(f"{'building the Claim tuples':<28}{microseconds(claims):>20.2f}")

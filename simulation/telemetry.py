@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from taskyard_core.domain.task import TaskSpec, TaskState
-from taskyard_core.telemetry import Claim, Ended, Moved, Telemetry
+from taskyard_core.domain.task import TaskSpec
+from taskyard_core.domain.transitions import Change
+from taskyard_core.telemetry import Claim, Telemetry
 
 
 class NoTelemetry(Telemetry):
@@ -26,10 +27,7 @@ class NoTelemetry(Telemetry):
     def claimed(self, claims: Sequence[Claim], took: float = 0.0) -> None:
         """Not told."""
 
-    def ended(self, ends: Sequence[Ended], took: float = 0.0) -> None:
-        """Not told."""
-
-    def moved(self, source: TaskState, target: TaskState, tasks: Sequence[Moved]) -> None:
+    def changed(self, changes: Sequence[Change], took: float = 0.0) -> None:
         """Not told."""
 
     def refused(self, reason: str, results: int) -> None:

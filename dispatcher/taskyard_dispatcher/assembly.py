@@ -7,6 +7,7 @@ import socket
 from datetime import UTC, datetime
 from functools import cached_property, partial
 
+from taskyard_core.aftermath.aftermath import Aftermath
 from taskyard_core.aftermath.announcements import Announcements
 from taskyard_core.aftermath.publication import Publication
 from taskyard_core.runtime.address import Address
@@ -30,7 +31,6 @@ from taskyard_dispatcher.leadership import Candidate, ElectionTiming, Elector
 from taskyard_dispatcher.membership import DispatcherRecord, DispatcherRegistration, Profiles, SessionRegistry
 from taskyard_dispatcher.membership.vouching import Vouching, VouchingTiming
 from taskyard_dispatcher.outcomes.completion import Completion
-from taskyard_dispatcher.outcomes.endings import Endings
 from taskyard_dispatcher.outcomes.handover import Handover
 from taskyard_dispatcher.outcomes.loss import Loss
 from taskyard_dispatcher.outcomes.progress import ProgressReports
@@ -74,14 +74,11 @@ class Assembly:
         return self.stores.delivery.listen(LanesFilled, CancelRequested)
 
     @cached_property
-    def publication(self) -> Publication:
-        """From the outbox to the lanes."""
-        return Publication(self.stores.delivery.lanes, self.stores.tasks.outbox)
-
-    @cached_property
-    def announcements(self) -> Announcements:
-        """Tells waiting clients."""
-        return Announcements(self.stores.delivery.hints)
+    def aftermath(self) -> Aftermath:
+        """What follows a commit."""
+        delivery = self.stores.delivery
+        publication = Publication(delivery.lanes, self.stores.tasks.outbox)
+        return Aftermath(publication, Announcements(delivery.hints), self.telemetry)
 
     @cached_property
     def board(self) -> LaneBoard:
@@ -138,14 +135,9 @@ class Assembly:
         return Profiles(self.stores.etcd)
 
     @cached_property
-    def endings(self) -> Endings:
-        """Tells what ended."""
-        return Endings(self.publication, self.announcements, self.telemetry)
-
-    @cached_property
     def loss(self) -> Loss:
         """Gives sessions up."""
-        return Loss(self.stores.tasks, self.endings)
+        return Loss(self.stores.tasks, self.aftermath)
 
     @cached_property
     def departure(self) -> Departure:
@@ -159,7 +151,7 @@ class Assembly:
         """Outcomes."""
         return Completion(
             changes=self.stores.tasks.changes,
-            endings=self.endings,
+            aftermath=self.aftermath,
             queues=self.queues,
             telemetry=self.telemetry,
             clock=self.clock,
@@ -262,9 +254,7 @@ class Assembly:
             lanes=self.stores.delivery.lanes,
             epoch=self.stores.delivery.epoch,
             loss=self.loss,
-            publication=self.publication,
-            announce=self.announcements.finished,
-            telemetry=self.telemetry,
+            aftermath=self.aftermath,
             clock=self.clock,
             keeping=Keeping(self.settings.retention, self.settings.dead_letter_retention),
             patience=Patience.for_leases(self.settings.session_timeout),
@@ -296,8 +286,7 @@ class Assembly:
         await self.streams.close()
         await self.handover.close()
         await self.vouching.withdraw()
-        await self.publication.close()
-        await self.announcements.close()
+        await self.aftermath.close()
 
     def _superseded(self, session_id: str) -> None:
         # The registry is there before the departure, which needs it.

@@ -2,6 +2,8 @@
 
 from functools import cached_property
 
+from taskyard_core.aftermath.aftermath import Aftermath
+from taskyard_core.aftermath.announcements import Announcements
 from taskyard_core.aftermath.publication import Publication
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.runtime.readiness import Readiness
@@ -38,14 +40,16 @@ class Assembly:
         return self.stores.delivery.listen(TasksFinished)
 
     @cached_property
-    def publication(self) -> Publication:
-        """From the outbox to the lanes."""
-        return Publication(self.stores.delivery.lanes, self.stores.tasks.outbox)
+    def aftermath(self) -> Aftermath:
+        """What follows a commit."""
+        delivery = self.stores.delivery
+        publication = Publication(delivery.lanes, self.stores.tasks.outbox)
+        return Aftermath(publication, Announcements(delivery.hints), self.telemetry)
 
     @cached_property
     def intake(self) -> Intake:
         """Submissions in groups."""
-        return Intake(self.stores.tasks.submissions, self.publication)
+        return Intake(self.stores.tasks.submissions, self.aftermath)
 
     @cached_property
     def admission(self) -> Admission:
@@ -90,11 +94,9 @@ class Assembly:
             stored=store.tasks,
             listed=self.stores.lists.tasks,
             changes=store.changes,
-            outbox=store.outbox,
-            publication=self.publication,
+            aftermath=self.aftermath,
             waits=self.waits,
             hints=self.stores.delivery.hints,
-            telemetry=self.telemetry,
             leaving=self.traffic.leaving,
         )
 

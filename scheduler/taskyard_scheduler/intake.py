@@ -2,13 +2,12 @@
 
 import hashlib
 import logging
-from collections import defaultdict
 from collections.abc import Sequence
 
 import uuid_utils
 
-from taskyard_core.aftermath.publication import Publication
-from taskyard_core.domain import lanes, limits
+from taskyard_core.aftermath.aftermath import Aftermath
+from taskyard_core.domain import limits
 from taskyard_core.domain.task import TaskSpec
 from taskyard_core.runtime import failpoints
 from taskyard_core.runtime.batcher import Batcher, Flush
@@ -53,11 +52,11 @@ class _Way:
 class Intake:
     """Stores and publishes submissions. An answer means that the task is durable."""
 
-    def __init__(self, submissions: Submissions, publication: Publication, clock: Clock | None = None) -> None:
+    def __init__(self, submissions: Submissions, aftermath: Aftermath, clock: Clock | None = None) -> None:
         self._submissions = submissions
         self._clock = clock or SystemClock()
         self._refused: tuple[float, str] | None = None
-        self._publication = publication
+        self._aftermath = aftermath
         self._small = _Way(self._store, limits.STORING_BYTES // 4)
         self._large = _Way(self._store, limits.STORING_BYTES * 3 // 4)
 
@@ -80,7 +79,7 @@ class Intake:
         """Wait until all that was accepted is stored and published."""
         await self._small.close()
         await self._large.close()
-        await self._publication.close()
+        await self._aftermath.close()
 
     async def _store(self, specs: list[TaskSpec]) -> list[Stored]:
         batch = [_new(spec) for spec in specs]
@@ -94,7 +93,7 @@ class Intake:
             return await self._store_apart(specs, error)
         self._refused = None
         await failpoints.reach("submit-committed")
-        self._publication.publish_soon(receipt.outbox_id, _entries(batch, receipt.outcomes))
+        self._aftermath.submitted(batch, receipt)
         return list(receipt.outcomes)
 
     async def _store_apart(self, specs: list[TaskSpec], error: Exception) -> list[Stored]:
@@ -138,13 +137,3 @@ def request_hash(spec: TaskSpec) -> bytes:
         str(spec.retry),
     )
     return hashlib.sha256("\0".join(parts).encode() + b"\0" + spec.payload).digest()
-
-
-def _entries(batch: list[NewTask], outcomes: list[Submitted | Conflict]) -> dict[str, list[tuple[str, int]]]:
-    entries: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for new, outcome in zip(batch, outcomes, strict=True):
-        spec = new.spec
-        if type(outcome) is Submitted and not outcome.deduplicated and not spec.waits:
-            lane = lanes.name_of(spec.namespace, spec.queue, spec.type, spec.priority, spec.selector)
-            entries[lane].append((new.id, 0))
-    return entries

@@ -99,7 +99,7 @@ class Scheduler:
         grace = self._settings.drain_timeout
         await asyncio.gather(self._grpc.stop(grace), self._rest.stop(grace))
         await self.parts.intake.close()
-        await self.parts.publication.close()
+        await self.parts.aftermath.close()
         await self._background.cancel()
         await self._stores.aclose()
 

@@ -7,7 +7,6 @@ from simulation.memory.postgres import changes
 from simulation.memory.postgres.tables import TaskRow
 from simulation.mutants.mutant import Mutant, instead
 from taskyard_core.domain import retry, transitions
-from taskyard_core.domain.task import Outcome, TaskState
 from taskyard_core.domain.transitions import Snapshot, Transition
 from taskyard_core.runtime.budget import Budget
 from taskyard_core.wire.gen import worker_service_pb2 as wire
@@ -16,7 +15,7 @@ from taskyard_dispatcher.outcomes.completion import Completion
 
 
 def _state_fits(decision: Transition, row: TaskRow) -> bool:
-    return row.state is decision.source or (decision.target is TaskState.SUCCEEDED and row.state is TaskState.QUEUED)
+    return row.state in decision.rule.sources
 
 
 def _session_fits(decision: Transition, row: TaskRow) -> bool:
@@ -41,17 +40,9 @@ def _cancel_forgotten(row: TaskRow, decision: Transition, now: float) -> TaskRow
     return _moved(row._replace(cancel_requested=False), decision, now)
 
 
-_again = transitions._again
-
-
-@instead(transitions, "_again")
-def _cancel_overlooked(task: Snapshot, outcome: Outcome, crashes: int) -> Transition:
-    return _again(task._replace(cancel_requested=False), outcome, crashes)
-
-
 @instead(transitions, "_lost")
 def _no_crash_budget(task: Snapshot) -> Transition:
-    return transitions._again(task, Outcome.CRASHED, task.crashes + 1)
+    return transitions._again(task, transitions.LOST)
 
 
 @instead(retry, "exhausted")
@@ -65,7 +56,7 @@ _stopped = transitions._stopped
 @instead(transitions, "_stopped")
 def _taken_for_released(task: Snapshot, draw: Callable[[], float]) -> Transition:
     if not task.cancel_requested:
-        return transitions._again(task, Outcome.RELEASED, task.crashes)
+        return transitions._again(task, transitions.RELEASED)
     return _stopped(task, draw)
 
 
@@ -92,7 +83,7 @@ MUTANTS = (
     Mutant(
         "cancel-ignored-at-requeue",
         "what was cancelled while it ran waits again",
-        [_cancel_forgotten, _cancel_overlooked],
+        [_cancel_forgotten],
     ),
     Mutant("crash-budget-ignored", "a task may kill any number of workers", [_no_crash_budget]),
     Mutant("retry-budget-ignored", "failures are retried for ever", [_never_exhausted]),

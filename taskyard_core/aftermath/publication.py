@@ -5,32 +5,15 @@ dies at its claim.
 """
 
 import logging
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from taskyard_core.runtime.background import Background
 from taskyard_core.runtime.batcher import Batcher
+from taskyard_core.storage.lanes import Entries, LaneStore
+from taskyard_core.storage.outbox import Outbox
 from taskyard_core.storage.unavailable import StoreUnavailable
 
 _log = logging.getLogger(__name__)
-
-Entries = Mapping[str, Sequence[tuple[str, int]]]
-"""Lane name to (task id, attempt) entries."""
-
-
-class LanePublisher(Protocol):
-    """Where entries go."""
-
-    async def publish(self, entries: Entries) -> None:
-        """Append the entries to their lanes; raises StoreUnavailable."""
-
-
-class OutboxRows(Protocol):
-    """Where the rows are that say what must still be published."""
-
-    async def delete(self, ids: Sequence[int]) -> None:
-        """Forget published rows; raises StoreUnavailable."""
 
 
 class _Batch(NamedTuple):
@@ -41,17 +24,16 @@ class _Batch(NamedTuple):
 class Publication:
     """Publishes committed entries and then forgets their outbox rows, both in batches."""
 
-    def __init__(self, lanes: LanePublisher, outbox: OutboxRows) -> None:
+    def __init__(self, lanes: LaneStore, outbox: Outbox) -> None:
         self._lanes = lanes
         self._outbox = outbox
         self._publish = Batcher(self._flush, size=1000, parallel=2)
         self._forget = Batcher(self._delete, size=1000)
         self._background = Background()
 
-    def publish_soon(self, outbox_id: int | None, entries: Entries) -> None:
+    def publish_soon(self, outbox_id: int, entries: Entries) -> None:
         """Publish without being waited for."""
-        if outbox_id is not None:
-            self._background.start(self.publish(outbox_id, entries))
+        self._background.start(self.publish(outbox_id, entries))
 
     async def publish(self, outbox_id: int, entries: Entries) -> None:
         """Publish, then delete the row; a store that is away is logged, since the leader will do it again."""
@@ -69,10 +51,10 @@ class Publication:
         if len(batches) == 1:
             await self._lanes.publish(batches[0].entries)
         else:
-            merged: dict[str, list[tuple[str, int]]] = defaultdict(list)
+            merged: Entries = {}
             for batch in batches:
                 for lane, entries in batch.entries.items():
-                    merged[lane].extend(entries)
+                    merged.setdefault(lane, []).extend(entries)
             await self._lanes.publish(merged)
         return [None] * len(batches)
 

@@ -1,19 +1,12 @@
 """The state machine: what an event does to a task.
 
-`decide` is the one place that knows; storage applies a `Transition` as one conditional update. Claiming (QUEUED to
-RUNNING, the only place where `attempt` rises) is decided by the dispatcher's assignment and applied by the claim query.
-
-    SCHEDULED --due--> QUEUED --claim--> RUNNING --succeeded--> SUCCEEDED
-        ^                ^  ^               |------failed (budget left)--> SCHEDULED
-        |                |  '---released----|------failed (budget spent)-> FAILED --redriven--> QUEUED
-        |                '------lost--------|------lost too often--------> FAILED
-        '------------retry backoff----------'------stopped---------------> CANCELLED
-    "stopped" counts as a failure where nobody had asked for it.
-    SCHEDULED, BLOCKED, QUEUED --cancelled--> CANCELLED; SCHEDULED, BLOCKED, QUEUED --expired--> EXPIRED
+`RULES` is all of it; docs/architecture.md shows it as a table. `decide` finds the rule of an event, and the task store
+writes what it says into the row, if that still is as the rule says, and decides nothing. Claiming (QUEUED to RUNNING,
+the only place where `attempt` rises) is decided by the dispatcher's assignment and written by the claim query.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from taskyard_core.domain import limits, retry
@@ -78,24 +71,137 @@ class Redriven:
 Event = Succeeded | Failed | Stopped | Released | Lost | Due | Cancelled | Expired | Redriven
 
 
-class Transition(NamedTuple):
-    """One conditional update: applies where the task is still (`source`, `attempt`, `session`).
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Rule:
+    """What becomes of a row in one of the `sources`: the whole instruction, which a store only has to carry out.
 
-    A `session` of None matches any. `delay` in seconds from now sets run_at; None leaves it. `failures` and `crashes`
-    are the new values. `outcome` ends the attempt; None writes no attempt row.
+    Where a cancel was asked for by the time of the write, the row ends in the state `if_cancelled` instead; then its
+    owner and run_at stay. `outcome` ends the attempt. A count of None is set back to 0, others are added.
+    """
+
+    event: str
+    sources: tuple[TaskState, ...]
+    target: TaskState
+    if_cancelled: TaskState | None = None
+    outcome: Outcome | None = None
+    failures: int | None = 0
+    crashes: int | None = 0
+    clears_owner: bool = False
+    clears_error: bool = False
+    clears_cancel: bool = False
+    clears_expiry: bool = False
+    """Of an expires_at that has passed: the task would only expire again."""
+
+
+_RUNNING = (TaskState.RUNNING,)
+_WAITING = (TaskState.SCHEDULED, TaskState.BLOCKED, TaskState.QUEUED)
+
+SUCCEEDED = Rule(
+    event="succeeded",
+    # QUEUED: its session was given up for lost, and nobody has claimed it since. Then the work need not be done twice.
+    sources=(TaskState.RUNNING, TaskState.QUEUED),
+    target=TaskState.SUCCEEDED,
+    outcome=Outcome.SUCCEEDED,
+    clears_error=True,
+)
+RETRIED = Rule(
+    event="failed, budget left",
+    sources=_RUNNING,
+    target=TaskState.SCHEDULED,
+    if_cancelled=TaskState.CANCELLED,
+    outcome=Outcome.FAILED,
+    failures=1,
+    clears_owner=True,
+)
+FAILED = Rule(
+    event="failed, budget spent or not retryable",
+    sources=_RUNNING,
+    target=TaskState.FAILED,
+    if_cancelled=TaskState.CANCELLED,
+    outcome=Outcome.FAILED,
+    failures=1,
+)
+TIMED_OUT_RETRIED = replace(RETRIED, event="timed out, budget left", outcome=Outcome.TIMED_OUT)
+TIMED_OUT = replace(FAILED, event="timed out, budget spent or not retryable", outcome=Outcome.TIMED_OUT)
+STOPPED = Rule(event="stopped after a cancel", sources=_RUNNING, target=TaskState.CANCELLED, outcome=Outcome.CANCELLED)
+RELEASED = Rule(
+    event="released",
+    sources=_RUNNING,
+    target=TaskState.QUEUED,
+    if_cancelled=TaskState.CANCELLED,
+    outcome=Outcome.RELEASED,
+    clears_owner=True,
+)
+LOST = Rule(
+    event="session lost",
+    sources=_RUNNING,
+    target=TaskState.QUEUED,
+    if_cancelled=TaskState.CANCELLED,
+    outcome=Outcome.CRASHED,
+    crashes=1,
+    # The owner stays: it may still bring a success home.
+)
+CRASH_LOOP = Rule(
+    event=f"session lost more than {limits.CRASHES_ALLOWED} times",
+    sources=_RUNNING,
+    target=TaskState.FAILED,
+    if_cancelled=TaskState.CANCELLED,
+    outcome=Outcome.CRASHED,
+    crashes=1,
+)
+DUE = Rule(event="due", sources=(TaskState.SCHEDULED,), target=TaskState.QUEUED, clears_owner=True)
+CANCELLED = Rule(event="cancelled", sources=_WAITING, target=TaskState.CANCELLED)
+EXPIRED = Rule(event="expires_at passed", sources=_WAITING, target=TaskState.EXPIRED)
+REDRIVEN = Rule(
+    event="redriven",
+    sources=(TaskState.FAILED,),
+    target=TaskState.QUEUED,
+    failures=None,
+    crashes=None,
+    clears_owner=True,
+    clears_cancel=True,
+    clears_expiry=True,
+)
+RULES = (
+    *(SUCCEEDED, RETRIED, FAILED, TIMED_OUT_RETRIED, TIMED_OUT, STOPPED, RELEASED, LOST, CRASH_LOOP),
+    *(DUE, CANCELLED, EXPIRED, REDRIVEN),
+)
+
+
+class Runner(NamedTuple):
+    """Where an attempt runs: the worker session's public name, the worker's name and its pod. Make one per session."""
+
+    session: str
+    worker: str
+    pod: str = ""
+
+
+class Transition(NamedTuple):
+    """A rule for one task: applies where the attempt is still this one, and `session`, unless it is None, its owner.
+
+    `delay` in seconds from now sets run_at; None leaves it. `error` of None leaves the one that is there. `runner` and
+    `ran`, the seconds that the attempt ran, are for those who are told; None where nobody ran it, or knows how long.
     """
 
     id: str
-    source: TaskState
     attempt: int
-    target: TaskState
-    failures: int
-    crashes: int
+    rule: Rule
     session: str | None = None
     delay: float | None = None
     result: bytes | None = None
     error: TaskError | None = None
-    outcome: Outcome | None = None
+    runner: Runner | None = None
+    ran: float | None = None
+
+
+class Change(NamedTuple):
+    """A transition that took place, from which state to which, and what is told of its task."""
+
+    transition: Transition
+    source: TaskState
+    target: TaskState
+    lane: str
+    traceparent: str | None = None
 
 
 class IllegalTransition(Exception):
@@ -104,46 +210,56 @@ class IllegalTransition(Exception):
 
 def decide(task: Snapshot, event: Event, draw: Callable[[], float]) -> Transition:
     """What the event makes of the task; raises IllegalTransition. `draw` is uniform [0, 1) for jitter."""
+    decided = _decided(task, event, draw)
+    if task.state not in decided.rule.sources:
+        raise IllegalTransition(f"{decided.rule.event}, but the task is {task.state}")
+    if decided.rule.outcome and decided.session is None:
+        raise IllegalTransition(f"{decided.rule.event}, but nobody owns the attempt")
+    return decided
+
+
+def succeeded(
+    id: str,
+    attempt: int,
+    session: str | None,
+    result: bytes,
+    *,
+    runner: Runner | None = None,
+    ran: float | None = None,
+) -> Transition:
+    """A success, which can be decided without a look at the task: it counts if the attempt is its owner's."""
+    return Transition(id, attempt, SUCCEEDED, session, None, result, None, runner, ran)
+
+
+def _decided(task: Snapshot, event: Event, draw: Callable[[], float]) -> Transition:
     match event:
         case Succeeded(result):
-            return _end(task, TaskState.SUCCEEDED, Outcome.SUCCEEDED, result=result)
+            return succeeded(task.id, task.attempt, task.session, result)
         case Failed(error):
             return _failed(task, error, draw)
         case Stopped():
             return _stopped(task, draw)
         case Released():
-            return _again(task, Outcome.RELEASED, task.crashes)
+            return _again(task, RELEASED)
         case Lost():
             return _lost(task)
         case Due():
-            return _move(task, TaskState.SCHEDULED, TaskState.QUEUED)
-        case Redriven():
-            return _redriven(task)
+            return Transition(task.id, task.attempt, DUE)
         case Cancelled():
-            return _move(task, _waiting(task), TaskState.CANCELLED)
+            return Transition(task.id, task.attempt, CANCELLED)
         case Expired():
-            return _move(task, _waiting(task), TaskState.EXPIRED)
+            return Transition(task.id, task.attempt, EXPIRED)
+        case Redriven():
+            return Transition(task.id, task.attempt, REDRIVEN, delay=0.0)
 
 
 def _failed(task: Snapshot, error: TaskError, draw: Callable[[], float]) -> Transition:
-    failures = _one_more(task.failures)
-    outcome = Outcome.TIMED_OUT if error.type == "TIMEOUT" else Outcome.FAILED
-    if task.cancel_requested:
-        return _end(task, TaskState.CANCELLED, outcome, failures=failures, error=error)
+    failures = task.failures + 1
+    retried, failed = (TIMED_OUT_RETRIED, TIMED_OUT) if error.type == "TIMEOUT" else (RETRIED, FAILED)
     if not error.retryable or retry.exhausted(task.retry, failures):
-        return _end(task, TaskState.FAILED, outcome, failures=failures, error=error)
-    return Transition(
-        id=task.id,
-        source=_running(task),
-        attempt=task.attempt,
-        target=TaskState.SCHEDULED,
-        failures=failures,
-        crashes=task.crashes,
-        session=task.session,
-        delay=retry.backoff(task.retry, failures, draw),
-        error=error,
-        outcome=outcome,
-    )
+        return Transition(task.id, task.attempt, failed, task.session, error=error)
+    delay = retry.backoff(task.retry, failures, draw)
+    return Transition(task.id, task.attempt, retried, task.session, delay, error=error)
 
 
 def _stopped(task: Snapshot, draw: Callable[[], float]) -> Transition:
@@ -151,84 +267,17 @@ def _stopped(task: Snapshot, draw: Callable[[], float]) -> Transition:
         # It must cost something, or such a handler would be given the task for ever.
         error = TaskError("CANCELLED_UNASKED", "the handler stopped as if cancelled, and nobody had asked for that")
         return _failed(task, error, draw)
-    return _end(task, TaskState.CANCELLED, Outcome.CANCELLED)
+    return Transition(task.id, task.attempt, STOPPED, task.session)
 
 
 def _lost(task: Snapshot) -> Transition:
-    crashes = _one_more(task.crashes)
-    if task.cancel_requested:
-        return _end(task, TaskState.CANCELLED, Outcome.CRASHED, crashes=crashes)
-    if crashes > limits.CRASHES_ALLOWED:
+    crashes = task.crashes + 1
+    if crashes > limits.CRASHES_ALLOWED and not task.cancel_requested:
         error = TaskError("CRASH_LOOP", f"its worker was lost {crashes} times", retryable=False)
-        return _end(task, TaskState.FAILED, Outcome.CRASHED, crashes=crashes, error=error)
-    return _again(task, Outcome.CRASHED, crashes)
+        return Transition(task.id, task.attempt, CRASH_LOOP, task.session, error=error)
+    return _again(task, LOST)
 
 
-def _one_more(count: int) -> int:
-    # What the table can hold; a row can have any count to begin with.
-    return min(count + 1, 2**31 - 1)
-
-
-def _again(task: Snapshot, outcome: Outcome, crashes: int) -> Transition:
-    if task.cancel_requested:
-        return _end(task, TaskState.CANCELLED, outcome, crashes=crashes)
-    return Transition(
-        id=task.id,
-        source=_running(task),
-        attempt=task.attempt,
-        target=TaskState.QUEUED,
-        failures=task.failures,
-        crashes=crashes,
-        session=task.session,
-        # Ready from now on: what it waited before its lost attempt is not waiting for a worker.
-        delay=0.0,
-        outcome=outcome,
-    )
-
-
-def _end(
-    task: Snapshot,
-    target: TaskState,
-    outcome: Outcome,
-    *,
-    failures: int | None = None,
-    crashes: int | None = None,
-    result: bytes | None = None,
-    error: TaskError | None = None,
-) -> Transition:
-    return Transition(
-        id=task.id,
-        source=_running(task),
-        attempt=task.attempt,
-        target=target,
-        failures=task.failures if failures is None else failures,
-        crashes=task.crashes if crashes is None else crashes,
-        session=task.session,
-        result=result,
-        error=error,
-        outcome=outcome,
-    )
-
-
-def _redriven(task: Snapshot) -> Transition:
-    if task.state is not TaskState.FAILED:
-        raise IllegalTransition(f"only a FAILED task can be redriven, it is {task.state}")
-    return Transition(task.id, TaskState.FAILED, task.attempt, TaskState.QUEUED, 0, 0, delay=0.0)
-
-
-def _move(task: Snapshot, source: TaskState, target: TaskState) -> Transition:
-    if task.state is not source:
-        raise IllegalTransition(f"{source} to {target}, but it is {task.state}")
-    return Transition(task.id, source, task.attempt, target, task.failures, task.crashes)
-
-
-def _waiting(task: Snapshot) -> TaskState:
-    if task.state in (TaskState.SCHEDULED, TaskState.BLOCKED, TaskState.QUEUED):
-        return task.state
-    raise IllegalTransition(f"the task is {task.state}, it does not wait")
-
-
-def _running(task: Snapshot) -> TaskState:
-    if task.state is not TaskState.RUNNING:
-        raise IllegalTransition(f"the task is {task.state}, it does not run")
-    return TaskState.RUNNING
+def _again(task: Snapshot, rule: Rule) -> Transition:
+    # Ready from now on: what it waited before its last attempt is not waiting for a worker.
+    return Transition(task.id, task.attempt, rule, task.session, delay=0.0)

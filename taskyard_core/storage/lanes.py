@@ -1,6 +1,6 @@
 """What goes through lanes, and what a store of lanes does: publish, take, acknowledge, give back, reclaim."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -20,6 +20,10 @@ class Quota:
 
     lane: str
     count: int
+
+
+Entries = dict[str, list[tuple[str, int]]]
+"""What lanes are to hold: (task id, attempt) pairs, by the lane's name."""
 
 
 class Page(NamedTuple):
@@ -45,7 +49,7 @@ class LaneStore(Protocol):
     asked again. An entry can reach readers more than once and be lost when the store is: only the task store knows.
     """
 
-    async def publish(self, entries: Mapping[str, Sequence[tuple[str, int]]]) -> None:
+    async def publish(self, entries: Entries) -> None:
         """Appends (task id, attempt) pairs to the lanes they are listed under, and hints once for all."""
 
     async def take(self, consumer: str, plan: Sequence[Quota], budget: int) -> list[Entry]:
@@ -104,6 +108,14 @@ async def all_names(lanes: LaneStore) -> set[str]:
         names.update(some)
         if not position:
             return names
+
+
+def lane_entries(tasks: Iterable[tuple[str, str, int]]) -> Entries:
+    """Tasks by lane, id and attempt as entries of their lanes, in order."""
+    lanes: Entries = {}
+    for lane, task_id, attempt in tasks:
+        lanes.setdefault(lane, []).append((task_id, attempt))
+    return lanes
 
 
 def by_lane(entries: Iterable[Entry]) -> dict[str, list[Entry]]:

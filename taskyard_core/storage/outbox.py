@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-Entries = dict[str, list[tuple[str, int]]]
-"""Lane name to (task id, attempt) entries."""
+from taskyard_core.storage.lanes import Entries
 
 
 class Outbox(Protocol):
@@ -18,9 +17,6 @@ class Outbox(Protocol):
 
     async def stale(self, age: float, limit: int) -> tuple[list[int], Entries]:
         """Rows older than `age` seconds, and what they stand for."""
-
-    async def entries(self, task_ids: Sequence[str]) -> Entries:
-        """Lane entries of those of the tasks that are QUEUED."""
 
     async def backlog(self) -> tuple[int, float]:
         """Rows that wait, and the age of the oldest in seconds."""

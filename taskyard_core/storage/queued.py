@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
-from taskyard_core.storage.outbox import Entries
+from taskyard_core.storage.lanes import Entries
 
 
 class QueuedTasks(Protocol):

@@ -1,5 +1,6 @@
 """Metrics, traces, logs and probes of scheduler and dispatcher processes."""
 
+from taskyard_core.domain.transitions import Runner
 from taskyard_core.telemetry.backlog_series import BacklogSeries
 from taskyard_core.telemetry.facade import Telemetry
 from taskyard_core.telemetry.gauges import (
@@ -16,21 +17,19 @@ from taskyard_core.telemetry.lag import LagProbe
 from taskyard_core.telemetry.metrics import Metrics
 from taskyard_core.telemetry.probes import ProbeServer, probe_routes
 from taskyard_core.telemetry.queue_series import QueueSeries
-from taskyard_core.telemetry.records import Claim, Ended, Moved, Runner
+from taskyard_core.telemetry.records import Claim
 from taskyard_core.telemetry.settings import LogSettings
 
 __all__ = [
     "BacklogReading",
     "BacklogSeries",
     "Claim",
-    "Ended",
     "Gauges",
     "GrpcHealth",
     "LagProbe",
     "LeaderReading",
     "LogSettings",
     "Metrics",
-    "Moved",
     "OutboxReading",
     "ProbeServer",
     "QueueReading",

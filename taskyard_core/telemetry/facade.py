@@ -9,14 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Self, TextIO
 
-from taskyard_core.domain.task import TaskSpec, TaskState
+from taskyard_core.domain.task import TaskSpec
+from taskyard_core.domain.transitions import Change
 from taskyard_core.telemetry import logs
 from taskyard_core.telemetry.gauges import Gauges
 from taskyard_core.telemetry.identity import Identity
 from taskyard_core.telemetry.journal import Journal
 from taskyard_core.telemetry.lag import LagProbe
 from taskyard_core.telemetry.metrics import Metrics
-from taskyard_core.telemetry.records import Claim, Ended, Moved
+from taskyard_core.telemetry.records import Claim
 from taskyard_core.telemetry.settings import LogSettings
 from taskyard_core.telemetry.styles import JsonStyle, TextStyle
 from taskyard_core.telemetry.traces import Traces
@@ -95,18 +96,12 @@ class Telemetry:
             self._journal.claimed(claims)
         self.traces.record_claims(claims, took)
 
-    def ended(self, ends: Sequence[Ended], took: float = 0.0) -> None:
-        """Attempts ended, with an outcome or lost; the commit took that many seconds."""
-        self._ledger.ended(ends)
+    def changed(self, changes: Sequence[Change], took: float = 0.0) -> None:
+        """Tasks went from one state to another, attempts ended with that or not; the commit took that many seconds."""
+        self._ledger.changed(changes)
         if self._journal is not None:
-            self._journal.ended(ends)
-        self.traces.record_outcomes(ends, took)
-
-    def moved(self, source: TaskState, target: TaskState, tasks: Sequence[Moved]) -> None:
-        """Tasks that nobody runs went from one state to another: due, cancelled, expired, redriven."""
-        self._ledger.moved(source, target, tasks)
-        if self._journal is not None:
-            self._journal.moved(source, target, tasks)
+            self._journal.changed(changes)
+        self.traces.record_outcomes(changes, took)
 
     def refused(self, reason: str, results: int) -> None:
         """Results of workers were not accepted; `reason` is one of a few words such as "stale", "duplicate"."""

@@ -1,14 +1,15 @@
 """The log of transitions: a line for every step of every task, written with one call per batch."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO, TypeVar
 
 from taskyard_core.domain.task import Outcome, TaskSpec, TaskState
+from taskyard_core.domain.transitions import Change, Runner
 from taskyard_core.telemetry.clock import stamp
 from taskyard_core.telemetry.identity import Identity
 from taskyard_core.telemetry.ledger import Ledger
-from taskyard_core.telemetry.records import Claim, Ended, Moved, Runner
+from taskyard_core.telemetry.records import Claim
 from taskyard_core.telemetry.styles import Style, lane_of
 
 _REMEMBERED = 65536
@@ -64,30 +65,22 @@ class Journal:
             lines.append(f"{begin}{task_id}{middle}{attempt}{kind}{where}{context}{end}")
         self._write(lines)
 
-    def ended(self, ends: Sequence[Ended]) -> None:
-        """Attempts ended."""
+    def changed(self, changes: Sequence[Change]) -> None:
+        """Tasks changed their state, attempts ended with that or not."""
         style, lanes, runners, moves = self._style, self._lanes, self._runners, self._moves
         head, task, middle, end, trace = self._head(), style.task, style.attempt, style.end, self._trace
         lines = []
-        for transition, lane, runner, _, traceparent in ends:
-            key = (transition.source, transition.target, transition.outcome)
+        for transition, source, target, lane, traceparent in changes:
+            key = (source, target, transition.rule.outcome)
             move = moves.get(key) or _remember(moves, key, style.move(*key))
             kind = lanes.get(lane) or _remember(lanes, lane, lane_of(style, lane))
-            where = runners.get(runner) or _remember(runners, runner, style.runner(runner))
+            runner, where = transition.runner, ""
+            if runner is not None:
+                where = runners.get(runner) or _remember(runners, runner, style.runner(runner))
             context = trace(traceparent) if traceparent else ""
             if transition.error is not None:
                 context += style.error(transition.error.type)
             lines.append(f"{head}{move}{task}{transition.id}{middle}{transition.attempt}{kind}{where}{context}{end}")
-        self._write(lines)
-
-    def moved(self, source: TaskState, target: TaskState, tasks: Iterable[Moved]) -> None:
-        """Tasks that nobody runs changed state."""
-        style, lanes = self._style, self._lanes
-        begin = self._head() + style.move(source, target, None) + style.task
-        lines = []
-        for task_id, attempt, lane, traceparent in tasks:
-            kind = lanes.get(lane) or _remember(lanes, lane, lane_of(style, lane))
-            lines.append(f"{begin}{task_id}{style.attempt}{attempt}{kind}{self._trace(traceparent)}{style.end}")
         self._write(lines)
 
     def _head(self) -> str:

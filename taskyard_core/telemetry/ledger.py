@@ -4,9 +4,10 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from taskyard_core.domain.task import TaskSpec, TaskState
+from taskyard_core.domain.task import TaskSpec
+from taskyard_core.domain.transitions import Change
 from taskyard_core.telemetry.distribution import SECONDS, SIZES, Distribution
-from taskyard_core.telemetry.records import Claim, Ended, Moved
+from taskyard_core.telemetry.records import Claim
 from taskyard_core.telemetry.tally import Tallies
 
 
@@ -51,12 +52,16 @@ class Ledger:
             else:
                 distribution.counts[0] += 1
 
-    def ended(self, ends: Sequence[Ended]) -> None:
-        """Attempts ended."""
+    def changed(self, changes: Sequence[Change]) -> None:
+        """Tasks changed their state, attempts ended with that or not."""
         of_lane = self.tallies.of_lane
-        for transition, lane, _, ran, _ in ends:
+        for transition, source, target, lane, _ in changes:
             tally = of_lane(lane)
-            tally.ends[transition.outcome, transition.target] += 1
+            outcome, ran = transition.rule.outcome, transition.ran
+            if outcome is None:
+                tally.moves[source, target] += 1
+            else:
+                tally.ends[outcome, target] += 1
             if ran is not None:
                 distribution = tally.ran
                 if ran > 0:
@@ -64,12 +69,6 @@ class Ledger:
                     distribution.sum += ran
                 else:
                     distribution.counts[0] += 1
-
-    def moved(self, source: TaskState, target: TaskState, tasks: Iterable[Moved]) -> None:
-        """Tasks changed state without an attempt."""
-        of_lane = self.tallies.of_lane
-        for _, _, lane, _ in tasks:
-            of_lane(lane).moves[source, target] += 1
 
     def committed(self, statement: str, tasks: int, seconds: float) -> None:
         """A group commit of that many tasks took that long."""

@@ -6,15 +6,7 @@ there is one per task on the hot path.
 
 from typing import NamedTuple
 
-from taskyard_core.domain.transitions import Transition
-
-
-class Runner(NamedTuple):
-    """Where an attempt runs: the worker session's public name, the worker's name and its pod. Make one per session."""
-
-    session: str
-    worker: str
-    pod: str = ""
+from taskyard_core.domain.transitions import Runner
 
 
 class Claim(NamedTuple):
@@ -28,23 +20,4 @@ class Claim(NamedTuple):
     lane: str
     runner: Runner
     waited: float
-    traceparent: str | None = None
-
-
-class Ended(NamedTuple):
-    """An attempt that ended, as decided by the transition; `ran` is the seconds it ran, None if nobody knows."""
-
-    transition: Transition
-    lane: str
-    runner: Runner
-    ran: float | None
-    traceparent: str | None = None
-
-
-class Moved(NamedTuple):
-    """A task that nobody runs and that changed state: due, cancelled, expired, redriven."""
-
-    id: str
-    attempt: int
-    lane: str
     traceparent: str | None = None

@@ -7,8 +7,8 @@ import orjson
 
 from taskyard_core.domain import lanes
 from taskyard_core.domain.task import Outcome, TaskState
+from taskyard_core.domain.transitions import Runner
 from taskyard_core.telemetry.identity import Identity
-from taskyard_core.telemetry.records import Runner
 
 LOGGER = "taskyard.transitions"
 

@@ -14,9 +14,10 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from taskyard_core.domain import lanes
 from taskyard_core.domain.task import Outcome
+from taskyard_core.domain.transitions import Change, Runner
 from taskyard_core.telemetry import environment, resource
 from taskyard_core.telemetry.identity import Identity
-from taskyard_core.telemetry.records import Claim, Ended, Runner
+from taskyard_core.telemetry.records import Claim
 
 _log = logging.getLogger(__name__)
 _ODD = frozenset("13579bdf")
@@ -66,14 +67,14 @@ class Traces:
         for claim in chosen:
             self._record_claim(claim, now, now - int(took * _NANOSECONDS))
 
-    def record_outcomes(self, ends: Iterable[Ended], took: float) -> None:
-        """An `outcome` span for each attempt; storing them took that many seconds until now."""
+    def record_outcomes(self, changes: Iterable[Change], took: float) -> None:
+        """An `outcome` span for each attempt that ended; storing that took that many seconds until now."""
         if not self.enabled:
             return
-        chosen = [end for end in ends if sampled(end.traceparent)]
+        chosen = [change for change in changes if change.transition.runner and sampled(change.traceparent)]
         now = self._clock()
-        for end in chosen:
-            self._record_outcome(end, now, now - int(took * _NANOSECONDS))
+        for change in chosen:
+            self._record_outcome(change, now, now - int(took * _NANOSECONDS))
 
     def close(self) -> None:
         """Export what is left and stop; blocks for as long as the exporters need."""
@@ -99,17 +100,17 @@ class Traces:
         )
         span.end(now)
 
-    def _record_outcome(self, end: Ended, now: int, began: int) -> None:
-        transition = end.transition
-        attributes = _attributes(transition.id, transition.attempt, end.lane, end.runner)
-        attributes["taskyard.task.state"] = str(transition.target)
-        if transition.outcome is not None:
-            attributes["taskyard.attempt.outcome"] = str(transition.outcome)
+    def _record_outcome(self, change: Change, now: int, began: int) -> None:
+        transition, outcome = change.transition, change.transition.rule.outcome
+        assert transition.runner is not None
+        attributes = _attributes(transition.id, transition.attempt, change.lane, transition.runner)
+        attributes["taskyard.task.state"] = str(change.target)
+        attributes["taskyard.attempt.outcome"] = str(outcome)
         span = self._tracer.start_span(
-            "outcome", self._context(end.traceparent), attributes=attributes, start_time=began
+            "outcome", self._context(change.traceparent), attributes=attributes, start_time=began
         )
-        if transition.outcome in _ERRORS:
-            reason = transition.error.type if transition.error else str(transition.outcome)
+        if outcome in _ERRORS:
+            reason = transition.error.type if transition.error else str(outcome)
             span.set_status(Status(StatusCode.ERROR, reason))
         span.end(now)
 

@@ -44,10 +44,14 @@ class PostgresYard:
     async def poison(self, task: str, **columns: object) -> None:
         for column in ("timeout", "run_at", "expires_at"):
             await self._database.fetch(f"ALTER TABLE taskyard.task DROP CONSTRAINT IF EXISTS task_{column}_range")
-        for name, value in columns.items():
-            column = "timeout_seconds" if name == "timeout" else name
-            given = "to_timestamp($2)" if name.endswith("_at") else "$2"
-            await self._database.fetch(f"UPDATE taskyard.task SET {column} = {given} WHERE id = $1", task, value)
+        given = (
+            f"{'timeout_seconds' if name == 'timeout' else name} = "
+            + (f"to_timestamp(${n})" if name.endswith("_at") else f"${n}")
+            for n, name in enumerate(columns, 2)
+        )
+        await self._database.fetch(
+            f"UPDATE taskyard.task SET {', '.join(given)} WHERE id = $1", task, *columns.values()
+        )
 
     async def waiters(self) -> int:
         return len(await self._database.fetch("SELECT DISTINCT pid FROM pg_locks WHERE NOT granted"))

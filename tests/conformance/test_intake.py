@@ -1,15 +1,15 @@
 """What Postgres refuses although it was checked fails alone: neither its neighbours nor other calls go with it."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from taskyard_core.aftermath.publication import Entries
 from taskyard_core.domain import submission
 from taskyard_core.domain.task import TaskSpec
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.store import PostgresStore
-from taskyard_core.storage.submissions import Conflict, Submitted
+from taskyard_core.storage.submissions import Conflict, NewTask, Receipt, Submitted
 from taskyard_scheduler.intake import Intake, Stored
 
 
@@ -19,8 +19,8 @@ class Published:
     def __init__(self) -> None:
         self.ids: set[str] = set()
 
-    def publish_soon(self, _: int | None, entries: Entries) -> None:
-        self.ids |= {task for lane in entries.values() for task, _ in lane}
+    def submitted(self, _: Sequence[NewTask], receipt: Receipt) -> None:
+        self.ids |= {outcome.task_id for outcome in receipt.outcomes if isinstance(outcome, Submitted)}
 
 
 def good(key: str = "") -> TaskSpec:

@@ -218,7 +218,7 @@ async def test_the_loss_of_a_session_that_runs_such_a_task_requeues_its_neighbou
     await bench.claimed(session, tasks)
     columns = {**(IMPOSSIBLE[case][0] if case in IMPOSSIBLE else ODD[case]), "attempt": 1}
     await bench.yard.poison(tasks[1], **columns)
-    assert await Loss(bench.store, bench.completion._endings).lose(session.id, 1, "test")
+    assert await Loss(bench.store, bench.completion._aftermath).lose(session.id, 1, "test")
     states = [(await bench.task(task)).state for task in tasks]
     assert states[0] == states[2] == "QUEUED"
     assert states[1] in ("QUEUED", "FAILED")

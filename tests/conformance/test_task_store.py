@@ -230,8 +230,7 @@ async def test_a_failure_waits_for_its_retry(life: Life) -> None:
     assert row.run_at
     assert row.started_at
     assert 0.5 < (row.run_at - row.started_at).total_seconds() < 1.5
-    due = Transition(task, TaskState.SCHEDULED, 1, TaskState.QUEUED, 1, 0)
-    applied = await life.changes.apply([due])
+    applied = await life.decided(task, Due())
     assert applied.ids == {task}
     assert applied.outbox_id is not None
 
@@ -328,7 +327,7 @@ async def test_a_cancel_asked_for_while_it_ran_ends_what_would_wait_again(life: 
         applied = await life.end(task, session, event)
         assert applied.outbox_id is None
         state = (await life.task(task)).state
-        assert [moved.target for moved in applied.moved if moved] == [state]
+        assert [change.target for change in applied.changes if change] == [state]
         assert state == ("SUCCEEDED" if isinstance(event, Succeeded) else "CANCELLED")
         assert (await life.seen(task)).snapshot.session == session
 
@@ -356,7 +355,7 @@ async def test_of_two_results_in_one_batch_only_what_changed_the_task_is_told_as
     stale, stranger = success(first, 1, b"1"), success(first, 2, b"2")
     mine, again = success(second, 2, b"3"), success(second, 2, b"4")
     applied = await life.changes.apply([stale, stranger, mine, again])
-    assert applied.moved == [None, None, mine, None]
+    assert [change and change.transition for change in applied.changes] == [None, None, mine, None]
     assert (await life.task(task)).result == b"3"
 
 

@@ -12,6 +12,7 @@ from simulation.loop import VirtualLoop
 from simulation.memory.link import Direct
 from simulation.memory.postgres import MemoryTaskStore, TaskServer
 from simulation.memory.redis import MemoryDelivery, RedisServer
+from taskyard_core.aftermath.aftermath import Aftermath
 from taskyard_core.aftermath.announcements import Announcements
 from taskyard_core.aftermath.publication import Publication
 from taskyard_core.domain.matching import Capabilities
@@ -22,7 +23,6 @@ from taskyard_core.storage.sessions import SessionRecord
 from taskyard_core.storage.submissions import NewTask
 from taskyard_core.telemetry import Runner, Telemetry
 from taskyard_dispatcher.outcomes.completion import Completion
-from taskyard_dispatcher.outcomes.endings import Endings
 from taskyard_dispatcher.outcomes.handover import Handover
 from taskyard_dispatcher.outcomes.queues import QueueDefaults
 from taskyard_dispatcher.outcomes.resending import Resending
@@ -38,11 +38,11 @@ class Stage:
         self.store = MemoryTaskStore(TaskServer(lambda: EPOCH + loop.time(), lambda _: None), Direct())
         delivery = MemoryDelivery(RedisServer(loop.time, lambda: "id"), timeout=None)
         clock, roster, telemetry = VirtualClock(loop), Roster(), Telemetry.silent()
-        endings = Endings(Publication(delivery.lanes, self.store.outbox), Announcements(delivery.hints), telemetry)
+        aftermath = Aftermath(Publication(delivery.lanes, self.store.outbox), Announcements(delivery.hints), telemetry)
         queues = QueueDefaults(self.store.queues)
         completion = Completion(
             changes=self.store.changes,
-            endings=endings,
+            aftermath=aftermath,
             queues=queues,
             telemetry=telemetry,
             clock=clock,

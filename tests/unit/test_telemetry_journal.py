@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from taskyard_core.domain.task import Outcome, TaskError, TaskSpec, TaskState
-from taskyard_core.domain.transitions import Transition
-from taskyard_core.telemetry import Claim, Ended, Moved, Runner
+from taskyard_core.domain.task import TaskError, TaskSpec, TaskState
+from taskyard_core.domain.transitions import DUE, FAILED, RETRIED, Change, Transition
+from taskyard_core.telemetry import Claim, Runner
 from taskyard_core.telemetry.identity import Identity
 from taskyard_core.telemetry.journal import Journal
 from taskyard_core.telemetry.ledger import Ledger
@@ -48,11 +48,10 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def failed(target: TaskState, error: str) -> Ended:
-    transition = Transition(
-        "t-1", TaskState.RUNNING, 2, target, 1, 0, outcome=Outcome.FAILED, error=TaskError(error, "secret")
-    )
-    return Ended(transition, LANE, RUNNER, 0.5, TRACEPARENT)
+def failed(target: TaskState, error: str) -> Change:
+    rule = {TaskState.SCHEDULED: RETRIED, TaskState.FAILED: FAILED}[target]
+    transition = Transition("t-1", 2, rule, error=TaskError(error, "secret"), runner=RUNNER, ran=0.5)
+    return Change(transition, TaskState.RUNNING, target, LANE, TRACEPARENT)
 
 
 def test_a_claim_names_everything() -> None:
@@ -98,7 +97,7 @@ def test_nothing_is_written_for_an_empty_batch() -> None:
 
 def test_an_outcome_names_states_outcome_and_error_but_not_its_message() -> None:
     stream = Stream()
-    journal(stream).ended([failed(TaskState.SCHEDULED, "ValueError")])
+    journal(stream).changed([failed(TaskState.SCHEDULED, "ValueError")])
     (line,) = lines(stream)
     assert (line["from"], line["to"], line["outcome"]) == ("RUNNING", "SCHEDULED", "FAILED")
     assert line["error"] == "ValueError"
@@ -110,7 +109,7 @@ def test_submissions_and_moves() -> None:
     stream = Stream()
     log = journal(stream)
     log.submitted(["t-1", "t-2"], [TaskSpec("a", b"{}"), TaskSpec("a", b"{}", delay=5.0, traceparent=TRACEPARENT)])
-    log.moved(TaskState.SCHEDULED, TaskState.QUEUED, [Moved("t-2", 0, LANE)])
+    log.changed([Change(Transition("t-2", 0, DUE), TaskState.SCHEDULED, TaskState.QUEUED, LANE)])
     first, second, third = lines(stream)
     assert (first["from"], first["to"], first["task"], first["attempt"]) == (None, "QUEUED", "t-1", 0)
     assert (second["from"], second["to"], second["trace_id"]) == (None, "SCHEDULED", TRACE)
@@ -123,7 +122,7 @@ def test_names_that_clients_choose_cannot_break_a_line(hostile: str) -> None:
     runner = Runner(hostile, hostile, hostile)
     log = journal(stream)
     log.claimed([Claim("t", 1, LANE, runner, 0.1, f"00-{hostile * 40}")])
-    log.ended([failed(TaskState.FAILED, hostile)])
+    log.changed([failed(TaskState.FAILED, hostile)])
     parsed = [json.loads(line) for line in stream.getvalue().removesuffix("\n").split("\n")]
     assert [line["task"] for line in parsed] == ["t", "t-1"]
     assert parsed[0]["worker"] == parsed[0]["session"] == parsed[1]["error"] == hostile

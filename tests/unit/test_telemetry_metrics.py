@@ -17,12 +17,10 @@ from opentelemetry.sdk.metrics.export import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from taskyard_core.domain.task import Outcome, TaskError, TaskSpec, TaskState
-from taskyard_core.domain.transitions import Transition
+from taskyard_core.domain.transitions import CANCELLED, DUE, REDRIVEN, RULES, Change, Transition
 from taskyard_core.telemetry import (
     Claim,
-    Ended,
     LeaderReading,
-    Moved,
     OutboxReading,
     QueueReading,
     Runner,
@@ -69,9 +67,11 @@ def value(samples: Samples, name: str, **labels: str) -> float:
     return samples[name, frozenset(labels.items())]
 
 
-def end(target: TaskState, outcome: Outcome, ran: float | None = 0.2) -> Ended:
+def end(target: TaskState, outcome: Outcome, ran: float | None = 0.2) -> Change:
     error = TaskError("Boom") if outcome is Outcome.FAILED else None
-    return Ended(Transition("t", TaskState.RUNNING, 1, target, 0, 0, outcome=outcome, error=error), LANE, RUNNER, ran)
+    rule = next(rule for rule in RULES if (rule.target, rule.outcome) == (target, outcome))
+    transition = Transition("t", 1, rule, error=error, runner=RUNNER, ran=ran)
+    return Change(transition, TaskState.RUNNING, target, LANE)
 
 
 def test_counters_tell_what_happened() -> None:
@@ -80,7 +80,7 @@ def test_counters_tell_what_happened() -> None:
     telemetry.submitted(["a", "b"], [spec, spec])
     telemetry.deduplicated([spec])
     telemetry.claimed([Claim("a", 1, LANE, RUNNER, 0.3), Claim("b", 1, LANE, RUNNER, 0.3)])
-    telemetry.ended(
+    telemetry.changed(
         [
             end(TaskState.SUCCEEDED, Outcome.SUCCEEDED),
             end(TaskState.SCHEDULED, Outcome.FAILED),
@@ -90,8 +90,8 @@ def test_counters_tell_what_happened() -> None:
             end(TaskState.QUEUED, Outcome.RELEASED),
         ]
     )
-    telemetry.moved(TaskState.FAILED, TaskState.QUEUED, [Moved("a", 1, LANE)])
-    telemetry.moved(TaskState.QUEUED, TaskState.CANCELLED, [Moved("b", 1, LANE)])
+    telemetry.changed([Change(Transition("a", 1, REDRIVEN), TaskState.FAILED, TaskState.QUEUED, LANE)])
+    telemetry.changed([Change(Transition("b", 1, CANCELLED), TaskState.QUEUED, TaskState.CANCELLED, LANE)])
     telemetry.refused("stale", 2)
     samples = scrape(telemetry.metrics)
     assert value(samples, "taskyard_tasks_submitted_total", **LABELS) == 2
@@ -124,7 +124,7 @@ def test_what_comes_of_attempts_counts_from_zero_with_the_first_that_is_started(
         assert value(samples, "taskyard_tasks_requeued_total", **LABELS, outcome=str(outcome)) == 0
     for name in ("taskyard_task_retries_total", "taskyard_dead_letters_total", "taskyard_task_run_seconds_count"):
         assert value(samples, name, **LABELS) == 0
-    telemetry.ended([end(TaskState.QUEUED, Outcome.CRASHED, None)] * 20)
+    telemetry.changed([end(TaskState.QUEUED, Outcome.CRASHED, None)] * 20)
     assert value(scrape(telemetry.metrics), "taskyard_attempts_ended_total", **LABELS, outcome="CRASHED") == 20
 
 
@@ -141,7 +141,7 @@ def test_a_process_has_no_series_of_what_it_does_not_do() -> None:
     takes_in, runs, promotes = Telemetry.silent(), Telemetry.silent(), Telemetry.silent()
     takes_in.submitted(["a"], [TaskSpec("demo.echo", b"{}", queue="mail")])
     runs.claimed([Claim("a", 1, LANE, RUNNER, 0.5)])
-    promotes.moved(TaskState.SCHEDULED, TaskState.QUEUED, [Moved("a", 0, LANE)])
+    promotes.changed([Change(Transition("a", 0, DUE), TaskState.SCHEDULED, TaskState.QUEUED, LANE)])
 
     def of_kinds(telemetry: Telemetry) -> set[str]:
         return {name for name, labels in scrape(telemetry.metrics) if ("queue", "mail") in labels}
@@ -197,7 +197,7 @@ def test_a_gauge_whose_callback_fails_does_not_spoil_the_others(caplog: pytest.L
 def test_histograms_count_as_a_naive_one_does(values: list[float]) -> None:
     telemetry = Telemetry.silent()
     telemetry.claimed([Claim("t", 1, LANE, RUNNER, seconds) for seconds in values])
-    telemetry.ended([end(TaskState.SUCCEEDED, Outcome.SUCCEEDED, seconds) for seconds in values])
+    telemetry.changed([end(TaskState.SUCCEEDED, Outcome.SUCCEEDED, seconds) for seconds in values])
     by_method = Distribution(SECONDS)
     for seconds in values:
         by_method.add(seconds)

@@ -7,8 +7,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from taskyard_core.domain.task import Outcome, TaskError, TaskState
-from taskyard_core.domain.transitions import Transition
-from taskyard_core.telemetry import Claim, Ended, Runner
+from taskyard_core.domain.transitions import RULES, Change, Transition
+from taskyard_core.telemetry import Claim, Runner
 from taskyard_core.telemetry.environment import exporters
 from taskyard_core.telemetry.identity import Identity
 from taskyard_core.telemetry.traces import Traces, sampled
@@ -33,10 +33,11 @@ class Recorded:
         return {span.name: span for span in self._exporter.get_finished_spans()}
 
 
-def end(outcome: Outcome, target: TaskState, traceparent: str | None) -> Ended:
+def end(outcome: Outcome, target: TaskState, traceparent: str | None) -> Change:
     error = TaskError("ValueError") if outcome is Outcome.FAILED else None
-    transition = Transition("t-1", TaskState.RUNNING, 1, target, 0, 0, outcome=outcome, error=error)
-    return Ended(transition, LANE, RUNNER, 1.0, traceparent)
+    rule = next(rule for rule in RULES if (rule.target, rule.outcome) == (target, outcome))
+    transition = Transition("t-1", 1, rule, error=error, runner=RUNNER, ran=1.0)
+    return Change(transition, TaskState.RUNNING, target, LANE, traceparent)
 
 
 def trace_id(span: ReadableSpan) -> str:

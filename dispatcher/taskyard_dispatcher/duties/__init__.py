@@ -3,27 +3,27 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from taskyard_core.aftermath.publication import Publication
+from taskyard_core.aftermath.aftermath import Aftermath
 from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.epoch import LaneEpoch
 from taskyard_core.storage.etcd import Etcd
 from taskyard_core.storage.history import Keeping
 from taskyard_core.storage.lanes import LaneStore
 from taskyard_core.storage.store import TaskStore
-from taskyard_core.telemetry import Telemetry
 from taskyard_dispatcher.duties.audit import Audit
 from taskyard_dispatcher.duties.duty import Duty
-from taskyard_dispatcher.duties.expiry import Announce, Expiry
+from taskyard_dispatcher.duties.expiry import Expiry
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.duties.outbox import OutboxDuty
 from taskyard_dispatcher.duties.passage import Passage
 from taskyard_dispatcher.duties.promotion import Promotion
-from taskyard_dispatcher.duties.reaping import LosesSessions, Reaping
+from taskyard_dispatcher.duties.reaping import Reaping
 from taskyard_dispatcher.duties.rebuild import Rebuild
 from taskyard_dispatcher.duties.registrations import Registrations
 from taskyard_dispatcher.duties.retention import Retention
 from taskyard_dispatcher.duties.rota import DutyStalled, Rota
 from taskyard_dispatcher.membership.suspicion import Patience
+from taskyard_dispatcher.outcomes.loss import Loss
 
 __all__ = ["Duty", "DutyStalled", "Keeping", "Patience", "Rota", "rota"]
 
@@ -35,10 +35,8 @@ def rota(
     etcd: Etcd,
     lanes: LaneStore,
     epoch: LaneEpoch,
-    loss: LosesSessions,
-    publication: Publication,
-    announce: Announce,
-    telemetry: Telemetry,
+    loss: Loss,
+    aftermath: Aftermath,
     clock: Clock,
     keeping: Keeping,
     patience: Patience | None = None,
@@ -50,7 +48,7 @@ def rota(
     fence = store.leader
 
     def passage(duty: str) -> Passage:
-        return Passage(Fenced(fence, duty), telemetry)
+        return Passage(Fenced(fence, duty), aftermath)
 
     @asynccontextmanager
     async def enlist() -> AsyncIterator[Sequence[Duty]]:
@@ -58,14 +56,15 @@ def rota(
         try:
             yield [
                 OutboxDuty(Fenced(fence, OutboxDuty.name), store.outbox, lanes),
-                Promotion(passage(Promotion.name), store.waiting, publication),
-                Expiry(passage(Expiry.name), store.waiting, announce),
+                Promotion(passage(Promotion.name), store.waiting),
+                Expiry(passage(Expiry.name), store.waiting),
                 registrations,
                 Reaping(
                     fenced=Fenced(fence, Reaping.name),
                     sessions=store.sessions,
                     registrations=registrations,
                     loss=loss,
+                    aftermath=aftermath,
                     clock=clock,
                     patience=patience or Patience(),
                 ),

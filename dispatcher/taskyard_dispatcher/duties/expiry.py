@@ -1,16 +1,11 @@
 """Ends tasks that did not start before their expires_at."""
 
-from collections.abc import Callable, Sequence
-
 from taskyard_core.domain.transitions import Expired
 from taskyard_core.storage.tasks import Decidable
 from taskyard_core.storage.transaction import Transaction
 from taskyard_core.storage.waiting import WaitingTasks
-from taskyard_dispatcher.duties.passage import PAGES, Passage
+from taskyard_dispatcher.duties.passage import Passage
 from taskyard_dispatcher.leadership import Term
-
-Announce = Callable[[Sequence[str]], None]
-"""Tells whoever waits for these tasks that they are finished, without waiting for that."""
 
 
 class Expiry:
@@ -19,21 +14,14 @@ class Expiry:
     name = "expiry"
     interval = 1.0
 
-    def __init__(self, passage: Passage, waiting: WaitingTasks, announce: Announce) -> None:
+    def __init__(self, passage: Passage, waiting: WaitingTasks) -> None:
         self._passage = passage
         self._waiting = waiting
-        self._announce = announce
 
     async def run_once(self, term: Term) -> None:
         """See Duty."""
-        if not await self._waiting.any_expired():
-            return
-        for _ in range(PAGES):
-            term.require()
-            passed = await self._passage.page(term, _lock, Expired())
-            self._announce([task.snapshot.id for task in passed.tasks])
-            if not passed.full:
-                return
+        if await self._waiting.any_expired():
+            await self._passage.move(term, _lock, Expired())
 
 
 async def _lock(transaction: Transaction, limit: int) -> list[Decidable]:

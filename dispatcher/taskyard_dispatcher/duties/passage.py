@@ -2,13 +2,13 @@
 
 import random
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from functools import partial
 
-from taskyard_core.domain.task import TaskState
-from taskyard_core.domain.transitions import Due, Expired, Transition, decide
+from taskyard_core.aftermath.aftermath import Aftermath
+from taskyard_core.domain.transitions import Due, Expired, decide
+from taskyard_core.storage.changes import Applied
 from taskyard_core.storage.tasks import Decidable
 from taskyard_core.storage.transaction import Transaction
-from taskyard_core.telemetry import Moved, Telemetry
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.leadership import Term
 
@@ -21,43 +21,23 @@ Lock = Callable[[Transaction, int], Awaitable[list[Decidable]]]
 """Finds and holds up to so many tasks."""
 
 
-class Passed(NamedTuple):
-    """A committed page: what moved, the outbox row of what is QUEUED now, and whether there may be more."""
-
-    tasks: list[Decidable]
-    outbox_id: int | None
-    full: bool
-
-
 class Passage:
     """Decides and applies one event for pages of waiting tasks, under the leader's term."""
 
-    def __init__(self, fenced: Fenced, telemetry: Telemetry) -> None:
+    def __init__(self, fenced: Fenced, aftermath: Aftermath) -> None:
         self._fenced = fenced
-        self._telemetry = telemetry
+        self._aftermath = aftermath
 
-    async def page(self, term: Term, lock: Lock, event: Due | Expired) -> Passed:
-        """Move one page and tell of it once it is committed."""
-
-        async def move(transaction: Transaction) -> Passed:
-            waiting = await lock(transaction, PAGE)
-            applied = await transaction.apply([_decided(task, event) for task in waiting])
-            moved = [task for task in waiting if task.snapshot.id in applied.ids]
-            return Passed(moved, applied.outbox_id, len(waiting) == PAGE)
-
-        passed = await self._fenced.write(term, move)
-        self._tell(passed.tasks, event)
-        return passed
-
-    def _tell(self, tasks: list[Decidable], event: Due | Expired) -> None:
-        by_change: dict[tuple[TaskState, TaskState], list[Moved]] = {}
-        for task in tasks:
-            transition = _decided(task, event)
-            moved = Moved(transition.id, transition.attempt, task.lane, task.traceparent)
-            by_change.setdefault((transition.source, transition.target), []).append(moved)
-        for (source, target), told in by_change.items():
-            self._telemetry.moved(source, target, told)
+    async def move(self, term: Term, lock: Lock, event: Due | Expired) -> None:
+        """Move what is there, page by page, and tell of each once it is committed."""
+        for _ in range(PAGES):
+            term.require()
+            applied = await self._fenced.write(term, partial(_page, lock=lock, event=event))
+            self._aftermath.committed(applied)
+            if len(applied.changes) < PAGE:
+                return
 
 
-def _decided(task: Decidable, event: Due | Expired) -> Transition:
-    return decide(task.snapshot, event, random.random)
+async def _page(transaction: Transaction, *, lock: Lock, event: Due | Expired) -> Applied:
+    waiting = await lock(transaction, PAGE)
+    return await transaction.apply([decide(task.snapshot, event, random.random) for task in waiting])

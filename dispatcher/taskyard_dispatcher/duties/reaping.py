@@ -3,31 +3,22 @@
 The fast path is the dispatcher that sees a stream break. This is for those that died together with their dispatcher.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from functools import partial
-from typing import Protocol
 
+from taskyard_core.aftermath.aftermath import Aftermath
 from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.sessions import Sessions
-from taskyard_core.storage.transaction import Transaction
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.duties.registrations import Registrations
 from taskyard_dispatcher.leadership import Term
 from taskyard_dispatcher.membership.suspicion import Patience, Suspicion
+from taskyard_dispatcher.outcomes.loss import Loss
 
 MOST = 200
 """Sessions given up in one run; the others follow with the next."""
 REASON = "registration lost"
-
-
-class LosesSessions(Protocol):
-    """Ends a session and requeues what it ran."""
-
-    async def lose_within(
-        self, transaction: Transaction, session: str, generation: int, reason: str
-    ) -> Sequence[Callable[[], None]] | None:
-        """What to call once the transaction has committed; None where that generation is over already."""
 
 
 class Reaping:
@@ -42,7 +33,8 @@ class Reaping:
         fenced: Fenced,
         sessions: Sessions,
         registrations: Registrations,
-        loss: LosesSessions,
+        loss: Loss,
+        aftermath: Aftermath,
         clock: Clock,
         patience: Patience,
     ) -> None:
@@ -50,6 +42,7 @@ class Reaping:
         self._sessions = sessions
         self._registrations = registrations
         self._loss = loss
+        self._aftermath = aftermath
         self._clock = clock
         self._patience = patience
         self._suspicion = Suspicion()
@@ -86,5 +79,6 @@ class Reaping:
     async def _give_up(self, term: Term, session: str, generation: int) -> None:
         term.require()
         lose = partial(self._loss.lose_within, session=session, generation=generation, reason=REASON)
-        for announce in await self._fenced.write(term, lose) or ():
-            announce()
+        applied = await self._fenced.write(term, lose)
+        if applied is not None:
+            self._aftermath.committed(applied)

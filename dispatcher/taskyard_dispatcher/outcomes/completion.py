@@ -4,19 +4,20 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
+from taskyard_core.aftermath.aftermath import Aftermath
 from taskyard_core.domain import limits
-from taskyard_core.domain.task import Outcome, TaskError, TaskState
-from taskyard_core.domain.transitions import Event, Failed, Released, Snapshot, Succeeded, decide
+from taskyard_core.domain.task import Outcome, TaskError
+from taskyard_core.domain.transitions import Event, Failed, Released, Succeeded, Transition, decide, succeeded
 from taskyard_core.domain.violations import Violation
 from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.changes import Applied, Changes, Standing
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.telemetry import Ended, Telemetry
+from taskyard_core.telemetry import Telemetry
 from taskyard_core.wire.gen import worker_service_pb2 as wire
-from taskyard_dispatcher.outcomes.endings import Endings
 from taskyard_dispatcher.outcomes.queues import QueueDefaults
 from taskyard_dispatcher.outcomes.storing import RETRY_PAUSE, Stored, Storing
 from taskyard_dispatcher.sessions import frames
@@ -26,9 +27,6 @@ _log = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 30.0
 """Seconds between tries to store an outcome that did not pass alone, in the end."""
-_UNKNOWN_LANE = "unknown/unknown/unknown/0/"
-"""Shown for a task that this dispatcher never held."""
-
 
 _REFUSALS = {wire.VERDICT_STALE: "stale", wire.VERDICT_DUPLICATE: "duplicate"}
 
@@ -43,7 +41,17 @@ class Report(NamedTuple):
     invalid: bool = False
 
 
-_Store = Callable[[Sequence[Ended]], Awaitable[Sequence[Stored]]]
+@dataclass(slots=True)
+class _Case:
+    """A report on its way to a verdict; without a transition it is of no attempt that is known here."""
+
+    report: Report
+    transition: Transition | None
+    verdict: wire.Verdict.ValueType
+    stored: Stored = False
+
+
+_Store = Callable[[Sequence[Transition]], Awaitable[Sequence[Stored]]]
 
 
 class Completion:
@@ -53,14 +61,14 @@ class Completion:
         self,
         *,
         changes: Changes,
-        endings: Endings,
+        aftermath: Aftermath,
         queues: QueueDefaults,
         telemetry: Telemetry,
         clock: Clock,
         slots_freed: Callable[[], None],
     ) -> None:
         self._changes = changes
-        self._endings = endings
+        self._aftermath = aftermath
         self._queues = queues
         self._telemetry = telemetry
         self._clock = clock
@@ -77,43 +85,50 @@ class Completion:
     async def end(self, session: Session, held: Running, event: Event) -> None:
         """End an attempt from here, e.g. one that has overrun its timeout."""
         report = Report(held.task.task_id, held.task.attempt, event, self._clock.monotonic() - held.since)
-        ending = self._of_held(session, held, report)
+        transition = self._of_held(session, held, report)
         pause = RETRY_PAUSE
-        stored = await self._storing.store([ending])
+        stored = await self._storing.store([transition])
         while isinstance(stored[0], Exception):
             _log.warning(
                 "an end is not stored: %s", stored[0], extra={"task": report.task_id, "session": session.runner.session}
             )
             await self._clock.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
-            stored = await self._storing.store([ending], hard=True)
+            stored = await self._storing.store([transition], hard=True)
         self._forget(session, [report])
 
     async def _settle(
         self, session: Session, reports: Sequence[Report], store: _Store
     ) -> list[tuple[Report, Exception]]:
         """Store and acknowledge; returns what cannot be stored now, and why."""
-        endings = [self._ending(session, report) for report in reports]
-        stored = iter(await store([ending for ending in endings if ending]))
-        fates = [next(stored) if ending else False for ending in endings]
-        accepted = [report for report, fate in zip(reports, fates, strict=True) if fate is True]
-        refused = [report for report, fate in zip(reports, fates, strict=True) if fate is False]
-        self._forget(session, accepted)
-        verdicts = [(report, _verdict(session.id, report, None)) for report in accepted]
+        cases = [
+            _Case(r, self._transition(session, r), wire.VERDICT_INVALID if r.invalid else wire.VERDICT_ACCEPTED)
+            for r in reports
+        ]
+        known = [case for case in cases if case.transition]
+        outcomes = await store([case.transition for case in known if case.transition])
+        for case, stored in zip(known, outcomes, strict=True):
+            case.stored = stored
+        self._forget(session, (case.report for case in cases if case.stored is True))
+        refused = [case for case in cases if case.stored is False]
         if refused:
-            standings = await self._standings(refused)
-            verdicts += [(r, _verdict(session.id, r, standing)) for r, standing in zip(refused, standings, strict=True)]
-            self._forget(session, refused)
-            for verdict, reason in _REFUSALS.items():
-                self._telemetry.refused(reason, sum(given == verdict for _, given in verdicts))
+            await self._refuse(session, refused)
         session.acknowledge(
-            wire.ResultAck(task_id=report.task_id, attempt=report.attempt, verdict=verdict)
-            for report, verdict in verdicts
-            if type(report.event) is not Released
+            wire.ResultAck(task_id=case.report.task_id, attempt=case.report.attempt, verdict=case.verdict)
+            for case in cases
+            if type(case.stored) is bool and type(case.report.event) is not Released
         )
-        if len(verdicts) == len(reports):
-            return []
-        return [(report, fate) for report, fate in zip(reports, fates, strict=True) if isinstance(fate, Exception)]
+        return [(case.report, case.stored) for case in cases if isinstance(case.stored, Exception)]
+
+    async def _refuse(self, session: Session, cases: Sequence[_Case]) -> None:
+        """Find out what the worker is to be told of reports that changed nothing."""
+        standings = await self._standings([case.report for case in cases])
+        for case, standing in zip(cases, standings, strict=True):
+            same = standing.session == session.id and _claims_outcome(case.report.event, standing.outcome)
+            case.verdict = wire.VERDICT_DUPLICATE if same else wire.VERDICT_STALE
+        self._forget(session, (case.report for case in cases))
+        for verdict, reason in _REFUSALS.items():
+            self._telemetry.refused(reason, sum(case.verdict == verdict for case in cases))
 
     async def _insist(self, session: Session, report: Report, error: Exception) -> None:
         """Store an outcome that did not pass alone: for as long as it takes, and apart from all others."""
@@ -131,25 +146,25 @@ class Completion:
             pause = min(2 * pause, LONGEST_PAUSE)
             unsettled = await self._settle(session, [report], partial(self._storing.store, hard=True))
 
-    def _ending(self, session: Session, report: Report) -> Ended | None:
-        """The transition of a report; None if nothing it could change is known here."""
+    def _transition(self, session: Session, report: Report) -> Transition | None:
+        """What a report is to do; None if nothing it could change is known here."""
         held = session.running.get(report.task_id)
         if held and held.task.attempt == report.attempt:
             return self._of_held(session, held, report)
         if type(report.event) is Succeeded:
             # Perhaps the task waits again after this session was thought lost; then the work need not be done twice.
-            snapshot = Snapshot(report.task_id, TaskState.RUNNING, report.attempt, session=session.id)
-            transition = decide(snapshot, report.event, random.random)
-            return Ended(transition, _UNKNOWN_LANE, session.runner, _ran(report.run_seconds, limits.TIMEOUT_SECONDS))
+            return _success(session, report, report.event.result, limits.TIMEOUT_SECONDS)
         return None
 
-    def _of_held(self, session: Session, held: Running, report: Report) -> Ended:
+    def _of_held(self, session: Session, held: Running, report: Report) -> Transition:
+        # It was ready before it was claimed, and has not run for longer than it was ready.
+        longest = held.task.waited + self._clock.monotonic() - held.since
+        if type(report.event) is Succeeded:
+            return _success(session, report, report.event.result, longest)
         namespace, queue, _ = held.task.lane.split("/", 2)
         snapshot = held.snapshot(self._queues.retry(namespace, queue))
-        transition = decide(snapshot, report.event, random.random)
-        # It was ready before it was claimed, and has not run for longer than it was ready.
-        ran = _ran(report.run_seconds, held.task.waited + self._clock.monotonic() - held.since)
-        return Ended(transition, held.task.lane, session.runner, ran, held.task.traceparent)
+        decided = decide(snapshot, report.event, random.random)
+        return decided._replace(runner=session.runner, ran=_ran(report.run_seconds, longest))
 
     async def _standings(self, reports: Sequence[Report]) -> list[Standing]:
         while True:
@@ -163,9 +178,9 @@ class Completion:
             session.forget(report.task_id, report.attempt)
         self._slots_freed()
 
-    def _committed(self, endings: Sequence[Ended], applied: Applied, took: float) -> None:
-        self._endings.committed(endings, applied, took)
-        self._telemetry.committed("complete", len(endings), took)
+    def _committed(self, applied: Applied, took: float) -> None:
+        self._aftermath.committed(applied, took)
+        self._telemetry.committed("complete", len(applied.changes), took)
 
 
 def read_result(result: wire.TaskResult) -> Report:
@@ -181,17 +196,14 @@ def _invalid(why: str) -> Failed:
     return Failed(TaskError("INVALID_RESULT", why, retryable=False))
 
 
+def _success(session: Session, report: Report, result: bytes, longest: float) -> Transition:
+    ran = _ran(report.run_seconds, longest)
+    return succeeded(report.task_id, report.attempt, session.id, result, runner=session.runner, ran=ran)
+
+
 def _ran(told: float, most: float) -> float:
     """Seconds that an attempt ran: what the worker tells, as far as that can be."""
     return min(told, most) if told > 0.0 else 0.0
-
-
-def _verdict(session: str, report: Report, standing: Standing | None) -> wire.Verdict.ValueType:
-    """What to tell the worker; `standing` is None where the report was accepted just now."""
-    if standing is None:
-        return wire.VERDICT_INVALID if report.invalid else wire.VERDICT_ACCEPTED
-    same = standing.session == session and _claims_outcome(report.event, standing.outcome)
-    return wire.VERDICT_DUPLICATE if same else wire.VERDICT_STALE
 
 
 def _claims_outcome(event: Event, outcome: Outcome | None) -> bool:

@@ -2,18 +2,16 @@
 
 import logging
 import random
-from collections.abc import Callable
-from functools import partial
 
+from taskyard_core.aftermath.aftermath import Aftermath
 from taskyard_core.domain.session_names import public_name
 from taskyard_core.domain.task import TaskState
-from taskyard_core.domain.transitions import Lost, Snapshot, decide
+from taskyard_core.domain.transitions import Lost, Runner, Snapshot, Transition, decide
+from taskyard_core.storage.changes import Applied
 from taskyard_core.storage.retrying import retried
 from taskyard_core.storage.sessions import Held
 from taskyard_core.storage.transaction import Transaction, Transactions
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.telemetry import Ended, Runner
-from taskyard_dispatcher.outcomes.endings import Endings
 
 _log = logging.getLogger(__name__)
 
@@ -21,9 +19,9 @@ _log = logging.getLogger(__name__)
 class Loss:
     """Ends sessions in the task store and requeues their RUNNING tasks in the same transaction."""
 
-    def __init__(self, transactions: Transactions, endings: Endings) -> None:
+    def __init__(self, transactions: Transactions, aftermath: Aftermath) -> None:
         self._transactions = transactions
-        self._endings = endings
+        self._aftermath = aftermath
 
     async def possible(self) -> bool:
         """Whether the task store answers."""
@@ -36,32 +34,29 @@ class Loss:
     async def lose(self, session: str, generation: int, reason: str) -> bool:
         """Give the session up if that generation still lives; raises StoreUnavailable."""
 
-        async def once() -> bool:
+        async def once() -> Applied | None:
             async with self._transactions.transaction() as transaction:
-                ended = await self.lose_within(transaction, session, generation, reason)
-            for publish in ended or ():
-                publish()
-            return ended is not None
+                return await self.lose_within(transaction, session, generation, reason)
 
-        return await retried(once)
+        applied = await retried(once)
+        if applied is not None:
+            self._aftermath.committed(applied)
+        return applied is not None
 
-    async def lose_within(
-        self, transaction: Transaction, session: str, generation: int, reason: str
-    ) -> list[Callable[[], None]] | None:
-        """The same inside a caller's transaction; call what comes back once it has committed. None: it still lives."""
+    async def lose_within(self, transaction: Transaction, session: str, generation: int, reason: str) -> Applied | None:
+        """The same inside a caller's transaction, without its aftermath. None: it still lives."""
         host = await transaction.end_session(session, generation, reason)
         if host is None:
             return None
         held = await transaction.held(session)
         runner = Runner(public_name(session), host.worker, host.pod)
-        endings = [_ending(row, runner) for row in held]
-        applied = await transaction.apply([ending.transition for ending in endings])
+        applied = await transaction.apply([_lost(row, runner) for row in held])
         whose = {"session": runner.session, "worker": host.worker, "worker_pod": host.pod}
         _log.info("session given up", extra={**whose, "reason": reason, "tasks": len(held)})
-        return [partial(self._endings.committed, endings, applied)]
+        return applied
 
 
-def _ending(held: Held, runner: Runner) -> Ended:
+def _lost(held: Held, runner: Runner) -> Transition:
     task = held.task
     snapshot = Snapshot(
         task.task_id,
@@ -72,4 +67,4 @@ def _ending(held: Held, runner: Runner) -> Ended:
         held.cancel_requested,
         session=task.session,
     )
-    return Ended(decide(snapshot, Lost(), random.random), task.lane, runner, None, task.traceparent)
+    return decide(snapshot, Lost(), random.random)._replace(runner=runner)

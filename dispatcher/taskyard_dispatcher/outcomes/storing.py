@@ -4,12 +4,12 @@ import logging
 from collections.abc import Callable, Sequence
 
 from taskyard_core.domain import limits
+from taskyard_core.domain.transitions import Transition
 from taskyard_core.runtime import failpoints
 from taskyard_core.runtime.batcher import Batcher
 from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.changes import Applied, Changes
 from taskyard_core.storage.unavailable import StoreUnavailable, TooLong
-from taskyard_core.telemetry import Ended
 
 _log = logging.getLogger(__name__)
 
@@ -31,9 +31,7 @@ class Storing:
     that one takes nobody with it. The next batches are no larger than what passed last, and twice that if they pass.
     """
 
-    def __init__(
-        self, changes: Changes, clock: Clock, committed: Callable[[Sequence[Ended], Applied, float], None]
-    ) -> None:
+    def __init__(self, changes: Changes, clock: Clock, committed: Callable[[Applied, float], None]) -> None:
         self._changes = changes
         self._clock = clock
         self._committed = committed
@@ -44,57 +42,57 @@ class Storing:
         # What did not pass alone waits for its like only.
         self._hard = Batcher(self._apply, size=1)
 
-    async def store(self, endings: Sequence[Ended], *, hard: bool = False) -> Sequence[Stored]:
+    async def store(self, transitions: Sequence[Transition], *, hard: bool = False) -> Sequence[Stored]:
         """What became of each; tries until the store has answered. `hard` ones keep out of the others' batches."""
-        batcher = self._hard if hard else self._large if any(map(_is_large, endings)) else self._batcher
+        batcher = self._hard if hard else self._large if any(map(_is_large, transitions)) else self._batcher
         while True:
             try:
-                return await batcher.add(endings)
+                return await batcher.add(transitions)
             except StoreUnavailable as error:
-                _log.warning("%d outcomes wait: %s", len(endings), error)
+                _log.warning("%d outcomes wait: %s", len(transitions), error)
                 await self._clock.sleep(RETRY_PAUSE)
 
-    async def _apply(self, endings: Sequence[Ended]) -> Sequence[Stored]:
+    async def _apply(self, transitions: Sequence[Transition]) -> Sequence[Stored]:
         await failpoints.reach("result-received")
         stored: list[Stored] = []
-        while len(stored) < len(endings):
-            stored += await self._apply_some(_up_to(self._most, endings[len(stored) :]))
+        while len(stored) < len(transitions):
+            stored += await self._apply_some(_up_to(self._most, transitions[len(stored) :]))
         return stored
 
-    async def _apply_some(self, endings: Sequence[Ended]) -> Sequence[Stored]:
+    async def _apply_some(self, transitions: Sequence[Transition]) -> Sequence[Stored]:
         """What became of the first of them: of all, or none where half is to be tried."""
         began = self._clock.monotonic()
         try:
-            applied = await self._changes.apply([ending.transition for ending in endings])
+            applied = await self._changes.apply(transitions)
         except Exception as error:
             if isinstance(error, StoreUnavailable) and not isinstance(error, TooLong):
                 raise
-            if len(endings) == 1:
+            if len(transitions) == 1:
                 return [error]
-            _log.warning("%d outcomes are not stored together: %s", len(endings), error)
-            self._most = sum(map(weight, endings)) // 2
+            _log.warning("%d outcomes are not stored together: %s", len(transitions), error)
+            self._most = sum(map(weight, transitions)) // 2
             return []
         await failpoints.reach("outcome-committed")
-        self._most = min(BATCH_BYTES, max(self._most, 2 * sum(map(weight, endings))))
-        self._committed(endings, applied, self._clock.monotonic() - began)
-        return [transition is not None for transition in applied.moved]
+        self._most = min(BATCH_BYTES, max(self._most, 2 * sum(map(weight, transitions))))
+        self._committed(applied, self._clock.monotonic() - began)
+        return [change is not None for change in applied.changes]
 
 
-def weight(ending: Ended) -> int:
+def weight(transition: Transition) -> int:
     """About the bytes that it takes to store it."""
-    _, _, _, _, _, _, _, _, result, error, _ = ending.transition
+    _, _, _, _, _, result, error, _, _ = transition
     return _OVERHEAD + len(result or b"") + (len(error.message) + len(error.stack) if error else 0)
 
 
-def _is_large(ending: Ended) -> bool:
-    return len(ending.transition.result or b"") > limits.LARGE_BYTES
+def _is_large(transition: Transition) -> bool:
+    return len(transition.result or b"") > limits.LARGE_BYTES
 
 
-def _up_to(most: int, endings: Sequence[Ended]) -> Sequence[Ended]:
+def _up_to(most: int, transitions: Sequence[Transition]) -> Sequence[Transition]:
     """The first of the endings, as far as they weigh no more than that; at least one."""
     total = 0
-    for place, ending in enumerate(endings):
-        total += weight(ending)
+    for place, transition in enumerate(transitions):
+        total += weight(transition)
         if total > most and place:
-            return endings[:place]
-    return endings
+            return transitions[:place]
+    return transitions

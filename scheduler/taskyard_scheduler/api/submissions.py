@@ -104,18 +104,8 @@ class SubmissionDesk:
         with self._telemetry.submission(_traceparent(specs)) as traceparent:
             specs = _traced(specs, traceparent)
             stored = await self._intake.submit(specs)
-        self._tell(specs, stored)
         outcomes = map(_outcome, specs, stored)
         return [answer if isinstance(answer, Failure) else next(outcomes) for answer in answers]
-
-    def _tell(self, specs: Sequence[TaskSpec], stored: Sequence[Stored]) -> None:
-        new = [
-            (o.task_id, s) for s, o in zip(specs, stored, strict=True) if type(o) is Submitted and not o.deduplicated
-        ]
-        self._telemetry.submitted([task_id for task_id, _ in new], [spec for _, spec in new])
-        if len(new) < len(stored):
-            pairs = zip(specs, stored, strict=True)
-            self._telemetry.deduplicated([s for s, o in pairs if type(o) is Submitted and o.deduplicated])
 
 
 def new_task(spec: TaskSpec, submitted: Submitted) -> Task:

@@ -7,18 +7,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from taskyard_core.aftermath.publication import Publication
+from taskyard_core.aftermath.aftermath import Aftermath
 from taskyard_core.domain import transitions
 from taskyard_core.domain.task import Attempt, Task, TaskState
-from taskyard_core.domain.transitions import IllegalTransition
+from taskyard_core.domain.transitions import IllegalTransition, Transition
 from taskyard_core.runtime.batcher import Batcher
 from taskyard_core.storage.changes import Applied, Changes
-from taskyard_core.storage.outbox import Outbox
 from taskyard_core.storage.retrying import retried
 from taskyard_core.storage.tasks import PAGE_BYTES, Decidable, StoredTasks, TaskFilter, within_weight
 from taskyard_core.storage.transaction import Transactions
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.telemetry import Moved, Telemetry
 from taskyard_scheduler.api import failures, filters
 from taskyard_scheduler.api.hints import Hints
 from taskyard_scheduler.api.traffic import Direction
@@ -84,11 +82,9 @@ class Tasks:
         stored: StoredTasks,
         listed: StoredTasks,
         changes: Changes,
-        outbox: Outbox,
-        publication: Publication,
+        aftermath: Aftermath,
         waits: Waits,
         hints: Hints,
-        telemetry: Telemetry,
         leaving: Direction,
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -96,11 +92,9 @@ class Tasks:
         self._stored = stored
         self._listed = listed
         self._changes = changes
-        self._outbox = outbox
-        self._publication = publication
+        self._aftermath = aftermath
         self._waits = waits
         self._hints = hints
-        self._telemetry = telemetry
         self._leaving = leaving
         self._draw = draw
         self._reads = Batcher(self._read, size=_READ_TASKS, parallel=2)
@@ -179,9 +173,7 @@ class Tasks:
             except IllegalTransition:
                 state = task.snapshot.state
                 raise failures.wrong_state(task_id, state, "only a FAILED task can be redriven") from None
-            applied = await self._changes.apply([decided])
-            if applied.ids:
-                await self._redriven([task], applied)
+            if await self._changed(decided):
                 return await self.get(task_id, caller)
         raise _restless(task_id)
 
@@ -191,15 +183,15 @@ class Tasks:
         if dry_run:
             return _bulk(await self._listed.find_failed(wanted, limit))
 
-        async def once() -> tuple[list[Decidable], Applied]:
+        async def once() -> Applied:
             async with self._bulk.transaction() as transaction:
                 failed = await transaction.lock_failed(wanted, limit)
                 decided = [transitions.decide(task.snapshot, transitions.Redriven(), self._draw) for task in failed]
-                return failed, await transaction.apply(decided)
+                return await transaction.apply(decided)
 
-        failed, applied = await retried(once)
-        await self._redriven(failed, applied)
-        return _bulk([task.snapshot.id for task in failed if task.snapshot.id in applied.ids])
+        applied = await retried(once)
+        self._aftermath.committed(applied)
+        return _bulk([change.transition.id for change in applied.changes if change is not None])
 
     async def purge_many(self, wanted: TaskFilter, limit: int, *, dry_run: bool) -> Bulk:
         """Delete FAILED tasks that fit, oldest first; a dry run only counts."""
@@ -249,15 +241,13 @@ class Tasks:
         return task
 
     async def _cancel_waiting(self, task: Decidable) -> bool:
-        decided = transitions.decide(task.snapshot, transitions.Cancelled(), self._draw)
-        if not (await self._changes.apply([decided])).ids:
-            return False
-        self._telemetry.moved(decided.source, decided.target, [_moved(task)])
-        try:
-            await self._hints.tasks_finished([task.snapshot.id])
-        except StoreUnavailable as error:
-            _log.warning("who waits for a cancelled task will learn it later: %s", error)
-        return True
+        return await self._changed(transitions.decide(task.snapshot, transitions.Cancelled(), self._draw))
+
+    async def _changed(self, decided: Transition) -> bool:
+        """Whether the transition took place."""
+        applied = await self._changes.apply([decided])
+        self._aftermath.committed(applied)
+        return applied.changes[0] is not None
 
     async def _ask_to_stop(self, task_id: str) -> bool:
         if not await self._changes.request_cancel([task_id]):
@@ -268,20 +258,6 @@ class Tasks:
             # The flag is set: the task cannot be retried or requeued any more, it just stops no sooner.
             _log.warning("a running task was not told of its cancel: %s", error)
         return True
-
-    async def _redriven(self, tasks: Sequence[Decidable], applied: Applied) -> None:
-        moved = [_moved(task) for task in tasks if task.snapshot.id in applied.ids]
-        if applied.outbox_id is None or not moved:
-            return
-        self._telemetry.moved(TaskState.FAILED, TaskState.QUEUED, moved)
-        try:
-            self._publication.publish_soon(applied.outbox_id, await self._outbox.entries(list(applied.ids)))
-        except StoreUnavailable as error:
-            _log.warning("redriven tasks stay in the outbox for now: %s", error)
-
-
-def _moved(task: Decidable) -> Moved:
-    return Moved(task.snapshot.id, task.snapshot.attempt, task.lane, task.traceparent)
 
 
 def _bulk(ids: list[str]) -> Bulk:

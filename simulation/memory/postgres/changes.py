@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from simulation.memory.postgres.client import Client
 from simulation.memory.postgres.tables import AttemptRow, OutboxRow, TaskRow
 from simulation.memory.postgres.work import Work
-from taskyard_core.domain.task import Outcome, TaskState
-from taskyard_core.domain.transitions import Transition
+from taskyard_core.domain.task import TaskState
+from taskyard_core.domain.transitions import Change, Transition
 from taskyard_core.storage import codec
-from taskyard_core.storage.changes import Applied, Moved, Standing, distinct, matched
-
-_WAITS_AGAIN = (TaskState.QUEUED, TaskState.SCHEDULED)
+from taskyard_core.storage.changes import Applied, Standing
 
 
 class Changes:
@@ -38,20 +36,17 @@ class Changes:
 
 def apply_within(work: Work, transitions: Sequence[Transition]) -> Applied:
     """The same in an open transaction."""
-    if not transitions:
-        return Applied([], None)
-    decided = _holding(work, distinct(transitions))
-    states: Moved = {}
+    changes: list[Change | None] = [None] * len(transitions)
     queued: list[str] = []
-    for decision, row in decided:
-        moved = _moved(row, decision, work.time)
+    for place, row in _holding(work, transitions):
+        transition = transitions[place]
+        moved = _moved(row, transition, work.time)
         work.put(work.tables.tasks, row.id, moved)
-        _end_attempt(work, moved, decision)
-        states[row.id, row.attempt, decision.session] = moved.state
+        _end_attempt(work, moved, transition)
+        changes[place] = Change(transition, row.state, moved.state, row.lane, row.traceparent)
         if moved.state is TaskState.QUEUED:
             queued.append(row.id)
-    outbox_id = add_to_outbox(work, queued)
-    return Applied(list(matched(transitions, states)), outbox_id)
+    return Applied(changes, add_to_outbox(work, queued))
 
 
 def add_to_outbox(work: Work, ids: Sequence[str]) -> int | None:
@@ -63,61 +58,64 @@ def add_to_outbox(work: Work, ids: Sequence[str]) -> int | None:
     return id
 
 
-def _holding(work: Work, transitions: Sequence[Transition]) -> list[tuple[Transition, TaskRow]]:
-    """The transitions whose task is where they saw it, one of each task, in id order; locks the tasks."""
-    found: dict[str, tuple[Transition, TaskRow]] = {}
-    for decision in transitions:
-        row = work.get(work.tables.tasks, decision.id)
-        if row is not None and decision.id not in found and _holds(decision, row):
-            found[decision.id] = decision, row
+def _holding(work: Work, transitions: Sequence[Transition]) -> list[tuple[int, TaskRow]]:
+    """The places of the transitions whose task is where they saw it, one of each task, in id order; locks the tasks."""
+    found: dict[str, tuple[int, TaskRow]] = {}
+    for place, transition in enumerate(transitions):
+        row = work.get(work.tables.tasks, transition.id)
+        if row is not None and transition.id not in found and _holds(transition, row):
+            found[transition.id] = place, row
     for task_id in sorted(found):
         work.lock(work.tables.tasks, task_id)
     return [found[task_id] for task_id in sorted(found)]
 
 
-def _holds(decision: Transition, row: TaskRow) -> bool:
+def _holds(transition: Transition, row: TaskRow) -> bool:
     return (
-        row.attempt == decision.attempt
-        and (row.state is decision.source or (decision.target is TaskState.SUCCEEDED and row.state is TaskState.QUEUED))
-        and (decision.session is None or row.session == decision.session)
+        row.attempt == transition.attempt
+        and row.state in transition.rule.sources
+        and (transition.session is None or row.session == transition.session)
     )
 
 
-def _moved(row: TaskRow, decision: Transition, now: float) -> TaskRow:
-    target = decision.target
-    if row.cancel_requested and decision.source is TaskState.RUNNING and target in _WAITS_AGAIN:
-        target = TaskState.CANCELLED
-    succeeded, again = target is TaskState.SUCCEEDED, target in _WAITS_AGAIN
-    error = codec.dump_error(decision.error)
-    expired = decision.source is TaskState.FAILED and row.expires_at is not None and row.expires_at <= now
+def _moved(row: TaskRow, transition: Transition, now: float) -> TaskRow:
+    rule = transition.rule
+    cancelled = rule.if_cancelled if row.cancel_requested else None
+    error = codec.dump_error(transition.error)
+    expired = rule.clears_expiry and row.expires_at is not None and row.expires_at <= now
     return row._replace(
-        state=target,
-        failures=row.failures if succeeded else decision.failures,
-        crashes=row.crashes if succeeded else decision.crashes,
-        session=None if again and decision.outcome is not Outcome.CRASHED else row.session,
-        run_at=row.run_at if decision.delay is None else now + decision.delay,
+        state=cancelled or rule.target,
+        failures=_counted(row.failures, rule.failures),
+        crashes=_counted(row.crashes, rule.crashes),
+        session=None if rule.clears_owner and not cancelled else row.session,
+        run_at=row.run_at if cancelled or transition.delay is None else now + transition.delay,
         expires_at=None if expired else row.expires_at,
-        result=decision.result,
-        error=None if succeeded else error if error is not None else row.error,
-        cancel_requested=row.cancel_requested and not again,
-        finished_at=now if target.terminal else None,
+        result=transition.result,
+        error=None if rule.clears_error else error if error is not None else row.error,
+        cancel_requested=row.cancel_requested and not rule.clears_cancel,
+        finished_at=now if cancelled or rule.target.terminal else None,
     )
 
 
-def _end_attempt(work: Work, moved: TaskRow, decision: Transition) -> None:
-    if decision.outcome is None:
+def _counted(count: int, more: int | None) -> int:
+    return 0 if more is None else min(count + more, 2**31 - 1)
+
+
+def _end_attempt(work: Work, moved: TaskRow, transition: Transition) -> None:
+    outcome = transition.rule.outcome
+    if outcome is None:
         return
-    assert decision.session is not None
+    assert transition.session is not None
     assert moved.started_at is not None
-    place, error = (moved.id, moved.attempt), codec.dump_error(decision.error)
+    place, error = (moved.id, moved.attempt), codec.dump_error(transition.error)
     ended = work.get(work.tables.attempts, place)
     if ended is not None:
         # The attempt of a lost session that turned out a success.
-        row = ended._replace(outcome=decision.outcome, error=error, finished_at=work.time)
+        row = ended._replace(outcome=outcome, error=error, finished_at=work.time)
     else:
-        session = work.get(work.tables.sessions, decision.session)
+        session = work.get(work.tables.sessions, transition.session)
         by = (session.record.worker, session.record.pod, session.record.dispatcher) if session else ("", "", "")
-        row = AttemptRow(*place, decision.session, *by, moved.started_at, work.time, decision.outcome, error)
+        row = AttemptRow(*place, transition.session, *by, moved.started_at, work.time, outcome, error)
     work.put(work.tables.attempts, place, row)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from simulation.memory.postgres.client import Client
 from simulation.memory.postgres.work import Work
 from taskyard_core.domain.task import TaskState
-from taskyard_core.storage.outbox import Entries
+from taskyard_core.storage.lanes import Entries, lane_entries
 
 
 class Outbox:
@@ -21,10 +21,6 @@ class Outbox:
     async def stale(self, age: float, limit: int) -> tuple[list[int], Entries]:
         """Rows older than `age` seconds, and what they stand for."""
         return await self._client.run(lambda work: _stale(work, age, limit))
-
-    async def entries(self, task_ids: Sequence[str]) -> Entries:
-        """Lane entries of those of the tasks that are QUEUED."""
-        return await self._client.run(lambda work: _entries(work, sorted(set(task_ids))))
 
     async def backlog(self) -> tuple[int, float]:
         """Rows that wait, and the age of the oldest in seconds."""
@@ -46,12 +42,8 @@ def _stale(work: Work, age: float, limit: int) -> tuple[list[int], Entries]:
 
 
 def _entries(work: Work, task_ids: Iterable[str]) -> Entries:
-    entries: Entries = {}
-    for task_id in task_ids:
-        row = work.get(work.tables.tasks, task_id)
-        if row is not None and row.state is TaskState.QUEUED:
-            entries.setdefault(row.lane, []).append((row.id, row.attempt))
-    return entries
+    rows = (work.get(work.tables.tasks, task_id) for task_id in task_ids)
+    return lane_entries((row.lane, row.id, row.attempt) for row in rows if row and row.state is TaskState.QUEUED)
 
 
 def _backlog(work: Work) -> tuple[int, float]:

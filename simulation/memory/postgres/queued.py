@@ -7,7 +7,7 @@ from simulation.memory.postgres.client import Client
 from simulation.memory.postgres.tables import TaskRow
 from simulation.memory.postgres.work import Work
 from taskyard_core.domain.task import TaskState
-from taskyard_core.storage.outbox import Entries
+from taskyard_core.storage.lanes import Entries
 
 
 class QueuedTasks:

@@ -6,7 +6,7 @@ from functools import partial
 from simulation.memory.redis.client import RedisClient
 from simulation.memory.redis.streams import Streams
 from taskyard_core.storage.hints import LanesFilled
-from taskyard_core.storage.lanes import Entry, LaneDepth, Page, Quota, all_names, by_lane, tag
+from taskyard_core.storage.lanes import Entries, Entry, LaneDepth, Page, Quota, all_names, by_lane, tag
 from taskyard_core.storage.shares import Takes, grouped
 
 _PAGE = 1000
@@ -20,7 +20,7 @@ class MemoryLanes:
         self._server = client.server
         self._takes = Takes()
 
-    async def publish(self, entries: Mapping[str, Sequence[tuple[str, int]]]) -> None:
+    async def publish(self, entries: Entries) -> None:
         """Appends (task id, attempt) pairs to the lanes they are listed under, and hints once for all."""
         waiting = {lane: tuple(tasks) for lane, tasks in entries.items() if tasks}
         for lane in waiting:

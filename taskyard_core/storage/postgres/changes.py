@@ -1,11 +1,13 @@
-"""Applying decisions: every state change but the claim goes through here."""
+"""Writing what was decided: every state change but the claim goes through here."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import fields
 
 from taskyard_core.domain.task import Outcome, TaskState
-from taskyard_core.domain.transitions import Transition
+from taskyard_core.domain.transitions import RULES, Change, Rule, Transition
 from taskyard_core.storage import codec
-from taskyard_core.storage.changes import Applied, Standing, distinct, matched
+from taskyard_core.storage.changes import Applied, Standing
 from taskyard_core.storage.postgres.database import Connection, Database
 from taskyard_core.storage.postgres.queries import load
 from taskyard_core.storage.retrying import retried
@@ -48,20 +50,41 @@ async def apply_within(connection: Connection, transitions: Sequence[Transition]
     """The same in the connection's transaction."""
     if not transitions:
         return Applied([], None)
-    decided = distinct(transitions)
+    places = _distinct(transitions)
+    applied = transitions if len(places) == len(transitions) else [transitions[place] for place in places]
     found = await connection.fetch(
         load("apply"),
-        [t.id for t in decided],
-        [t.source for t in decided],
-        [t.attempt for t in decided],
-        [t.session for t in decided],
-        [t.target for t in decided],
-        [t.failures for t in decided],
-        [t.crashes for t in decided],
-        [t.delay for t in decided],
-        [t.result for t in decided],
-        [codec.dump_error(t.error) for t in decided],
-        [t.outcome for t in decided],
+        "[" + ",".join(_WRITTEN[rule] for rule in {t.rule for t in applied}) + "]",
+        [_NUMBERS[t.rule] for t in applied],
+        [t.id for t in applied],
+        [t.attempt for t in applied],
+        [t.session for t in applied],
+        [t.delay for t in applied],
+        [t.result for t in applied],
+        [codec.dump_error(t.error) for t in applied],
     )
-    states = {(str(row[0]), row[1], row[2] and str(row[2])): TaskState(row[3]) for row in found}
-    return Applied(list(matched(transitions, states)), found[0][4] if found else None)
+    changes: list[Change | None] = [None] * len(transitions)
+    for nth, source, target, lane, traceparent, _ in found:
+        place = places[nth - 1]
+        changes[place] = Change(transitions[place], TaskState(source), TaskState(target), lane, traceparent)
+    return Applied(changes, found[0][5] if found else None)
+
+
+def _distinct(transitions: Sequence[Transition]) -> Sequence[int]:
+    """The places of one transition of each attempt: the first of two that a batch has for the same one counts."""
+    if len({transition.id for transition in transitions}) == len(transitions):
+        return range(len(transitions))
+    firsts: dict[tuple[str, int, str | None], int] = {}
+    for place, transition in enumerate(transitions):
+        firsts.setdefault((transition.id, transition.attempt, transition.session), place)
+    return list(firsts.values())
+
+
+def _written(number: int, rule: Rule) -> str:
+    """The rule as apply.sql reads it."""
+    columns = {"number": number, "ends": rule.target.terminal}
+    return json.dumps(columns | {field.name: getattr(rule, field.name) for field in fields(rule)})
+
+
+_NUMBERS = {rule: number for number, rule in enumerate(RULES)}
+_WRITTEN = {rule: _written(number, rule) for rule, number in _NUMBERS.items()}

@@ -1,9 +1,8 @@
 """What must still reach the lanes."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 
-from taskyard_core.storage.outbox import Entries
+from taskyard_core.storage.lanes import Entries, lane_entries
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.queries import load
 
@@ -21,11 +20,7 @@ class Outbox:
     async def stale(self, age: float, limit: int) -> tuple[list[int], Entries]:
         """Rows older than `age` seconds, and what they stand for."""
         found = await self._database.fetch(load("outbox_entries"), age, limit)
-        return sorted({row[0] for row in found}), _by_lane(row[1:] for row in found if row[1] is not None)
-
-    async def entries(self, task_ids: Sequence[str]) -> Entries:
-        """Lane entries of those of the tasks that are QUEUED."""
-        return _by_lane(await self._database.fetch(load("entries_of"), task_ids))
+        return sorted({row[0] for row in found}), lane_entries((row[1], str(row[2]), row[3]) for row in found if row[1])
 
     async def page(self, lane: str, after: str, limit: int) -> list[tuple[str, int]]:
         """QUEUED tasks of a lane beyond an id, oldest first."""
@@ -40,10 +35,3 @@ class Outbox:
             )
         )[0]
         return row[0], row[1]
-
-
-def _by_lane(rows: object) -> Entries:
-    entries: Entries = defaultdict(list)
-    for lane, task_id, attempt in rows:  # type: ignore[attr-defined]
-        entries[lane].append((str(task_id), attempt))
-    return dict(entries)

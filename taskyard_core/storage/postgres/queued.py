@@ -1,9 +1,8 @@
 """All QUEUED tasks, lane by lane: what the lanes should hold."""
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping
 
-from taskyard_core.storage.outbox import Entries
+from taskyard_core.storage.lanes import Entries, lane_entries
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.queries import load
 
@@ -22,12 +21,8 @@ class QueuedTasks:
 
     async def pages(self, after: Mapping[str, str], limit: int) -> Entries:
         """Of each lane the tasks beyond an id, oldest first, at most `limit`; lanes without any are left out."""
-        entries: Entries = defaultdict(list)
-        for lane, task_id, attempt in await self._database.fetch(
-            load("queued_pages"), list(after), list(after.values()), limit
-        ):
-            entries[lane].append((str(task_id), attempt))
-        return dict(entries)
+        found = await self._database.fetch(load("queued_pages"), list(after), list(after.values()), limit)
+        return lane_entries((row[0], str(row[1]), row[2]) for row in found)
 
     async def counts(self, before: str) -> dict[str, int]:
         """How many tasks with an id below `before` each lane has; lanes without any are left out."""

@@ -1,6 +1,6 @@
 """Lanes as Redis streams: publish, take, acknowledge, give back, reclaim."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import TypeVar
 
@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.typing import EncodableT
 
 from taskyard_core.storage.hints import LanesFilled
-from taskyard_core.storage.lanes import Entry, LaneDepth, Page, Quota, all_names, by_lane, tag
+from taskyard_core.storage.lanes import Entries, Entry, LaneDepth, Page, Quota, all_names, by_lane, tag
 from taskyard_core.storage.redis.batch import Batch
 from taskyard_core.storage.redis.entries import unpacked
 from taskyard_core.storage.redis.hints import encoded
@@ -51,7 +51,7 @@ class LaneStore:
         self._takes = Takes()
         self._refused = False
 
-    async def publish(self, entries: Mapping[str, Sequence[tuple[str, int]]]) -> None:
+    async def publish(self, entries: Entries) -> None:
         """Appends (task id, attempt) pairs to the lanes they are listed under, and hints once for all."""
         batch = Batch(self._redis)
         for lane, waiting in entries.items():

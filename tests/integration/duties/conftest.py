@@ -10,13 +10,15 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
+from taskyard_core.aftermath.aftermath import Aftermath
+from taskyard_core.aftermath.announcements import Announcements
 from taskyard_core.aftermath.publication import Publication
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.storage.etcd import Etcd, EtcdSettings, Lease
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.migration import migrate
 from taskyard_core.storage.postgres.store import PostgresStore
-from taskyard_core.storage.redis import Keys, LaneEpoch, LaneStore, connect
+from taskyard_core.storage.redis import Hints, Keys, LaneEpoch, LaneStore, connect
 from taskyard_core.telemetry import Telemetry
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.duties.passage import Passage
@@ -55,7 +57,8 @@ class Stores:
         self.waiting = self.store.waiting
         self.telemetry = Telemetry.silent()
         self.publication = Publication(self.lanes, self.store.outbox)
-        self.passage = Passage(self.fenced, self.telemetry)
+        self.aftermath = Aftermath(self.publication, Announcements(Hints(redis, self.keys)), self.telemetry)
+        self.passage = Passage(self.fenced, self.aftermath)
 
     async def lead(self, number: int = 10) -> Term:
         """Begin a term that is trusted for long."""
@@ -134,6 +137,6 @@ async def stores(database: Database, redis_url: str, etcd_settings: EtcdSettings
     async with Etcd(etcd_settings) as etcd:
         stores = Stores(database, redis, etcd)
         yield stores
-        await stores.publication.close()
+        await stores.aftermath.close()
     await redis.aclose()
     await stores.telemetry.close()

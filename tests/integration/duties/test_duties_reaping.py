@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from taskyard_core.aftermath.aftermath import Aftermath
 from taskyard_core.aftermath.announcements import Announcements
 from taskyard_core.domain.session_names import public_name
 from taskyard_core.storage.dispatchers import DispatcherNote
@@ -35,7 +36,6 @@ from taskyard_dispatcher.duties.reaping import Reaping
 from taskyard_dispatcher.duties.registrations import Registrations
 from taskyard_dispatcher.leadership import Term
 from taskyard_dispatcher.membership.suspicion import Patience
-from taskyard_dispatcher.outcomes.endings import Endings
 from taskyard_dispatcher.outcomes.loss import Loss
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from taskyard_server.dev.port import free_port
@@ -49,7 +49,7 @@ LOOK = Reaping.interval
 class Reaper:
     """The duty with the watch it needs, moved through time by hand."""
 
-    def __init__(self, stores: Stores, etcd: Etcd, term: Term, loss: Loss) -> None:
+    def __init__(self, stores: Stores, etcd: Etcd, term: Term, loss: Loss, aftermath: Aftermath) -> None:
         self.stores = stores
         self.term = term
         self.registrations = Registrations(etcd, stores.clock)
@@ -59,6 +59,7 @@ class Reaper:
             sessions=self.sessions,
             registrations=self.registrations,
             loss=loss,
+            aftermath=aftermath,
             clock=stores.clock,
             patience=Patience(),
         )
@@ -104,12 +105,11 @@ class Reaper:
 
 @asynccontextmanager
 async def reaper_of(stores: Stores, etcd: Etcd) -> AsyncIterator[Reaper]:
-    announcements = Announcements(Hints(stores.redis, stores.keys))
-    loss = Loss(stores.store, Endings(stores.publication, announcements, stores.telemetry))
-    reaper = Reaper(stores, etcd, await stores.lead(), loss)
+    aftermath = Aftermath(stores.publication, Announcements(Hints(stores.redis, stores.keys)), stores.telemetry)
+    reaper = Reaper(stores, etcd, await stores.lead(), Loss(stores.store, aftermath), aftermath)
     yield reaper
     await reaper.registrations.close()
-    await announcements.close()
+    await aftermath.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -11,6 +11,7 @@ import pytest
 from taskyard_core.storage.postgres.history import History
 from taskyard_core.storage.postgres.outbox import Outbox
 from taskyard_core.storage.term import TermOver
+from taskyard_core.storage.transaction import Transaction
 from taskyard_dispatcher.duties import Keeping, Rota, rota
 from taskyard_dispatcher.duties.duty import Duty
 from taskyard_dispatcher.duties.expiry import Expiry
@@ -19,16 +20,17 @@ from taskyard_dispatcher.duties.promotion import Promotion
 from taskyard_dispatcher.duties.rebuild import Rebuild
 from taskyard_dispatcher.duties.retention import Retention
 from taskyard_dispatcher.leadership import Candidate, Elector, Term
+from taskyard_dispatcher.outcomes.loss import Loss
 from tests.integration.duties.conftest import Stores, trusted
 
 PAST = "now() - interval '1 s'"
 KEEPING = Keeping(60.0, 60.0)
 
 
-class NoLoss:
+class NoLoss(Loss):
     """No session is expected to be lost."""
 
-    async def lose_within(self, connection: object, session: str, generation: int, reason: str) -> None:
+    async def lose_within(self, transaction: Transaction, session: str, generation: int, reason: str) -> None:
         raise AssertionError(f"{session} given up")
 
 
@@ -39,10 +41,8 @@ def all_duties(stores: Stores, name: str) -> Rota:
         etcd=stores.etcd,
         lanes=stores.lanes,
         epoch=stores.epoch,
-        loss=NoLoss(),
-        publication=stores.publication,
-        announce=lambda _: None,
-        telemetry=stores.telemetry,
+        loss=NoLoss(stores.store, stores.aftermath),
+        aftermath=stores.aftermath,
         clock=stores.clock,
         keeping=KEEPING,
     )
@@ -75,8 +75,8 @@ async def until_full(stores: Stores) -> float:
 
 def duties(stores: Stores) -> list[Duty]:
     return [
-        Promotion(stores.passage, stores.waiting, stores.publication),
-        Expiry(stores.passage, stores.waiting, lambda _: None),
+        Promotion(stores.passage, stores.waiting),
+        Expiry(stores.passage, stores.waiting),
         OutboxDuty(stores.fenced, Outbox(stores.database), stores.lanes),
         Rebuild(
             fenced=stores.fenced,

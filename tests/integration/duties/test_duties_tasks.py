@@ -1,12 +1,17 @@
 """Promotion, expiry and outbox: what waits for the leader moves on, and reaches the lanes."""
 
+from collections.abc import Sequence
+
 import pytest
 
+from taskyard_core.aftermath.aftermath import Aftermath
+from taskyard_core.aftermath.announcements import Announcements
 from taskyard_core.storage.postgres.outbox import Outbox
 from taskyard_core.storage.redis import LaneStore, connect
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_dispatcher.duties.expiry import Expiry
 from taskyard_dispatcher.duties.outbox import OutboxDuty
+from taskyard_dispatcher.duties.passage import Passage
 from taskyard_dispatcher.duties.promotion import Promotion
 from taskyard_server.dev.port import free_port
 from tests.integration.duties.conftest import Stores
@@ -16,7 +21,17 @@ LATER = "now() + interval '1 h'"
 
 
 def promotion(stores: Stores) -> Promotion:
-    return Promotion(stores.passage, stores.waiting, stores.publication)
+    return Promotion(stores.passage, stores.waiting)
+
+
+class Told:
+    """Hints that are kept."""
+
+    def __init__(self) -> None:
+        self.finished: list[str] = []
+
+    async def tasks_finished(self, ids: Sequence[str]) -> None:
+        self.finished.extend(ids)
 
 
 async def leave_in_outbox(stores: Stores, age: str) -> None:
@@ -54,11 +69,13 @@ async def test_a_task_that_somebody_holds_does_not_hold_up_the_others(stores: St
 async def test_what_did_not_start_in_time_expires_and_is_announced(stores: Stores, state: str) -> None:
     await stores.add(1500, state, expires_at=PAST)
     await stores.add(2, state)
-    announced: list[str] = []
-    await Expiry(stores.passage, stores.waiting, announced.extend).run_once(await stores.lead())
+    told = Told()
+    aftermath = Aftermath(stores.publication, Announcements(told), stores.telemetry)  # type: ignore[arg-type]
+    await Expiry(Passage(stores.fenced, aftermath), stores.waiting).run_once(await stores.lead())
+    await aftermath.close()
     assert await stores.count(state) == 2
-    assert set(announced) == await stores.ids("EXPIRED")
-    assert len(announced) == 1500
+    assert set(told.finished) == await stores.ids("EXPIRED")
+    assert len(told.finished) == 1500
 
 
 async def test_old_outbox_rows_are_published_and_forgotten(stores: Stores) -> None:
