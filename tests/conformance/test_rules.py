@@ -1,6 +1,5 @@
 """Every store writes what the rules of the state machine say, to the letter, and nothing of its own."""
 
-import asyncio
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.queries import load
 from taskyard_core.storage.sessions import SessionRecord
 from taskyard_core.storage.submissions import NewTask
-from tests.conformance.task_stores import PostgresYard, Yard
+from tests.conformance.task_stores import PostgresYard, Yard, waiting
 
 OLD, NEW = TaskError("Old"), TaskError("New")
 LANE = "default/default/demo.echo/5/"
@@ -165,8 +164,6 @@ async def test_a_cancel_that_commits_while_the_write_waits_for_the_row_counts(da
     await rows.of([case])
     async with database.transaction("request_cancel") as connection:
         await connection.fetch(load("request_cancel"), [case.task])
-        write = asyncio.create_task(rows.store.changes.apply([rows.transition(case)]))
-        while not await yard.anyone_waits():  # noqa: ASYNC110 - no event tells
-            await asyncio.sleep(0)
+        write = await waiting(yard, rows.store.changes.apply([rows.transition(case)]))
     assert [change and change.target for change in (await write).changes] == [TaskState.CANCELLED]
     assert (await rows.task(case)).state is TaskState.CANCELLED
