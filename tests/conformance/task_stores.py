@@ -44,14 +44,11 @@ class PostgresYard:
     async def poison(self, task: str, **columns: object) -> None:
         for column in ("timeout", "run_at", "expires_at"):
             await self._database.fetch(f"ALTER TABLE taskyard.task DROP CONSTRAINT IF EXISTS task_{column}_range")
-        given = (
-            f"{'timeout_seconds' if name == 'timeout' else name} = "
-            + (f"to_timestamp(${n})" if name.endswith("_at") else f"${n}")
-            for n, name in enumerate(columns, 2)
-        )
-        await self._database.fetch(
-            f"UPDATE taskyard.task SET {', '.join(given)} WHERE id = $1", task, *columns.values()
-        )
+        names = ["timeout_seconds" if name == "timeout" else name for name in columns]
+        given = [name + (" = to_timestamp($%d)" if name.endswith("_at") else " = $%d") for name in names]
+        if given:
+            change = ", ".join(given) % tuple(range(2, len(given) + 2))
+            await self._database.fetch(f"UPDATE taskyard.task SET {change} WHERE id = $1", task, *columns.values())
 
     async def waiters(self) -> int:
         return len(await self._database.fetch("SELECT DISTINCT pid FROM pg_locks WHERE NOT granted"))
