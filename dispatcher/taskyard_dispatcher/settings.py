@@ -27,7 +27,7 @@ class DispatcherSettings(StoreSettings):
     reclaim_after: float = Field(
         DispatchTiming.reclaim_idle,
         gt=0,
-        description="after how long a task is taken over that a dispatcher read and lost",
+        description="how long a dispatcher may do nothing about a task it read before another takes it",
     )
     stop_grace: float = Field(30.0, gt=0, description="how long a handler may take to end once it was told to stop")
     crashes_allowed: int = Field(

@@ -15,7 +15,9 @@ class SchedulerSettings(StoreSettings):
     )
     grpc_address: str = Field("0.0.0.0:7070", description="host:port of the gRPC API")
     max_backlog: int = Field(
-        1_000_000, ge=1, description="submits to a queue are refused while this many tasks wait in it, unless it says"
+        1_000_000,
+        ge=1,
+        description="submits to a queue are refused while this many tasks wait in it, unless it has its own limit",
     )
     max_lanes: int = Field(
         10_000, ge=2, description="submits that would make a new lane are refused while tasks wait in so many"

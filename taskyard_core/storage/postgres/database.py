@@ -92,7 +92,8 @@ class Database:
             connect=hosts.connect,
             min_size=0,
             max_size=connections,
-            command_timeout=15,
+            # For a server that does not even end the statement.
+            command_timeout=max(15.0, statement_timeout + 5.0),
             connection_class=_Prepared,
             # All that Taskyard ever asks; none is prepared again in the middle of a transaction.
             statement_cache_size=200,

@@ -26,7 +26,9 @@ def _shared(
         str | None,
         typer.Option(envvar="TASKYARD_ADDRESS", help="host:port of a scheduler, or several with commas."),
     ] = None,
-    namespace: Annotated[str | None, typer.Option(envvar="TASKYARD_NAMESPACE", help="Namespace of the tasks.")] = None,
+    namespace: Annotated[
+        str | None, typer.Option(envvar="TASKYARD_NAMESPACE", help="Whose tasks, queues and workers.")
+    ] = None,
 ) -> None:
     """The options of every command; never called."""
 
