@@ -125,6 +125,11 @@ class Session:
         """Accept no more tasks; whether that is news."""
         return self._enter(Phase.DRAINING)
 
+    def send_on(self) -> None:
+        """This dispatcher stops: accept no more tasks, and ask the worker to say hello to another."""
+        self.drain()
+        self.go_away()
+
     def supersede(self) -> None:
         """Its generation is over: it gets no more tasks here, and a worker that is still there must say hello again."""
         self._enter(Phase.SUPERSEDED)
