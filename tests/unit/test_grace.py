@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from taskyard_core.domain.matching import Capabilities
-from taskyard_core.telemetry import Runner
+from taskyard_core.domain.transitions import Runner
 from taskyard_dispatcher.gateway.grace import Grace
 from taskyard_dispatcher.sessions.roster import Roster
 from taskyard_dispatcher.sessions.state import Session

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from taskyard_core.domain.lanes import Lane, parse
 from taskyard_core.domain.matching import Capabilities
+from taskyard_core.domain.transitions import Runner
 from taskyard_core.storage.lanes import Quota
-from taskyard_core.telemetry import Runner
 from taskyard_dispatcher.dispatch.assignment import Reservation
 from taskyard_dispatcher.dispatch.board import LaneBoard
 from taskyard_dispatcher.dispatch.outages import Outages

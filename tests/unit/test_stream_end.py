@@ -5,9 +5,9 @@ from typing import Any, cast
 from unittest.mock import patch
 
 from taskyard_core.domain.matching import Capabilities
+from taskyard_core.domain.transitions import Runner
 from taskyard_core.runtime.background import Background
 from taskyard_core.runtime.clock import SystemClock
-from taskyard_core.telemetry import Runner
 from taskyard_dispatcher.gateway.reception import Reception
 from taskyard_dispatcher.gateway.stream import SessionStreams
 from taskyard_dispatcher.sessions.state import Session
