@@ -9,8 +9,8 @@ from pathlib import Path
 from opentelemetry.sdk.trace import TracerProvider
 
 from taskyard_core.domain.task import TaskSpec, TaskState
-from taskyard_core.domain.transitions import Change, Transition, succeeded
-from taskyard_core.telemetry import Claim, Runner, Telemetry
+from taskyard_core.domain.transitions import Change, Runner, Transition, succeeded
+from taskyard_core.telemetry import Claim, Telemetry
 from taskyard_core.telemetry.identity import Identity
 from taskyard_core.telemetry.journal import Journal
 from taskyard_core.telemetry.lag import LagProbe

@@ -41,15 +41,16 @@ class Scheduler:
         stores = await opened.enter_async_context(Stores.open(self._settings))
         self.parts = Assembly(self._settings, stores, self._telemetry)
         self.parts.readiness.heed(self.service.obstacle)
-        readings = Readings(self.parts)
-        readings.show()
-        self.observations = (readings.queues, readings.backlogs, readings.stores)
+        self.readings = Readings(self.parts)
+        self.readings.show()
         await self.service.start(
             Part("stores", stop=opened.aclose),
             Part("identity", start=stores.identity.first_look, run=partial(stores.identity.run, clock)),
             Part("lag", run=self._telemetry.lag.run),
             Part("garbage", run=partial(garbage.watch, clock)),
-            *(Part("observation", run=observation.run) for observation in self.observations),
+            Part("health of stores", run=self.readings.stores.run),
+            Part("reading of queues", run=self.readings.queues.run),
+            Part("reading of backlogs", run=self.readings.backlogs.run),
         )
         await self.service.start(*self.parts.in_order(self._doors()))
         return {"rest": self.rest_address, "grpc": self.grpc_address}

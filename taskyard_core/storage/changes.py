@@ -42,3 +42,13 @@ class Changes(Protocol):
 
     async def record_progress(self, said: Sequence[tuple[str, int, str]]) -> None:
         """Store (task, attempt, JSON progress) of attempts that still run."""
+
+
+def distinct(transitions: Sequence[Transition]) -> Sequence[int]:
+    """The places of one transition of each attempt: the first of two that a batch has for the same one counts."""
+    if len({transition.id for transition in transitions}) == len(transitions):
+        return range(len(transitions))
+    firsts: dict[tuple[str, int, str | None], int] = {}
+    for place, transition in enumerate(transitions):
+        firsts.setdefault((transition.id, transition.attempt, transition.session), place)
+    return list(firsts.values())

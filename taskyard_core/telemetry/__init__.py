@@ -1,6 +1,5 @@
 """Metrics, traces, logs and probes of scheduler and dispatcher processes."""
 
-from taskyard_core.domain.transitions import Runner
 from taskyard_core.telemetry.backlog_series import BacklogSeries
 from taskyard_core.telemetry.facade import Telemetry
 from taskyard_core.telemetry.gauges import (
@@ -34,7 +33,6 @@ __all__ = [
     "ProbeServer",
     "QueueReading",
     "QueueSeries",
-    "Runner",
     "SizeReading",
     "SlotsReading",
     "Telemetry",

@@ -14,14 +14,13 @@ from taskyard_core.domain.matching import Capabilities
 from taskyard_core.domain.session_names import public_name
 from taskyard_core.domain.submission import build
 from taskyard_core.domain.task import Task, TaskError, TaskState
-from taskyard_core.domain.transitions import Failed
+from taskyard_core.domain.transitions import Failed, Runner
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.storage.claims import Bid, Head
 from taskyard_core.storage.sessions import SessionRecord
 from taskyard_core.storage.submissions import NewTask
 from taskyard_core.storage.tasks import TaskFilter
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.telemetry import Runner
 from taskyard_core.wire import convert
 from taskyard_dispatcher.gateway.adoption import reconcile
 from taskyard_dispatcher.outcomes.handover import Handover

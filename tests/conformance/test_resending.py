@@ -9,12 +9,12 @@ import uuid_utils
 from taskyard_core.domain.matching import Capabilities
 from taskyard_core.domain.submission import build
 from taskyard_core.domain.task import AttemptKey
+from taskyard_core.domain.transitions import Runner
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.storage.claims import CLAIM_BYTES, Bid
 from taskyard_core.storage.sessions import Held, SessionRecord
 from taskyard_core.storage.store import TaskStore
 from taskyard_core.storage.submissions import NewTask
-from taskyard_core.telemetry import Runner
 from taskyard_dispatcher.outcomes.handover import Handover
 from taskyard_dispatcher.outcomes.resending import Resending
 from taskyard_dispatcher.sessions.state import Running, Session

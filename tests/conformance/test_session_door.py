@@ -32,7 +32,7 @@ from taskyard_dispatcher.assembly import Assembly
 from taskyard_dispatcher.gateway import guard
 from taskyard_dispatcher.settings import DispatcherSettings
 from taskyard_dispatcher.stores import Stores
-from tests.conformance.task_stores import PostgresYard, Yard
+from tests.conformance.task_stores import PostgresYard, Yard, waiting
 
 LANE = "default/default/demo.echo/5/"
 
@@ -339,3 +339,17 @@ async def test_compressed_frames_are_not_unpacked(place: Place) -> None:
         await call.read()
     # gRPC's own codes; of such an id the dispatcher itself would say INVALID_ARGUMENT. Its words don't always arrive.
     assert await call.code() in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INTERNAL)
+
+
+async def test_a_worker_whose_hello_is_on_its_way_when_the_dispatcher_stops_is_sent_on_as_well(place: Place) -> None:
+    former = place.worker()
+    await former.begin()
+    worker = place.worker(session_id=former.hello.session_id)
+    async with place.yard.store.transaction() as transaction:
+        await transaction.end_session(worker.hello.session_id, 1, "asked for")
+        welcome = await waiting(place.yard, worker.begin())
+        place.parts.streams.stop()
+    assert (await welcome).generation == 2
+    assert (await worker.read()).go_away
+    (session,) = place.parts.roster
+    assert not session.accepting

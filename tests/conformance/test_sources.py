@@ -15,11 +15,12 @@ from simulation.memory.redis import MemoryDelivery, RedisServer
 from taskyard_core.domain.lanes import Lane
 from taskyard_core.domain.matching import Capabilities
 from taskyard_core.domain.submission import build
+from taskyard_core.domain.transitions import Runner
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.storage.sessions import SessionRecord
 from taskyard_core.storage.submissions import NewTask
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.telemetry import Runner, Telemetry
+from taskyard_core.telemetry import Telemetry
 from taskyard_dispatcher.dispatch.board import LaneBoard
 from taskyard_dispatcher.dispatch.outages import Outages
 from taskyard_dispatcher.dispatch.pipeline import Claiming, Source, fill

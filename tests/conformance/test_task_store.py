@@ -360,6 +360,16 @@ async def test_of_two_results_in_one_batch_only_what_changed_the_task_is_told_as
     assert (await life.task(task)).result == b"3"
 
 
+async def test_the_first_of_two_endings_in_one_batch_counts_whatever_it_comes_to(life: Life) -> None:
+    (task,), session = await life.submitted(), await life.session()
+    await life.claimed(task, session)
+    await life.end(task, session, Lost())
+    running = Snapshot(task, TaskState.RUNNING, 1, session=session)
+    late, success = decide(running, Released(), random.random), decide(running, Succeeded(b"1"), random.random)
+    assert (await life.changes.apply([late, success])).changes == [None, None]
+    assert (await life.changes.apply([success])).ids == {task}
+
+
 async def test_a_page_counts_all_that_makes_its_tasks_large(life: Life) -> None:
     ids = await life.submitted(*(new() for _ in range(150)))
     session = await life.session()

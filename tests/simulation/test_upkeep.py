@@ -18,17 +18,20 @@ from taskyard_core.aftermath.publication import Publication
 from taskyard_core.domain.matching import Capabilities
 from taskyard_core.domain.submission import build
 from taskyard_core.domain.task import TaskState
+from taskyard_core.domain.transitions import Runner
 from taskyard_core.storage.claims import Bid
 from taskyard_core.storage.sessions import SessionRecord
 from taskyard_core.storage.submissions import NewTask
-from taskyard_core.telemetry import Runner, Telemetry
+from taskyard_core.telemetry import Telemetry
 from taskyard_dispatcher.outcomes.completion import Completion
 from taskyard_dispatcher.outcomes.handover import Handover
 from taskyard_dispatcher.outcomes.queues import QueueDefaults
 from taskyard_dispatcher.outcomes.resending import Resending
-from taskyard_dispatcher.outcomes.upkeep import INTERVAL, PATIENCE, STOP_GRACE, Upkeep
+from taskyard_dispatcher.outcomes.upkeep import INTERVAL, PATIENCE, Upkeep
 from taskyard_dispatcher.sessions.roster import Roster
 from taskyard_dispatcher.sessions.state import Running, Session
+
+STOP_GRACE = 30.0
 
 
 class Stage:
@@ -56,6 +59,7 @@ class Stage:
             completion=completion,
             queues=queues,
             clock=clock,
+            stop_grace=STOP_GRACE,
         )
         self.session = Session(
             id=str(uuid.uuid4()),

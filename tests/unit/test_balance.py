@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskyard_core.domain.matching import Capabilities
+from taskyard_core.domain.transitions import Runner
 from taskyard_core.storage.dispatchers import Peer
-from taskyard_core.telemetry import Runner
 from taskyard_dispatcher.membership.balance import REST, SETTLED, Isolation, Movement, surplus
 from taskyard_dispatcher.sessions.roster import Roster
 from taskyard_dispatcher.sessions.state import Session

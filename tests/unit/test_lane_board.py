@@ -4,7 +4,7 @@ import pytest
 
 from taskyard_core.domain.lanes import Lane
 from taskyard_core.domain.matching import Capabilities
-from taskyard_core.telemetry import Runner
+from taskyard_core.domain.transitions import Runner
 from taskyard_dispatcher.dispatch import board as board_module
 from taskyard_dispatcher.dispatch.board import READ_LANES, LaneBoard
 from taskyard_dispatcher.sessions.roster import Roster

@@ -3,9 +3,14 @@
 import asyncio
 import itertools
 import logging
+from functools import partial
+from random import Random
+from typing import Any
 
 import pytest
 
+from simulation.chance import VirtualClock
+from simulation.loop import VirtualLoop
 from taskyard_core.runtime.service import STEADY, Part, Service
 
 
@@ -93,22 +98,53 @@ async def test_whoever_does_not_stop_in_time_or_fails_to_keeps_nobody_else_from_
     assert "broken failed while it stopped" in caplog.text
 
 
-async def test_what_one_waits_for_is_not_taken_from_the_grace_of_all() -> None:
-    clock, diary = HandClock(), Diary()
-    service = Service(clock, grace=1.0)
+def lasting(seconds: float, **more: Any) -> Part:
+    """A part that takes so long to stop."""
+    return Part(f"{seconds} s", stop=partial(asyncio.sleep, seconds), **more)
 
-    async def drain() -> None:
-        await clock.sleep(20.0)
 
-    async def takes_all() -> None:
-        await clock.sleep(1.0)
+@pytest.mark.parametrize(
+    ("parts", "took", "left_behind"),
+    [
+        # What one waits for is not taken from the grace of all, nor may others have what it did not need.
+        ([lasting(0.9), lasting(20.0, patience=20.0)], 20.9, []),
+        ([lasting(3.0), lasting(1.0, patience=20.0)], 2.0, ["3.0 s"]),
+        ([lasting(0.0), lasting(0.9), lasting(30.0, patience=20.0)], 21.0, ["30.0 s", "0.9 s", "0.0 s"]),
+        # The grace is that of all together.
+        ([lasting(0.3), lasting(0.6), lasting(0.3)], 1.0, ["0.3 s"]),
+    ],
+)
+def test_all_parts_together_have_the_grace_and_each_what_it_is_given(
+    caplog: pytest.LogCaptureFixture, parts: list[Part], took: float, left_behind: list[str]
+) -> None:
+    async def main(loop: VirtualLoop) -> float:
+        service = Service(VirtualClock(loop), grace=1.0)
+        await service.start(*parts)
+        began = loop.time()
+        await service.stop()
+        return loop.time() - began
 
-    stopped = diary.part("a").stop
-    await service.start(
-        Part("late", stop=stopped), Part("slow", stop=takes_all), Part("drain", stop=drain, patience=20.0)
-    )
+    with VirtualLoop(Random(1), 1000) as loop:
+        assert loop.run(main(loop)) == pytest.approx(took, abs=0.01)
+    assert [message.partition(" has not")[0] for message in caplog.messages] == left_behind
+
+
+async def test_a_loop_that_was_steady_is_begun_again_soon() -> None:
+    clock, began, again = HandClock(), list[float](), asyncio.Event()
+
+    async def fails() -> None:
+        began.append(clock.now)
+        if len(began) == 12:
+            again.set()
+            await asyncio.Event().wait()
+        await clock.sleep(STEADY + 1 if len(began) == 11 else 0)
+        raise TypeError
+
+    service = Service(clock)
+    await service.start(Part("fails", run=fails))
+    await again.wait()
+    assert began[11] - began[10] <= STEADY + 1 + 0.5
     await service.stop()
-    assert clock.now == 21.0
 
 
 async def test_it_is_begun_again_with_growing_pauses(caplog: pytest.LogCaptureFixture) -> None:

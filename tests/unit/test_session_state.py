@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from taskyard_core.domain.matching import Capabilities
+from taskyard_core.domain.transitions import Runner
 from taskyard_core.storage.claims import Claimed
-from taskyard_core.telemetry import Runner
 from taskyard_core.wire.gen import worker_service_pb2 as wire
 from taskyard_dispatcher.sessions.outgoing import UNSENT_BYTES
 from taskyard_dispatcher.sessions.roster import Roster

@@ -4,10 +4,12 @@ import asyncio
 from typing import Any, cast
 from unittest.mock import patch
 
+import pytest
+
 from taskyard_core.domain.matching import Capabilities
+from taskyard_core.domain.transitions import Runner
 from taskyard_core.runtime.background import Background
 from taskyard_core.runtime.clock import SystemClock
-from taskyard_core.telemetry import Runner
 from taskyard_dispatcher.gateway.reception import Reception
 from taskyard_dispatcher.gateway.stream import SessionStreams
 from taskyard_dispatcher.sessions.state import Session
@@ -25,7 +27,14 @@ class Noted:
         self.told.set()
 
 
-async def test_the_end_is_noted_although_the_call_is_cancelled_while_its_parts_still_end() -> None:
+@pytest.mark.parametrize(
+    ("stopping", "ended"),
+    # Streams of a dispatcher that stops end because it says so, and their sessions live on elsewhere.
+    [(False, ["s"]), (True, [])],
+)
+async def test_the_end_is_noted_although_the_call_is_cancelled_while_its_parts_still_end(
+    stopping: bool, ended: list[str]
+) -> None:
     session = Session(
         id="s",
         generation=1,
@@ -52,12 +61,12 @@ async def test_the_end_is_noted_although_the_call_is_cancelled_while_its_parts_s
     streams, grace = object.__new__(SessionStreams), Noted()
     unused = cast("Any", None)
     streams._reception = Reception(unused, unused, SystemClock(), 1.0)
-    streams._grace, streams._background, streams._stopping = grace, Background(), False  # type: ignore[assignment]
+    streams._grace, streams._background, streams._stopping = grace, Background(), stopping  # type: ignore[assignment]
     with patch.multiple(SessionStreams, _open=opened, _write=stubborn, _read=over, _watch=stubborn):
         call = asyncio.create_task(streams.Session(None, None))  # type: ignore[arg-type]
         await stuck.wait()
         call.cancel()
         await asyncio.wait([call])
-        assert grace.ended == ["s"]
+        assert (grace.ended, session.connected) == (ended, False)
         release.set()
         await streams._background.close()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from taskyard_core.domain.task import TaskError, TaskSpec, TaskState
-from taskyard_core.domain.transitions import DUE, FAILED, RETRIED, Change, Transition
-from taskyard_core.telemetry import Claim, Runner
+from taskyard_core.domain.transitions import DUE, FAILED, RETRIED, Change, Runner, Transition
+from taskyard_core.telemetry import Claim
 from taskyard_core.telemetry.identity import Identity
 from taskyard_core.telemetry.journal import Journal
 from taskyard_core.telemetry.ledger import Ledger

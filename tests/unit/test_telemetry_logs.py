@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
+from taskyard_core.domain.transitions import Runner
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.telemetry import Claim, LogSettings, Runner, Telemetry, logs
+from taskyard_core.telemetry import Claim, LogSettings, Telemetry, logs
 from taskyard_core.telemetry.clock import stamp
 from taskyard_core.telemetry.identity import Identity
 

@@ -17,13 +17,12 @@ from opentelemetry.sdk.metrics.export import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from taskyard_core.domain.task import Outcome, TaskError, TaskSpec, TaskState
-from taskyard_core.domain.transitions import CANCELLED, DUE, REDRIVEN, RULES, Change, Transition
+from taskyard_core.domain.transitions import CANCELLED, DUE, REDRIVEN, RULES, Change, Runner, Transition
 from taskyard_core.telemetry import (
     Claim,
     LeaderReading,
     OutboxReading,
     QueueReading,
-    Runner,
     SizeReading,
     SlotsReading,
     Telemetry,

@@ -7,8 +7,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from taskyard_core.domain.task import Outcome, TaskError, TaskState
-from taskyard_core.domain.transitions import RULES, Change, Transition
-from taskyard_core.telemetry import Claim, Runner
+from taskyard_core.domain.transitions import RULES, Change, Runner, Transition
+from taskyard_core.telemetry import Claim
 from taskyard_core.telemetry.environment import exporters
 from taskyard_core.telemetry.identity import Identity
 from taskyard_core.telemetry.traces import Traces, sampled

@@ -10,10 +10,10 @@ from simulation.memory.link import Direct
 from simulation.memory.postgres import MemoryTaskStore, TaskServer
 from taskyard_core.domain.matching import Capabilities
 from taskyard_core.domain.session_names import public_name
+from taskyard_core.domain.transitions import Runner
 from taskyard_core.storage.dispatchers import DispatcherNote, Peer
 from taskyard_core.storage.sessions import SessionRecord
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.telemetry import Runner
 from taskyard_dispatcher.membership.suspicion import Patience
 from taskyard_dispatcher.membership.vouching import HURRY, Vouching, VouchingTiming
 from taskyard_dispatcher.outcomes.loss import Loss

@@ -53,14 +53,6 @@ def plan_reads(lanes: Sequence[Lane], budget: int, credits: Mapping[int, float],
     return ReadPlan(quotas, {priority: earned[priority] - shares[priority] for priority in shares})
 
 
-def longest_wait(priority: int, waiting: Iterable[int]) -> float:
-    """Between two tasks of a waiting priority, reads that have none for it give fewer tasks than this to others.
-
-    `waiting` are the priorities that wait, itself included: while they do, its credit stays between -1 and 1.
-    """
-    return 2 * sum(map(_weight, waiting)) / _weight(priority)
-
-
 def within(heads: Iterable[Head], quotas: Iterable[Quota], budget: int) -> list[Head]:
     """Of each lane as many as its quota says; what is left of the budget goes to lanes that have more, in order."""
     left = {quota.lane: quota.count for quota in quotas}

@@ -8,10 +8,10 @@ from taskyard_core.domain.matching import Capabilities
 from taskyard_core.domain.session_names import public_name, secret_hash
 from taskyard_core.domain.task import AttemptKey, is_task_id
 from taskyard_core.domain.text import printable
+from taskyard_core.domain.transitions import Runner
 from taskyard_core.domain.violations import Violation
 from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.sessions import SessionRecord, Sessions
-from taskyard_core.telemetry import Runner
 from taskyard_core.wire.gen import worker_service_pb2 as wire
 from taskyard_dispatcher.gateway.hello_rates import HelloRates
 from taskyard_dispatcher.outcomes.handover import Handover

@@ -35,8 +35,7 @@ class Grace:
 
     def begin(self, session: Session, settled: Callable[[], Awaitable[None]]) -> None:
         """The session's stream has ended; `settled` waits until what it brought is stored."""
-        if self._roster.get(session.id) is session:
-            self._background.start(self._part(session, settled))
+        self._background.start(self._part(session, settled))
 
     async def close(self) -> None:
         """Forget the sessions that are in their grace; the leader gives them up if nobody adopts them."""

@@ -66,8 +66,7 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         """Send all workers elsewhere and take no more hellos."""
         self._stopping = True
         for session in self._roster:
-            session.drain()
-            session.go_away()
+            session.send_on()
 
     async def close(self) -> None:
         """Wait until what workers reported is stored."""
@@ -124,6 +123,9 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
         await context.write(self._welcome(session))
         session.heard(self._clock.monotonic())
         self._roster.put(session)
+        if self._stopping:
+            # Its hello was on its way when all others were sent on.
+            session.send_on()
         self._presence.arrived(session, record)
         whose = {"session": session.runner.session, "worker": record.worker, "worker_pod": record.pod}
         _log.info("session opened", extra=whose)

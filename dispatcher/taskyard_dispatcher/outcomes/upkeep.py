@@ -24,8 +24,6 @@ _log = logging.getLogger(__name__)
 
 INTERVAL = 5.0
 """Seconds between checks."""
-STOP_GRACE = 30.0
-"""Seconds that a handler has to end after it was asked to stop; then its attempt is ended without it."""
 PATIENCE = 0.5
 """Seconds between looks whether one has had them."""
 
@@ -51,8 +49,9 @@ class Upkeep:
         completion: Completion,
         queues: QueueDefaults,
         clock: Clock,
-        stop_grace: float = STOP_GRACE,
+        stop_grace: float,
     ) -> None:
+        """`stop_grace` is the seconds a handler has to end once it was told to; then its attempt ends without it."""
         self._stop_grace = stop_grace
         self._roster = roster
         self._sessions = sessions

@@ -11,10 +11,9 @@ from enum import Enum
 
 from taskyard_core.domain.matching import Capabilities
 from taskyard_core.domain.task import AttemptKey, RetryPolicy, TaskState
-from taskyard_core.domain.transitions import Snapshot
+from taskyard_core.domain.transitions import Runner, Snapshot
 from taskyard_core.storage import codec
 from taskyard_core.storage.claims import Claimed
-from taskyard_core.telemetry import Runner
 from taskyard_core.wire.gen import worker_service_pb2 as wire
 from taskyard_dispatcher.sessions import frames
 from taskyard_dispatcher.sessions.outgoing import OVERHEAD, Outgoing
@@ -124,6 +123,11 @@ class Session:
     def drain(self) -> bool:
         """Accept no more tasks; whether that is news."""
         return self._enter(Phase.DRAINING)
+
+    def send_on(self) -> None:
+        """This dispatcher stops: accept no more tasks, and ask the worker to say hello to another."""
+        self.drain()
+        self.go_away()
 
     def supersede(self) -> None:
         """Its generation is over: it gets no more tasks here, and a worker that is still there must say hello again."""

@@ -8,7 +8,7 @@ from simulation.memory.postgres.work import Work
 from taskyard_core.domain.task import AttemptKey, TaskState
 from taskyard_core.domain.transitions import Change, Transition
 from taskyard_core.storage import codec
-from taskyard_core.storage.changes import Applied, Standing
+from taskyard_core.storage.changes import Applied, Standing, distinct
 
 
 class Changes:
@@ -61,7 +61,8 @@ def add_to_outbox(work: Work, ids: Sequence[str]) -> int | None:
 def _holding(work: Work, transitions: Sequence[Transition]) -> list[tuple[int, TaskRow]]:
     """The places of the transitions whose task is where they saw it, one of each task, in id order; locks the tasks."""
     found: dict[str, tuple[int, TaskRow]] = {}
-    for place, transition in enumerate(transitions):
+    for place in distinct(transitions):
+        transition = transitions[place]
         row = work.get(work.tables.tasks, transition.id)
         if row is not None and transition.id not in found and _holds(transition, row):
             found[transition.id] = place, row

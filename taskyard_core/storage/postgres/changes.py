@@ -7,7 +7,7 @@ from dataclasses import fields
 from taskyard_core.domain.task import AttemptKey, Outcome, TaskState
 from taskyard_core.domain.transitions import RULES, Change, Rule, Transition
 from taskyard_core.storage import codec
-from taskyard_core.storage.changes import Applied, Standing
+from taskyard_core.storage.changes import Applied, Standing, distinct
 from taskyard_core.storage.postgres.database import Connection, Database
 from taskyard_core.storage.postgres.queries import load
 from taskyard_core.storage.retrying import retried
@@ -50,7 +50,7 @@ async def apply_within(connection: Connection, transitions: Sequence[Transition]
     """The same in the connection's transaction."""
     if not transitions:
         return Applied([], None)
-    places = _distinct(transitions)
+    places = distinct(transitions)
     applied = transitions if len(places) == len(transitions) else [transitions[place] for place in places]
     found = await connection.fetch(
         load("apply"),
@@ -68,16 +68,6 @@ async def apply_within(connection: Connection, transitions: Sequence[Transition]
         place = places[nth - 1]
         changes[place] = Change(transitions[place], TaskState(source), TaskState(target), lane, traceparent)
     return Applied(changes, found[0][5] if found else None)
-
-
-def _distinct(transitions: Sequence[Transition]) -> Sequence[int]:
-    """The places of one transition of each attempt: the first of two that a batch has for the same one counts."""
-    if len({transition.id for transition in transitions}) == len(transitions):
-        return range(len(transitions))
-    firsts: dict[tuple[str, int, str | None], int] = {}
-    for place, transition in enumerate(transitions):
-        firsts.setdefault((transition.id, transition.attempt, transition.session), place)
-    return list(firsts.values())
 
 
 def _written(number: int, rule: Rule) -> str:

@@ -88,8 +88,8 @@ async def test_the_metric_tells_each_selector_and_stays_at_zero(api: Api, namesp
 
 
 async def metric(api: Api, namespace: str) -> dict[tuple[str, str], float]:
-    for observation in api.scheduler.observations:
-        await observation.run_once()
+    await api.scheduler.readings.queues.run_once()
+    await api.scheduler.readings.backlogs.run_once()
     text = (await api.http.get("/metrics")).text
     return {
         (sample.labels["queue"], sample.labels["selector"]): sample.value
