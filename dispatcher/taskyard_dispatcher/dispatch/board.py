@@ -1,6 +1,6 @@
 """Which lanes may hold tasks, and which sessions could run them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import NamedTuple
 
@@ -22,7 +22,10 @@ _Key = tuple[str, tuple[str, ...], tuple[str, ...], tuple[tuple[str, str], ...]]
 
 
 class Group(NamedTuple):
-    """Lanes that the very same sessions serve, as many as one read takes, and what their priorities are owed."""
+    """Lanes that the very same sessions serve, as many as one read takes, and what their priorities are owed.
+
+    Of each priority the lane is first that has waited longest for its turn.
+    """
 
     lanes: list[Lane]
     sessions: list[Session]
@@ -52,9 +55,9 @@ class _Together:
 
     __slots__ = ("credits", "crews", "lanes", "ready")
 
-    def __init__(self, crews: tuple[_Crew, ...]) -> None:
+    def __init__(self, crews: tuple[_Crew, ...], credits: Credits) -> None:
         self.crews = crews
-        self.credits = Credits()
+        self.credits = credits
         self.lanes = 0
         self.ready: dict[int, dict[str, Lane]] = {}
 
@@ -70,12 +73,12 @@ class _Together:
             del self.ready[lane.priority]
         return True
 
-    def group(self) -> Group | None:
+    def group(self, turns: Mapping[str, int]) -> Group | None:
         able = [session for crew in self.crews for session in crew.sessions.values() if session.free > 0]
         if not able:
             return None
         chosen = [lane for waiting in self.ready.values() for lane in islice(waiting.values(), READ_LANES)]
-        return Group(chosen, able, self.credits)
+        return Group(sorted(chosen, key=lambda lane: turns[lane.name]), able, self.credits)
 
 
 class LaneBoard:
@@ -92,6 +95,8 @@ class LaneBoard:
         # All in the order in which they came, which is the same wherever the same happens.
         self._known: dict[str, int] = {}
         self._walk = 0
+        self._turns: dict[str, int] = {}
+        self._turn = 0
         self._serving: dict[str, tuple[_Crew, ...]] = {}
         self._together: dict[tuple[int, ...], _Together] = {}
         self._crews: dict[_Key, _Crew] = {}
@@ -145,6 +150,12 @@ class LaneBoard:
             if crews := self._serving.get(name):
                 self._of(crews).rest(self._index.add(name))
 
+    def end_turns(self, names: Iterable[str]) -> None:
+        """These lanes have their turn, in this order: all others come before they have the next."""
+        for name in names:
+            if name in self._known:
+                self._end_turn(name)
+
     def sessions(self, name: str) -> list[Session]:
         """Sessions with a free slot that serve the lane."""
         self._follow_roster()
@@ -161,7 +172,7 @@ class LaneBoard:
         A worker that alone can run some tasks is so kept for them before it gets what others could run as well.
         """
         self._follow_roster()
-        ready = [together.group() for together in self._together.values() if together.ready]
+        ready = [together.group(self._turns) for together in self._together.values() if together.ready]
         return sorted((group for group in ready if group), key=lambda group: len(group.sessions))
 
     def _remember(self, name: str) -> None:
@@ -175,12 +186,18 @@ class LaneBoard:
             self._index.discard(lane.name)
             return
         self._known[name] = self._walk
+        self._end_turn(name)
         self._serve(name, crews)
 
     def _forget(self, name: str) -> None:
-        del self._known[name]
+        del self._known[name], self._turns[name]
         self._serve(name, ())
         self._index.discard(name)
+
+    def _end_turn(self, name: str) -> None:
+        # So does a new one begin: else whoever makes lanes would always be first.
+        self._turn += 1
+        self._turns[name] = self._turn
 
     def _wake(self, name: str) -> None:
         self._of(self._serving[name]).wake(self._index.add(name))
@@ -191,13 +208,18 @@ class LaneBoard:
     def _serve(self, name: str, crews: tuple[_Crew, ...]) -> None:
         """From now on these crews serve the lane; one that is known to be empty stays so."""
         former = self._serving.pop(name, ())
+        # A worker that comes or goes settles nothing that was owed.
+        owed = self._of(former).credits if former else None
         ready = self._leave(name, former) if former else True
         for crew in crews:
             crew.lanes[name] = None
         if not crews:
             return
         self._serving[name] = crews
-        together = self._together.setdefault(tuple(crew.number for crew in crews), _Together(crews))
+        numbers = tuple(crew.number for crew in crews)
+        together = self._together.get(numbers)
+        if together is None:
+            together = self._together[numbers] = _Together(crews, Credits(owed))
         together.lanes += 1
         if ready:
             together.wake(self._index.add(name))
