@@ -4,6 +4,7 @@ import weakref
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -175,3 +176,32 @@ async def test_nobody_waits_longer_because_workers_of_ever_new_kinds_come_and_go
     for priority in pool.waiting:
         assert _longest_wait(source.reads["pool"], priority) < longest_wait(priority, pool.waiting)
     assert min(source.lanes[lane] for lane in pool.lanes) > 0
+
+
+async def test_a_worker_of_a_new_kind_costs_little_however_many_lanes_and_kinds_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks, of = Counter[str](), LaneBoard._of
+
+    def counted(*arguments: Any) -> Any:
+        looks["at all crews"] += 1
+        return of(*arguments)
+
+    roster = Roster()
+    board = LaneBoard(roster)
+    board.learn([Lane("default", f"q{number}", "pool", 5, "").name for number in range(300)])
+    monkeypatch.setattr(LaneBoard, "_of", counted)
+    for number in range(50):
+        kind = str(number)
+        capabilities = Capabilities("default", frozenset(["pool"]), labels={"pod": kind})
+        roster.put(
+            Session(
+                id=kind, generation=1, runner=Runner(kind, kind), capabilities=capabilities, slots=1, draining=False
+            )
+        )
+        (group,) = board.groups()
+        assert len(group.sessions) == number + 1
+    assert looks.total() == 50
+    roster.remove(group.sessions[0])
+    (group,) = board.groups()
+    assert (len(group.sessions), len(group.lanes), looks.total()) == (49, READ_LANES, 51)
