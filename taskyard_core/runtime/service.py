@@ -94,8 +94,10 @@ class Service:
                     await asyncio.wait([running])
         except TimeoutError:
             _log.warning("%s has not stopped within %.0f s, and is left behind", part.name, seconds)
-        except Exception:
-            # The others are to end well all the same.
+        except (Exception, asyncio.CancelledError):
+            if (stopping := asyncio.current_task()) and stopping.cancelling():
+                raise
+            # The others are to end well all the same, also where it waited for something of its own that was cancelled.
             _log.exception("%s failed while it stopped", part.name)
 
     async def _run(self, name: str, loop: Loop) -> None:

@@ -93,6 +93,38 @@ async def test_whoever_does_not_stop_in_time_or_fails_to_keeps_nobody_else_from_
     assert "broken failed while it stopped" in caplog.text
 
 
+async def test_a_part_that_waits_for_what_was_cancelled_keeps_nobody_else_from_stopping() -> None:
+    diary, service = Diary(), Service(HandClock())
+
+    async def waits() -> None:
+        work = asyncio.create_task(asyncio.Event().wait())
+        work.cancel()
+        await work
+
+    await service.start(diary.part("a"), Part("waiting", stop=waits))
+    await service.stop()
+    assert "a stops" in diary.told
+
+
+async def test_a_stop_that_is_cancelled_itself_ends_and_another_goes_on_with_it() -> None:
+    diary, service = Diary(), Service(HandClock())
+    reached = asyncio.Event()
+
+    async def never() -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    await service.start(diary.part("a"), Part("hanging", stop=never))
+    stopping = asyncio.create_task(service.stop())
+    await reached.wait()
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert "a stops" not in diary.told
+    await service.stop()
+    assert "a stops" in diary.told
+
+
 async def test_what_one_waits_for_is_not_taken_from_the_grace_of_all() -> None:
     clock, diary = HandClock(), Diary()
     service = Service(clock, grace=1.0)
