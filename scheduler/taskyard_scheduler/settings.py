@@ -3,7 +3,7 @@
 from pydantic import Field, field_validator
 
 from taskyard_core.runtime.address import Address
-from taskyard_core.runtime.settings import StoreSettings, host_names
+from taskyard_core.runtime.settings import Count, Seconds, StoreSettings, host_names
 
 
 class SchedulerSettings(StoreSettings):
@@ -22,11 +22,11 @@ class SchedulerSettings(StoreSettings):
     max_lanes: int = Field(
         10_000, ge=2, description="submits that would make a new lane are refused while tasks wait in so many"
     )
-    list_connections: int = Field(2, ge=1, description="most connections to Postgres for lists")
-    list_timeout: float = Field(
+    list_connections: Count = Field(2, ge=1, description="most connections to Postgres for lists")
+    list_timeout: Seconds = Field(
         5.0, gt=0, description="how long a list may take, or what is done to many tasks at once"
     )
-    drain_timeout: float = Field(10.0, ge=0, description="how long a stopping scheduler finishes calls under way")
+    drain_timeout: Seconds = Field(10.0, ge=0, description="how long a stopping scheduler finishes calls under way")
 
     @field_validator("rest_address", "grpc_address")
     @classmethod

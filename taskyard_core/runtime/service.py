@@ -20,6 +20,8 @@ STEADY = 10.0
 """Seconds that a loop has to run before its last failure counts as over."""
 GRACE = 10.0
 """Seconds that all parts together have to stop, beside what each is given."""
+LEAST = 0.25
+"""Seconds that a part has even where those before it have used all that up: a key or a row is soon withdrawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Service:
             while self._started:
                 part, running = self._started.pop()
                 began = self._clock.monotonic()
-                await self._end(part, running, part.patience + left)
+                await self._end(part, running, part.patience + max(left, LEAST))
                 left = max(0.0, left - max(0.0, self._clock.monotonic() - began - part.patience))
 
     def obstacle(self) -> str | None:
@@ -94,8 +96,10 @@ class Service:
                     await asyncio.wait([running])
         except TimeoutError:
             _log.warning("%s has not stopped within %.0f s, and is left behind", part.name, seconds)
-        except Exception:
-            # The others are to end well all the same.
+        except (Exception, asyncio.CancelledError):
+            if (stopping := asyncio.current_task()) and stopping.cancelling():
+                raise
+            # The others are to end well all the same, also where it waited for something of its own that was cancelled.
             _log.exception("%s failed while it stopped", part.name)
 
     async def _run(self, name: str, loop: Loop) -> None:

@@ -3,7 +3,7 @@
 import os
 import socket
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -13,6 +13,11 @@ from taskyard_core.runtime.config_file import ConfigFile
 from taskyard_core.storage.etcd import EtcdSettings
 from taskyard_core.storage.postgres.target import Target
 from taskyard_core.storage.redis.connection import understood
+
+Seconds = Annotated[float, Field(le=50 * 366 * 24 * 3600.0)]
+"""As long as a cluster may live; stores and messages have no room for times that are much longer, or endless."""
+Count = Annotated[int, Field(le=2**31 - 1)]
+"""What an integer of Postgres holds."""
 
 
 class StoreSettings(BaseSettings):
@@ -34,8 +39,8 @@ class StoreSettings(BaseSettings):
     etcd_user: str = Field("", description="whom to log in to etcd as")
     etcd_password: str = Field("", repr=False, description="that user's password")
     redis_prefix: str = Field("taskyard", description="what all Redis keys begin with")
-    postgres_connections: int = Field(10, ge=2, description="most connections to Postgres of one process")
-    metrics_interval: float = Field(5.0, gt=0, description="how often the stores are asked for what metrics show")
+    postgres_connections: Count = Field(10, ge=2, description="most connections to Postgres of one process")
+    metrics_interval: Seconds = Field(5.0, gt=0, description="how often the stores are asked for what metrics show")
     pod_name: str = Field(default_factory=socket.gethostname, description="name in logs, attempts and metrics")
     node_name: str = Field("", description="the Kubernetes node")
     failpoints: str = Field("", description="where to fail on purpose; for experiments only")

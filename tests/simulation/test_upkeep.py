@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 from random import Random
 
 import pytest
@@ -20,7 +21,7 @@ from taskyard_core.domain.submission import build
 from taskyard_core.domain.task import TaskState
 from taskyard_core.domain.transitions import Runner
 from taskyard_core.storage.claims import Bid
-from taskyard_core.storage.sessions import SessionRecord
+from taskyard_core.storage.sessions import RunningRef, SessionRecord
 from taskyard_core.storage.submissions import NewTask
 from taskyard_core.telemetry import Telemetry
 from taskyard_dispatcher.outcomes.completion import Completion
@@ -187,6 +188,32 @@ def test_a_worker_that_does_not_read_is_sent_no_more_of_what_it_lacks() -> None:
 
     with VirtualLoop(Random(1), 1_000_000) as loop:
         assert loop.run(main(loop)) == [0, 21, 21, 21, 40, 40]
+
+
+def test_what_a_session_lacks_takes_slots_whichever_order_the_store_tells_it_in() -> None:
+    async def main(loop: VirtualLoop) -> list[int]:
+        stage = Stage(loop)
+        await stage.hello()
+        running = stage.store.sessions.running
+
+        async def youngest_first(sessions: Sequence[str], age: float) -> list[RunningRef]:
+            return sorted(await running(sessions, age), key=lambda ref: ref.task_id, reverse=True)
+
+        stage.store.sessions.running = youngest_first  # type: ignore[method-assign]
+        for _ in range(60):
+            await stage.runs(sent=False, payload=b'"' + b"x" * 200_000 + b'"')
+        stage.session.lacks(60)
+        held: list[int] = []
+        for _ in range(4):
+            await asyncio.sleep(INTERVAL)
+            await stage.upkeep.run_once()
+            held.append(len(stage.session.running) + stage.session.lacking)
+            stage.session.frames()
+            stage.session.sent()
+        return [*held, stage.session.lacking]
+
+    with VirtualLoop(Random(1), 1_000_000) as loop:
+        assert loop.run(main(loop)) == [60, 60, 60, 60, 0]
 
 
 def test_what_a_session_lacked_and_has_got_meanwhile_takes_no_slots() -> None:

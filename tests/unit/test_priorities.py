@@ -4,7 +4,9 @@ import weakref
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from random import Random
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +15,7 @@ from taskyard_core.domain.matching import Capabilities
 from taskyard_core.domain.transitions import Runner
 from taskyard_core.storage.lanes import Quota
 from taskyard_dispatcher.dispatch.assignment import Reservation
-from taskyard_dispatcher.dispatch.board import LaneBoard
+from taskyard_dispatcher.dispatch.board import READ_LANES, LaneBoard
 from taskyard_dispatcher.dispatch.outages import Outages
 from taskyard_dispatcher.dispatch.pipeline import fill
 from taskyard_dispatcher.dispatch.planning import WEIGHT_RATIO
@@ -28,12 +30,14 @@ class Endless:
 
     def __init__(self) -> None:
         self.reads: dict[str, list[Counter[int]]] = defaultdict(list)
+        self.lanes = Counter[str]()
 
     async def take(self, quotas: Sequence[Quota], budget: int, reservation: Reservation) -> bool:
         lanes = [(parse(quota.lane), quota.count) for quota in quotas]
         given_out = Counter[int]()
         for lane, count in lanes:
             given_out[lane.priority] += count
+            self.lanes[lane.name] += count
         assert given_out.total() == budget
         self.reads[lanes[0][0].type].append(given_out)
         return True
@@ -130,3 +134,79 @@ async def test_what_was_owed_in_a_set_of_lanes_is_forgotten_with_it() -> None:
     roster.remove(pools[1].session)
     assert [group.credits for group in board.groups()] == [stays()]
     assert goes() is None
+
+
+@pytest.mark.parametrize(
+    ("low", "priority", "high"),
+    [
+        # The lower priority gets 2 of 5 reads, and 4 of 13: as often as there are lanes of it.
+        (5, 0, 1),
+        (13, 0, 2),
+        # More than one read takes.
+        (READ_LANES + 1, 0, 1),
+        (2 * READ_LANES, 5, None),
+    ],
+)
+async def test_of_lanes_of_one_priority_each_has_its_turn(low: int, priority: int, high: int | None) -> None:
+    pool = Pool("pool", 1, set())
+    lanes = [Lane("default", f"q{number:03}", "pool", priority, "").name for number in range(low)]
+    board, source = board_of([pool]), Endless()
+    board.learn(lanes)
+    if high is not None:
+        board.learn([Lane("default", "q", "pool", high, "").name])
+    for _ in range(20 * low):
+        await fill(board, source, Outages())
+    counts = [source.lanes[lane] for lane in lanes]
+    assert min(counts) > 0
+    assert max(counts) - min(counts) <= 2
+
+
+@pytest.mark.parametrize("every", [1, 7])
+async def test_nobody_waits_longer_because_workers_of_ever_new_kinds_come_and_go(every: int) -> None:
+    pool = Pool("pool", 1, {0, 9, 10})
+    roster = Roster()
+    roster.put(pool.session)
+    board, source = LaneBoard(roster), Endless()
+    board.learn(pool.lanes)
+    for read in range(2000):
+        if read % every == 0:
+            kind = str(read)
+            labelled = Capabilities("default", frozenset(["pool"]), labels={"pod": kind})
+            passing = Session(
+                id="new", generation=1, runner=Runner(kind, kind), capabilities=labelled, slots=1, draining=False
+            )
+            passing.reserve()
+            roster.put(passing)
+        await fill(board, source, Outages())
+    for priority in pool.waiting:
+        assert longest_wait(source.reads["pool"], priority) < promised_wait(priority, pool.waiting)
+    assert min(source.lanes[lane] for lane in pool.lanes) > 0
+
+
+async def test_a_worker_of_a_new_kind_costs_little_however_many_lanes_and_kinds_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks, of = Counter[str](), LaneBoard._of
+
+    def counted(*arguments: Any) -> Any:
+        looks["at all crews"] += 1
+        return of(*arguments)
+
+    roster = Roster()
+    board = LaneBoard(roster)
+    board.learn([Lane("default", f"q{number}", "pool", 5, "").name for number in range(300)])
+    monkeypatch.setattr(LaneBoard, "_of", counted)
+    for number in range(50):
+        kind = str(number)
+        capabilities = Capabilities("default", frozenset(["pool"]), labels={"pod": kind})
+        roster.put(
+            Session(
+                id=kind, generation=1, runner=Runner(kind, kind), capabilities=capabilities, slots=1, draining=False
+            )
+        )
+        (group,) = board.groups()
+        assert len(group.sessions) == number + 1
+    assert looks.total() == 50
+    roster.remove(group.sessions[0])
+    (group,) = board.groups()
+    assert (len(group.sessions), len(group.lanes), looks.total()) == (49, READ_LANES, 51)

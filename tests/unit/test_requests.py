@@ -189,6 +189,19 @@ def test_tasks_that_cannot_be_read_are_their_own_errors() -> None:
     assert told == {1: "tasks[1].type", 2: "tasks[2].queue", 3: "tasks[3]"}
 
 
+def test_a_task_that_is_too_deep_only_within_its_batch_is_refused_alone() -> None:
+    read, refused = requests.reader(BATCH.FromString), list[int]()
+    good = BATCH(tasks=[task_pb2.TaskSpec(type="good")]).SerializeToString()
+    for depth in range(90, 110):
+        # Groups of field 100, one within the other; a parser goes 100 deep.
+        task = b"\xa3\x06" * depth + b"\xa4\x06" * depth
+        batch = read(good + b"\x0a" + bytes((len(task) & 127 | 128, len(task) >> 7)) + task + good)
+        assert [task.type for task in batch.message.tasks] == ["good", "", "good"]
+        assert batch.refused.keys() <= {1}
+        refused += [depth] * len(batch.refused)
+    assert refused == list(range(100, 110))
+
+
 def test_the_search_in_many_tasks_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = steps(monkeypatch)
     task = task_pb2.TaskSpec(type="t", depends_on=["a"] * 300).SerializeToString() + b"\x1a\x01\xff"

@@ -98,6 +98,38 @@ async def test_whoever_does_not_stop_in_time_or_fails_to_keeps_nobody_else_from_
     assert "broken failed while it stopped" in caplog.text
 
 
+async def test_a_part_that_waits_for_what_was_cancelled_keeps_nobody_else_from_stopping() -> None:
+    diary, service = Diary(), Service(HandClock())
+
+    async def waits() -> None:
+        work = asyncio.create_task(asyncio.Event().wait())
+        work.cancel()
+        await work
+
+    await service.start(diary.part("a"), Part("waiting", stop=waits))
+    await service.stop()
+    assert "a stops" in diary.told
+
+
+async def test_a_stop_that_is_cancelled_itself_ends_and_another_goes_on_with_it() -> None:
+    diary, service = Diary(), Service(HandClock())
+    reached = asyncio.Event()
+
+    async def never() -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    await service.start(diary.part("a"), Part("hanging", stop=never))
+    stopping = asyncio.create_task(service.stop())
+    await reached.wait()
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert "a stops" not in diary.told
+    await service.stop()
+    assert "a stops" in diary.told
+
+
 def lasting(seconds: float, **more: Any) -> Part:
     """A part that takes so long to stop."""
     return Part(f"{seconds} s", stop=partial(asyncio.sleep, seconds), **more)
@@ -109,9 +141,9 @@ def lasting(seconds: float, **more: Any) -> Part:
         # What one waits for is not taken from the grace of all, nor may others have what it did not need.
         ([lasting(0.9), lasting(20.0, patience=20.0)], 20.9, []),
         ([lasting(3.0), lasting(1.0, patience=20.0)], 2.0, ["3.0 s"]),
-        ([lasting(0.0), lasting(0.9), lasting(30.0, patience=20.0)], 21.0, ["30.0 s", "0.9 s", "0.0 s"]),
-        # The grace is that of all together.
-        ([lasting(0.3), lasting(0.6), lasting(0.3)], 1.0, ["0.3 s"]),
+        ([lasting(0.0), lasting(0.9), lasting(30.0, patience=20.0)], 21.25, ["30.0 s", "0.9 s"]),
+        # The grace is that of all together; once it is used up, whoever comes then still gets a little.
+        ([lasting(0.3), lasting(0.6), lasting(0.3)], 1.15, ["0.3 s"]),
     ],
 )
 def test_all_parts_together_have_the_grace_and_each_what_it_is_given(

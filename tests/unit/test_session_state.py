@@ -118,6 +118,12 @@ def test_a_drain_is_news_once() -> None:
     assert one.silence(5.0) == 3.0
 
 
+def test_who_says_goodbye_is_given_nothing_while_what_it_reported_is_stored() -> None:
+    one = session()
+    assert one.receive(wire.WorkerFrame(goodbye=True), 1.0)
+    assert (one.phase, one.free) == (Phase.DRAINING, 0)
+
+
 def test_a_worker_that_does_not_read_is_given_no_more() -> None:
     one = session()
     one.assign([running("a", payload=b"x" * UNSENT_BYTES)], [])

@@ -172,3 +172,25 @@ def test_what_is_set_is_what_the_parts_of_a_dispatcher_are_timed_by() -> None:
     told = DispatcherSettings.model_validate(values)
     assert told.dispatch == DispatchTiming(poll=15, reclaim_idle=16)
     assert told.duties == DutyTiming(bound=17, page=18, audit_interval=19, lane_unused=20, queue_unused=21)
+
+
+NUMBERS = [
+    (kind, name)
+    for kind in (DispatcherSettings, SchedulerSettings)
+    for name, field in kind.model_fields.items()
+    # Both are only compared with what is counted.
+    if field.annotation in (int, float) and name not in ("max_backlog", "max_lanes")
+]
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e300", "-1", str(2**31), str(2**63), str(10**30)])
+@pytest.mark.parametrize(("kind", "name"), NUMBERS)
+def test_numbers_that_no_store_or_message_has_room_for_are_refused(
+    kind: type[DispatcherSettings | SchedulerSettings], name: str, value: str
+) -> None:
+    with pytest.raises(typer.Exit):
+        read_settings(kind, [f"--{name.replace('_', '-')}={value}"], "taskyard-server")
+
+
+def test_all_numbers_are_held_to_what_there_is_room_for() -> None:
+    assert {name for _, name in NUMBERS} >= {"heartbeat_interval", "duty_page", "leader_ttl", "list_timeout"}

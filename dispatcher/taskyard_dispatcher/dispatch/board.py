@@ -1,6 +1,6 @@
 """Which lanes may hold tasks, and which sessions could run them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import NamedTuple
 
@@ -22,7 +22,10 @@ _Key = tuple[str, tuple[str, ...], tuple[str, ...], tuple[tuple[str, str], ...]]
 
 
 class Group(NamedTuple):
-    """Lanes that the very same sessions serve, as many as one read takes, and what their priorities are owed."""
+    """Lanes that the very same sessions serve, as many as one read takes, and what their priorities are owed.
+
+    Of each priority the lane is first that has waited longest for its turn.
+    """
 
     lanes: list[Lane]
     sessions: list[Session]
@@ -50,11 +53,12 @@ class _Crew:
 class _Together:
     """Crews that serve the same lanes, and which of those may hold something, by priority."""
 
-    __slots__ = ("credits", "crews", "lanes", "ready")
+    __slots__ = ("credits", "crews", "lanes", "numbers", "ready")
 
-    def __init__(self, crews: tuple[_Crew, ...]) -> None:
+    def __init__(self, numbers: tuple[int, ...], crews: tuple[_Crew, ...], credits: Credits) -> None:
+        self.numbers = numbers
         self.crews = crews
-        self.credits = Credits()
+        self.credits = credits
         self.lanes = 0
         self.ready: dict[int, dict[str, Lane]] = {}
 
@@ -70,12 +74,12 @@ class _Together:
             del self.ready[lane.priority]
         return True
 
-    def group(self) -> Group | None:
+    def group(self, turns: Mapping[str, int]) -> Group | None:
         able = [session for crew in self.crews for session in crew.sessions.values() if session.free > 0]
         if not able:
             return None
         chosen = [lane for waiting in self.ready.values() for lane in islice(waiting.values(), READ_LANES)]
-        return Group(chosen, able, self.credits)
+        return Group(sorted(chosen, key=lambda lane: turns[lane.name]), able, self.credits)
 
 
 class LaneBoard:
@@ -92,7 +96,9 @@ class LaneBoard:
         # All in the order in which they came, which is the same wherever the same happens.
         self._known: dict[str, int] = {}
         self._walk = 0
-        self._serving: dict[str, tuple[_Crew, ...]] = {}
+        self._turns: dict[str, int] = {}
+        self._turn = 0
+        self._serving: dict[str, _Together] = {}
         self._together: dict[tuple[int, ...], _Together] = {}
         self._crews: dict[_Key, _Crew] = {}
         self._crew_of: dict[str, tuple[Session, _Crew]] = {}
@@ -142,13 +148,20 @@ class LaneBoard:
     def take(self, names: Iterable[str]) -> None:
         """A read of these lanes begins; a hint from now on makes them ready again."""
         for name in names:
-            if crews := self._serving.get(name):
-                self._of(crews).rest(self._index.add(name))
+            if together := self._serving.get(name):
+                together.rest(self._index.add(name))
+
+    def end_turns(self, names: Iterable[str]) -> None:
+        """These lanes have their turn, in this order: all others come before they have the next."""
+        for name in names:
+            if name in self._known:
+                self._end_turn(name)
 
     def sessions(self, name: str) -> list[Session]:
         """Sessions with a free slot that serve the lane."""
         self._follow_roster()
-        crews = self._serving.get(name, ())
+        together = self._serving.get(name)
+        crews = together.crews if together else ()
         return [session for crew in crews for session in crew.sessions.values() if session.free > 0]
 
     def free_slots(self) -> int:
@@ -161,7 +174,7 @@ class LaneBoard:
         A worker that alone can run some tasks is so kept for them before it gets what others could run as well.
         """
         self._follow_roster()
-        ready = [together.group() for together in self._together.values() if together.ready]
+        ready = [together.group(self._turns) for together in self._together.values() if together.ready]
         return sorted((group for group in ready if group), key=lambda group: len(group.sessions))
 
     def _remember(self, name: str) -> None:
@@ -175,42 +188,51 @@ class LaneBoard:
             self._index.discard(lane.name)
             return
         self._known[name] = self._walk
-        self._serve(name, crews)
-
-    def _forget(self, name: str) -> None:
-        del self._known[name]
-        self._serve(name, ())
-        self._index.discard(name)
-
-    def _wake(self, name: str) -> None:
-        self._of(self._serving[name]).wake(self._index.add(name))
-
-    def _of(self, crews: tuple[_Crew, ...]) -> _Together:
-        return self._together[tuple(crew.number for crew in crews)]
-
-    def _serve(self, name: str, crews: tuple[_Crew, ...]) -> None:
-        """From now on these crews serve the lane; one that is known to be empty stays so."""
-        former = self._serving.pop(name, ())
-        ready = self._leave(name, former) if former else True
+        self._end_turn(name)
         for crew in crews:
             crew.lanes[name] = None
+        self._serve(name, self._of(crews))
+
+    def _forget(self, name: str) -> None:
+        del self._known[name], self._turns[name]
+        if together := self._serving.get(name):
+            for crew in together.crews:
+                del crew.lanes[name]
+        self._serve(name, None)
+        self._index.discard(name)
+
+    def _end_turn(self, name: str) -> None:
+        # So does a new one begin: else whoever makes lanes would always be first.
+        self._turn += 1
+        self._turns[name] = self._turn
+
+    def _wake(self, name: str) -> None:
+        self._serving[name].wake(self._index.add(name))
+
+    def _of(self, crews: tuple[_Crew, ...], former: _Together | None = None) -> _Together | None:
+        """Where these crews are together; None if there are none. What was owed among the former ones is owed on."""
         if not crews:
+            return None
+        numbers = tuple(crew.number for crew in crews)
+        together = self._together.get(numbers)
+        if together is None:
+            together = self._together[numbers] = _Together(numbers, crews, Credits(former.credits if former else None))
+        return together
+
+    def _serve(self, name: str, together: _Together | None) -> None:
+        """From now on these crews serve the lane; one that is known to be empty stays so."""
+        ready = True
+        if former := self._serving.pop(name, None):
+            ready = former.rest(self._index.add(name))
+            former.lanes -= 1
+            if not former.lanes:
+                del self._together[former.numbers]
+        if together is None:
             return
-        self._serving[name] = crews
-        together = self._together.setdefault(tuple(crew.number for crew in crews), _Together(crews))
+        self._serving[name] = together
         together.lanes += 1
         if ready:
             together.wake(self._index.add(name))
-
-    def _leave(self, name: str, crews: tuple[_Crew, ...]) -> bool:
-        together = self._of(crews)
-        ready = together.rest(self._index.add(name))
-        together.lanes -= 1
-        if not together.lanes:
-            del self._together[tuple(crew.number for crew in crews)]
-        for crew in crews:
-            del crew.lanes[name]
-        return ready
 
     def _follow_roster(self) -> None:
         """Sessions that came or went since the last look. One of a new kind meets the lanes that it may serve."""
@@ -234,14 +256,24 @@ class LaneBoard:
         if crew is None:
             crew = self._crews[key] = _Crew(self._numbers, key)
             self._numbers += 1
+            # Found once for all lanes that go the same way: there may be as many crews as sessions.
+            ways: dict[_Together | None, _Together | None] = {}
             for lane in list(self._index.served_by(*key[:3], crew.labels)):
-                self._serve(lane.name, (*self._serving.get(lane.name, ()), crew))
+                former = self._serving.get(lane.name)
+                if former not in ways:
+                    ways[former] = self._of((*(former.crews if former else ()), crew), former)
+                crew.lanes[lane.name] = None
+                self._serve(lane.name, ways[former])
         return crew
 
     def _dismiss(self, crew: _Crew) -> None:
         del self._crews[crew.key]
-        for name in list(crew.lanes):
-            self._serve(name, tuple(other for other in self._serving[name] if other is not crew))
+        ways: dict[_Together, _Together | None] = {}
+        for name in crew.lanes:
+            former = self._serving[name]
+            if former not in ways:
+                ways[former] = self._of(tuple(other for other in former.crews if other is not crew), former)
+            self._serve(name, ways[former])
 
 
 def _key(capabilities: Capabilities) -> _Key:

@@ -61,6 +61,7 @@ async def _read(board: LaneBoard, source: Source, group: Group, budget: int) -> 
     quotas = group.credits.plan(group.lanes, budget)
     names = [quota.lane for quota in quotas]
     board.take(names)
+    board.end_turns(quota.lane for quota in quotas if quota.count)
     more = True
     try:
         more = await source.take(quotas, budget, Reservation(group.sessions))

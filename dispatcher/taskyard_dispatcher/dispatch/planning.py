@@ -21,34 +21,33 @@ class ReadPlan(NamedTuple):
 
 
 class Credits:
-    """What the priorities of one set of lanes are owed, from read to read, and whose turn it is."""
+    """What the priorities of one set of lanes are owed, from read to read; at first what those of another set are."""
 
-    def __init__(self) -> None:
-        self._owed: dict[int, float] = {}
-        self._turn = 0
+    def __init__(self, others: "Credits | None" = None) -> None:
+        self._owed: dict[int, float] = dict(others._owed) if others else {}
 
     def plan(self, lanes: Sequence[Lane], budget: int) -> list[Quota]:
         """Quotas of the next read; see `plan_reads`."""
-        self._turn += 1
-        quotas, self._owed = plan_reads(lanes, budget, self._owed, self._turn)
+        quotas, self._owed = plan_reads(lanes, budget, self._owed)
         return quotas
 
 
-def plan_reads(lanes: Sequence[Lane], budget: int, credits: Mapping[int, float], turn: int) -> ReadPlan:
+def plan_reads(lanes: Sequence[Lane], budget: int, credits: Mapping[int, float]) -> ReadPlan:
     """Divide `budget` tasks over the lanes by weighted deficits.
 
     Each round every waiting priority earns its share of the budget as credit and spends one credit a task, so that a
-    share below one task still comes up after some rounds. Lanes of one priority take turns; `turn` says whose.
+    share below one task still comes up after some rounds. Lanes of one priority take turns in the order in which they
+    are given: the first get one task more where their share cannot be divided, and come last among the quotas.
     """
     by_priority: dict[int, list[Lane]] = defaultdict(list)
-    for lane in sorted(lanes):
+    for lane in lanes:
         by_priority[lane.priority].append(lane)
     earned = _earn(list(by_priority), budget, credits)
     shares = _spend(earned, budget)
     quotas = [
         quota
         for priority in sorted(by_priority, reverse=True)
-        for quota in _divide(by_priority[priority], shares[priority], turn)
+        for quota in _divide(by_priority[priority], shares[priority])
     ]
     return ReadPlan(quotas, {priority: earned[priority] - shares[priority] for priority in shares})
 
@@ -88,8 +87,7 @@ def _spend(earned: Mapping[int, float], budget: int) -> dict[int, int]:
     return shares
 
 
-def _divide(lanes: Sequence[Lane], share: int, turn: int) -> list[Quota]:
-    first = turn % len(lanes)
-    rotated = [*lanes[first:], *lanes[:first]]
+def _divide(lanes: Sequence[Lane], share: int) -> list[Quota]:
     each, extra = divmod(share, len(lanes))
-    return [Quota(lane.name, each + (index < extra)) for index, lane in enumerate(rotated)]
+    more = [Quota(lane.name, each + 1) for lane in lanes[:extra]]
+    return [*(Quota(lane.name, each) for lane in lanes[extra:]), *more]

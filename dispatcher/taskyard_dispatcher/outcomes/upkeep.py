@@ -135,10 +135,11 @@ class Upkeep:
                 if ref.cancel_requested:
                     held = session.running[ref.task_id]
                     self._stop(session, held, wire.STOP_REASON_CANCELLED, max(unseen, held.since))
-            elif attempt in self._lacking and not session.full:
+                continue
+            if attempt in self._lacking and not session.full:
                 await self._resending.run_once(session)
-            else:
-                # Its claim may be on its way here. Who lacks it at the next look as well, lacks it.
+            if not session.runs(*attempt):
+                # Others were sent first, or its claim may be on its way here. Who lacks it at the next look, lacks it.
                 lacking.add(attempt)
                 lacked[ref.session] += 1
         for session in by_id.values():

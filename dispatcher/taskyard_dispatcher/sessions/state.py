@@ -244,13 +244,14 @@ class Session:
     def receive(self, frame: wire.WorkerFrame, now: float) -> bool:
         """Take in what a frame says of the session itself; whether the worker asks for no more tasks, and that is news.
 
-        Results, releases and progress are the reader's matter, and so is the goodbye, which must not overtake them.
+        Results, releases and progress are the reader's matter, and so is the end that a goodbye brings, which must not
+        overtake them. But whoever says it runs nothing that is sent to it from then on.
         """
         self.heard(now)
         if frame.HasField("heartbeat"):
             self._outgoing.heartbeat = frame.heartbeat.sequence
             self._tell_writer()
-        return frame.drain and self.drain()
+        return (frame.drain or frame.goodbye) and self.drain()
 
     def heard(self, now: float) -> None:
         """The worker is there, or its silence is our doing."""
