@@ -22,7 +22,7 @@ class SchedulerSettings(StoreSettings):
     )
     list_connections: int = Field(2, ge=1, description="most connections to Postgres for lists")
     list_timeout: float = Field(
-        5.0, gt=0, description="how long a list may take, or what is done to many tasks at once"
+        5.0, ge=0.1, le=3600, description="how long a list may take, or what is done to many tasks at once"
     )
     drain_timeout: float = Field(10.0, ge=0, description="how long a stopping scheduler finishes calls under way")
 

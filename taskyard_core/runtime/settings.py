@@ -14,6 +14,9 @@ from taskyard_core.storage.etcd import EtcdSettings
 from taskyard_core.storage.postgres.target import Target
 from taskyard_core.storage.redis.connection import understood
 
+LONGEST = 100 * 365 * 24 * 3600.0
+"""Seconds; no setting is longer. Stores and timers cannot count for ever, nor as far as floats go."""
+
 
 class StoreSettings(BaseSettings):
     """What every role can be told. Times are in seconds."""
@@ -39,6 +42,13 @@ class StoreSettings(BaseSettings):
     pod_name: str = Field(default_factory=socket.gethostname, description="name in logs, attempts and metrics")
     node_name: str = Field("", description="the Kubernetes node")
     failpoints: str = Field("", description="where to fail on purpose; for experiments only")
+
+    @field_validator("*")
+    @classmethod
+    def _passes_some_day(cls, value: object) -> object:
+        if isinstance(value, float) and not value <= LONGEST:
+            raise ValueError(f"must not be longer than {LONGEST:.0f}, which is 100 years")
+        return value
 
     @field_validator("failpoints")
     @classmethod
