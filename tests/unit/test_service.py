@@ -78,7 +78,7 @@ async def test_where_one_cannot_start_those_before_it_are_stopped_and_none_after
 async def test_whoever_does_not_stop_in_time_or_fails_to_keeps_nobody_else_from_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    diary, service = Diary(), Service(HandClock(), grace=0.0)
+    diary, service = Diary(), Service(HandClock(), grace=0.0, moment=0.0)
 
     async def never() -> None:
         await asyncio.Event().wait()
@@ -89,8 +89,27 @@ async def test_whoever_does_not_stop_in_time_or_fails_to_keeps_nobody_else_from_
     await service.start(diary.part("a"), Part("hanging", stop=never), Part("broken", stop=fails))
     await service.stop()
     assert "a stops" in diary.told
-    assert "hanging has not stopped within 0 s, and is left behind" in caplog.text
+    assert "hanging has not stopped within 0.0 s, and is left behind" in caplog.text
     assert "broken failed while it stopped" in caplog.text
+
+
+async def test_whoever_takes_all_of_the_grace_leaves_the_others_a_moment(caplog: pytest.LogCaptureFixture) -> None:
+    clock, diary = HandClock(), Diary()
+    service = Service(clock, grace=10.0)
+
+    async def takes_all() -> None:
+        await clock.sleep(10.0)
+
+    async def takes_leave() -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        diary.told.append("leave is taken")
+
+    await service.start(diary.part("a"), Part("polite", stop=takes_leave), Part("hanging", stop=takes_all))
+    await diary.running.wait()
+    await service.stop()
+    assert diary.told[1:] == ["leave is taken", "a stops", "a is cancelled"]
+    assert "left behind" not in caplog.text
 
 
 async def test_what_one_waits_for_is_not_taken_from_the_grace_of_all() -> None:
