@@ -49,7 +49,9 @@ class Scheduler:
             Part("identity", start=stores.identity.first_look, run=partial(stores.identity.run, clock)),
             Part("lag", run=self._telemetry.lag.run),
             Part("garbage", run=partial(garbage.watch, clock)),
-            *(Part("observation", run=observation.run) for observation in self.observations),
+            Part("reading of queues", run=readings.queues.run),
+            Part("reading of backlogs", run=readings.backlogs.run),
+            Part("health of stores", run=readings.stores.run),
         )
         await self.service.start(*self.parts.in_order(self._doors()))
         return {"rest": self.rest_address, "grpc": self.grpc_address}
