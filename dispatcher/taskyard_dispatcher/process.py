@@ -87,6 +87,8 @@ class Dispatcher:
         )
 
     async def _listen(self, server: grpc.aio.Server) -> None:
-        if not server.add_insecure_port(self._settings.session_address):
-            raise OSError(f"cannot listen on {self._settings.session_address}")
+        try:
+            server.add_insecure_port(self._settings.session_address)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {self._settings.session_address}") from error
         await server.start()

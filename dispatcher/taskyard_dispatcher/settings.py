@@ -37,8 +37,8 @@ class DispatcherSettings(StoreSettings):
     duty_timeout: Seconds = Field(
         DutyTiming.bound, ge=15, description="how long a run of a duty may take before another dispatcher leads"
     )
-    duty_page: Count = Field(
-        DutyTiming.page, ge=1, description="rows that one transaction of the leader's duties changes"
+    duty_page: int = Field(
+        DutyTiming.page, ge=1, le=100_000, description="rows that one transaction of the leader's duties changes"
     )
     audit_interval: Seconds = Field(
         DutyTiming.audit_interval, gt=0, description="how often the lanes are compared with the tables"

@@ -23,8 +23,8 @@ class SchedulerSettings(StoreSettings):
         10_000, ge=2, description="submits that would make a new lane are refused while tasks wait in so many"
     )
     list_connections: Count = Field(2, ge=1, description="most connections to Postgres for lists")
-    list_timeout: Seconds = Field(
-        5.0, gt=0, description="how long a list may take, or what is done to many tasks at once"
+    list_timeout: float = Field(
+        5.0, ge=0.1, le=3600, description="how long a list may take, or what is done to many tasks at once"
     )
     drain_timeout: Seconds = Field(10.0, ge=0, description="how long a stopping scheduler finishes calls under way")
 

@@ -26,14 +26,23 @@ class Role(Protocol):
         """Serve, and tell where; raises OSError for an address that cannot be had, ForeignStore where clusters meet."""
 
 
+class _NoAddress(Exception):
+    """A port of the role is taken, or the address is not this machine's."""
+
+
 def serve(
     role: str, id: str, settings: StoreSettings, make: Callable[[Telemetry], Role], remarks: Sequence[str]
 ) -> None:
-    """Run a role until SIGTERM or SIGINT; the log begins with the remarks. SystemExit where two clusters meet."""
+    """Run a role until SIGTERM or SIGINT; the log begins with the remarks.
+
+    SystemExit with a sentence where two clusters meet, or an address cannot be had.
+    """
     try:
         uvloop.run(_serve(role, id, settings, make, remarks))
     except ForeignStore as error:
         raise SystemExit(f"taskyard-server {role} does not start: {error.detail}") from error
+    except _NoAddress as error:
+        raise SystemExit(f"taskyard-server {role} does not start: {error}") from error
 
 
 async def _serve(
@@ -50,7 +59,10 @@ async def _serve(
     server = make(telemetry)
     try:
         await server.service.start(Part("telemetry", stop=telemetry.close))
-        addresses = await server.start()
+        try:
+            addresses = await server.start()
+        except OSError as error:
+            raise _NoAddress(error) from error
         garbage.relax()
         _log.info("%s ready", role, extra=dict(addresses))
         await told.wait()

@@ -20,8 +20,8 @@ STEADY = 10.0
 """Seconds that a loop has to run before its last failure counts as over."""
 GRACE = 10.0
 """Seconds that all parts together have to stop, beside what each is given."""
-LEAST = 0.25
-"""Seconds that a part has even where those before it have used all that up: a key or a row is soon withdrawn."""
+MOMENT = 0.5
+"""Seconds that each has when others took all of that: what hangs on a store keeps nobody from leaving the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,10 @@ class Service:
     is of use. Until the loop is steady again the process says that it is not ready.
     """
 
-    def __init__(self, clock: Clock, grace: float = GRACE) -> None:
+    def __init__(self, clock: Clock, grace: float = GRACE, moment: float = MOMENT) -> None:
         self._clock = clock
         self._grace = grace
+        self._moment = moment
         self.failures = 0
         """How often any loop failed."""
         self._failed: dict[str, tuple[float, str]] = {}
@@ -75,7 +76,7 @@ class Service:
             while self._started:
                 part, running = self._started.pop()
                 began = self._clock.monotonic()
-                await self._end(part, running, part.patience + max(left, LEAST))
+                await self._end(part, running, part.patience + max(left, self._moment))
                 left = max(0.0, left - max(0.0, self._clock.monotonic() - began - part.patience))
 
     def obstacle(self) -> str | None:
@@ -95,7 +96,7 @@ class Service:
                 if running is not None:
                     await asyncio.wait([running])
         except TimeoutError:
-            _log.warning("%s has not stopped within %.0f s, and is left behind", part.name, seconds)
+            _log.warning("%s has not stopped within %.1f s, and is left behind", part.name, seconds)
         except (Exception, asyncio.CancelledError):
             if (stopping := asyncio.current_task()) and stopping.cancelling():
                 raise

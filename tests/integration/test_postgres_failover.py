@@ -101,6 +101,18 @@ async def test_without_any_that_takes_writes_it_is_refused_and_mended(two: tuple
     await database.close()
 
 
+async def test_statements_that_may_take_longer_are_waited_for(
+    two: tuple[Postgres, Postgres], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskyard_core.storage.postgres.database.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("taskyard_core.storage.postgres.database.ANSWER_MARGIN", 2.0)
+    database = await Database.open(two[0].url, statement_timeout=0.6)
+    await database.fetch("SELECT pg_sleep(0.4)")
+    with pytest.raises(StoreUnavailable, match="statement timeout"):
+        await database.fetch("SELECT pg_sleep(5)")
+    await database.close()
+
+
 async def test_a_host_that_swallows_packets_is_not_waited_for_twice(two: tuple[Postgres, Postgres]) -> None:
     first, _ = two
     # Connections are taken by the kernel, and nobody ever answers.

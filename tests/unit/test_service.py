@@ -83,7 +83,7 @@ async def test_where_one_cannot_start_those_before_it_are_stopped_and_none_after
 async def test_whoever_does_not_stop_in_time_or_fails_to_keeps_nobody_else_from_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    diary, service = Diary(), Service(HandClock(), grace=0.0)
+    diary, service = Diary(), Service(HandClock(), grace=0.0, moment=0.0)
 
     async def never() -> None:
         await asyncio.Event().wait()
@@ -94,8 +94,27 @@ async def test_whoever_does_not_stop_in_time_or_fails_to_keeps_nobody_else_from_
     await service.start(diary.part("a"), Part("hanging", stop=never), Part("broken", stop=fails))
     await service.stop()
     assert "a stops" in diary.told
-    assert "hanging has not stopped within 0 s, and is left behind" in caplog.text
+    assert "hanging has not stopped within 0.0 s, and is left behind" in caplog.text
     assert "broken failed while it stopped" in caplog.text
+
+
+async def test_whoever_takes_all_of_the_grace_leaves_the_others_a_moment(caplog: pytest.LogCaptureFixture) -> None:
+    clock, diary = HandClock(), Diary()
+    service = Service(clock, grace=10.0)
+
+    async def takes_all() -> None:
+        await clock.sleep(10.0)
+
+    async def takes_leave() -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        diary.told.append("leave is taken")
+
+    await service.start(diary.part("a"), Part("polite", stop=takes_leave), Part("hanging", stop=takes_all))
+    await diary.running.wait()
+    await service.stop()
+    assert diary.told[1:] == ["leave is taken", "a stops", "a is cancelled"]
+    assert "left behind" not in caplog.text
 
 
 async def test_a_part_that_waits_for_what_was_cancelled_keeps_nobody_else_from_stopping() -> None:
@@ -141,9 +160,9 @@ def lasting(seconds: float, **more: Any) -> Part:
         # What one waits for is not taken from the grace of all, nor may others have what it did not need.
         ([lasting(0.9), lasting(20.0, patience=20.0)], 20.9, []),
         ([lasting(3.0), lasting(1.0, patience=20.0)], 2.0, ["3.0 s"]),
-        ([lasting(0.0), lasting(0.9), lasting(30.0, patience=20.0)], 21.25, ["30.0 s", "0.9 s"]),
+        ([lasting(0.0), lasting(0.9), lasting(30.0, patience=20.0)], 21.5, ["30.0 s", "0.9 s"]),
         # The grace is that of all together; once it is used up, whoever comes then still gets a little.
-        ([lasting(0.3), lasting(0.6), lasting(0.3)], 1.15, ["0.3 s"]),
+        ([lasting(0.6), lasting(0.6), lasting(0.3)], 1.4, ["0.6 s"]),
     ],
 )
 def test_all_parts_together_have_the_grace_and_each_what_it_is_given(

@@ -3,6 +3,7 @@
 import itertools
 import re
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import typer
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
+from taskyard_core.runtime.settings import StoreSettings
 from taskyard_dispatcher.settings import DispatcherSettings
 from taskyard_dispatcher.timing import DispatchTiming, DutyTiming
 from taskyard_scheduler.settings import SchedulerSettings
@@ -87,6 +89,34 @@ def test_a_file_that_makes_no_sense_is_named(content: str, tmp_path: Path, capsy
     shown = capsys.readouterr().err
     assert str(file) in shown or "postgres_url" in shown
     assert SECRET not in shown
+
+
+@pytest.mark.parametrize("role", [SchedulerSettings, DispatcherSettings])
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 1e10])
+def test_no_time_is_longer_than_stores_and_timers_can_count(role: type[StoreSettings], value: float) -> None:
+    times = {name for name, field in role.model_fields.items() if field.annotation is float}
+    assert "metrics_interval" in times
+    taken = set[str]()
+    for name in times:
+        with suppress(ValidationError):
+            role.model_validate({name: value})
+            taken.add(name)
+    assert not taken
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "value"),
+    [
+        # Postgres would take it for no limit at all.
+        (SchedulerSettings, "list_timeout", 0.0001),
+        # Beyond what it takes.
+        (SchedulerSettings, "list_timeout", 3e6),
+        (DispatcherSettings, "duty_page", 2**31),
+    ],
+)
+def test_what_postgres_does_not_take_is_refused_at_start(role: type[StoreSettings], name: str, value: float) -> None:
+    with pytest.raises(ValidationError, match=name):
+        role.model_validate({name: value})
 
 
 def test_settings_show_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,16 @@ import asyncio
 from typing import Any, cast
 from unittest.mock import patch
 
+import grpc.aio
 import pytest
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from taskyard_core.domain.matching import Capabilities
 from taskyard_core.domain.transitions import Runner
 from taskyard_core.runtime.background import Background
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_dispatcher.gateway.reception import Reception
-from taskyard_dispatcher.gateway.stream import SessionStreams
+from taskyard_dispatcher.gateway.stream import SessionStreams, _report_failures
 from taskyard_dispatcher.sessions.state import Session
 
 
@@ -27,6 +29,17 @@ class Noted:
         self.told.set()
 
 
+def made() -> Session:
+    return Session(
+        id="s",
+        generation=1,
+        runner=Runner("s", "w"),
+        capabilities=Capabilities("default", frozenset(["x"])),
+        slots=1,
+        draining=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("stopping", "ended"),
     # Streams of a dispatcher that stops end because it says so, and their sessions live on elsewhere.
@@ -35,14 +48,7 @@ class Noted:
 async def test_the_end_is_noted_although_the_call_is_cancelled_while_its_parts_still_end(
     stopping: bool, ended: list[str]
 ) -> None:
-    session = Session(
-        id="s",
-        generation=1,
-        runner=Runner("s", "w"),
-        capabilities=Capabilities("default", frozenset(["x"])),
-        slots=1,
-        draining=False,
-    )
+    session = made()
     release, stuck = asyncio.Event(), asyncio.Event()
 
     async def opened(*_: Any) -> Session:
@@ -70,3 +76,21 @@ async def test_the_end_is_noted_although_the_call_is_cancelled_while_its_parts_s
         assert (grace.ended, session.connected) == (ended, False)
         release.set()
         await streams._background.close()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        grpc.aio.UsageError("RPC already finished."),
+        # What a write comes to whose worker has vanished meanwhile.
+        cygrpc.ExecuteBatchError("Failed execute_batch"),
+    ],
+)
+async def test_a_worker_that_vanished_is_no_error_of_ours(broken: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    async def fails(error: Exception) -> None:
+        raise error
+
+    await _report_failures(made(), [asyncio.ensure_future(fails(broken))])
+    assert not caplog.records
+    await _report_failures(made(), [asyncio.ensure_future(fails(TypeError("nobody thought of this")))])
+    assert "session failed" in caplog.text

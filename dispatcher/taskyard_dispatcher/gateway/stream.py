@@ -217,5 +217,5 @@ async def _report_failures(session: WorkerSession, parts: Iterable[asyncio.Task[
     for error in await asyncio.gather(*parts, return_exceptions=True):
         if isinstance(error, Flooded):
             _log.warning("session refused: %s", error, extra={"session": session.runner.session})
-        elif isinstance(error, Exception) and not isinstance(error, grpc.RpcError | grpc.aio.UsageError | Violation):
+        elif isinstance(error, Exception) and not isinstance(error, grpc.RpcError | grpc.aio.BaseError | Violation):
             _log.error("session failed", exc_info=error, extra={"session": session.runner.session})

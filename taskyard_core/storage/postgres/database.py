@@ -38,6 +38,10 @@ _BROKEN = (
 )
 
 STATEMENT_SECONDS = 10.0
+ANSWER_SECONDS = 15.0
+"""How long a server is waited for that does not even end a statement, at least"""
+ANSWER_MARGIN = 5.0
+"""and beyond the time that the statement may take."""
 _SESSION = {
     "lock_timeout": "5s",
     # Short, so that a leader that was stopped in the middle of a duty cannot hold up the next one.
@@ -92,8 +96,8 @@ class Database:
             connect=hosts.connect,
             min_size=0,
             max_size=connections,
-            # For a server that does not even end the statement.
-            command_timeout=max(15.0, statement_timeout + 5.0),
+            # Postgres speaks first, unless it is frozen.
+            command_timeout=max(ANSWER_SECONDS, statement_timeout + ANSWER_MARGIN),
             connection_class=_Prepared,
             # All that Taskyard ever asks; none is prepared again in the middle of a transaction.
             statement_cache_size=200,

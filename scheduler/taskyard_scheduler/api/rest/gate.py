@@ -1,5 +1,6 @@
 """What every request passes on its way to the application, and every answer on its way back."""
 
+import asyncio
 from collections.abc import Callable, Collection
 
 from starlette.datastructures import Headers
@@ -35,6 +36,10 @@ class Gate:
                 await problems.response(failure)(scope, receive, answer.send)
             else:
                 await self._app(scope, receive, answer.send)
+        except asyncio.CancelledError:
+            # Only by the end of the grace of a stopping server, which would call it a failure of ours.
+            if not answer.began:
+                await problems.response(failures.shutting_down())(scope, receive, send)
         except Exception as error:
             # The application logs what it did not foresee, answers, and raises it once more.
             if not answer.began:
