@@ -95,6 +95,7 @@ class DispatcherPart:
         self.name = name
         self._cluster = cluster
         self._runs = 0
+        self._leaving: Process | None = None
 
     def boot(self, process: Process) -> None:
         """See Part."""
@@ -104,7 +105,9 @@ class DispatcherPart:
     def terminate(self) -> None:
         """See Part."""
         process = self.process
-        if process.alive:
+        # Told twice, it leaves once.
+        if process.alive and self._leaving is not process:
+            self._leaving = process
             process.start(self._leave(process))
 
     async def _run(self, process: Process) -> None:

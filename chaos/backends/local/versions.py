@@ -26,7 +26,10 @@ class Versions:
         if not self._directory.exists():
             await asyncio.to_thread(self._unpack)
         # Comes before the checkout, which is installed as editable.
-        return {"PYTHONPATH": f"{self._directory}:{self._directory / 'sdk' / 'python' / 'src'}", "PYTHONSAFEPATH": "1"}
+        # A role's package is in its folder; in older revisions the folder is the package.
+        roles = sorted({package.parent for package in self._directory.glob("*/taskyard_*")})
+        path = [self._directory, *roles, self._directory / "sdk" / "python" / "src"]
+        return {"PYTHONPATH": ":".join(map(str, path)), "PYTHONSAFEPATH": "1"}
 
     def _unpack(self) -> None:
         archive = _git("archive", self._revision or _before())

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -155,10 +156,23 @@ async def test_a_part_is_restarted_with_an_environment_until_it_gets_another(clu
     assert "TASKYARD_MAX_BACKLOG" not in environment_of(cluster, "scheduler-2")
 
 
-async def test_a_part_runs_an_earlier_version(cluster: LocalCluster) -> None:
+def modules_of(environment: dict[str, str], checkout: Path, elsewhere: Path) -> list[str]:
+    """Where the command, the SDK and the dispatcher are imported from with such variables."""
+    # What a role is imported as has changed since the first of those that may be "earlier".
+    names = [folder.name for folder in checkout.glob("dispatcher/taskyard_*")] or ["dispatcher"]
+    tell = "import importlib, sys; print(*(importlib.import_module(name).__file__ for name in sys.argv[1:]), sep='\\n')"
+    command = [sys.executable, "-P", "-c", tell, "taskyard_server", "taskyard", *names]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=elsewhere)
+    return told.stdout.split()
+
+
+async def test_a_part_runs_an_earlier_version(cluster: LocalCluster, tmp_path: Path) -> None:
     await cluster.restart("dispatcher-2", version=PREVIOUS)
-    loaded = environment_of(cluster, "dispatcher-2")["PYTHONPATH"].split(":")[0]
-    assert (Path(loaded) / "dispatcher" / "__init__.py").exists()
+    environment = environment_of(cluster, "dispatcher-2")
+    checkout = environment["PYTHONPATH"].split(":")[0]
+    loaded = await asyncio.to_thread(modules_of, environment, Path(checkout), tmp_path)
+    assert len(loaded) == 3
+    assert all(path.startswith(checkout) for path in loaded), loaded
     await cluster.wait_whole(WHOLE)
     await cluster.restart("dispatcher-2", version="current")
     assert "PYTHONSAFEPATH" not in environment_of(cluster, "dispatcher-2")
