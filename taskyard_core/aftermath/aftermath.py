@@ -25,7 +25,7 @@ class Aftermath:
 
         The commit took that many seconds.
         """
-        changes = [change for change in applied.changes if change is not None]
+        changes = applied.moved
         if applied.outbox_id is not None:
             queued = [change for change in changes if change.target is TaskState.QUEUED]
             entries = lane_entries((c.lane, c.transition.id, c.transition.attempt) for c in queued)

@@ -16,9 +16,14 @@ class Applied(NamedTuple):
     outbox_id: int | None
 
     @property
+    def moved(self) -> list[Change]:
+        """What took place."""
+        return [change for change in self.changes if change is not None]
+
+    @property
     def ids(self) -> set[str]:
         """The tasks that moved."""
-        return {change.transition.id for change in self.changes if change is not None}
+        return {change.transition.id for change in self.moved}
 
 
 class Standing(NamedTuple):

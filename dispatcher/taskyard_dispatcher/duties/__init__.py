@@ -15,7 +15,6 @@ from taskyard_dispatcher.duties.duty import Duty
 from taskyard_dispatcher.duties.expiry import Expiry
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.duties.outbox import OutboxDuty
-from taskyard_dispatcher.duties.passage import Passage
 from taskyard_dispatcher.duties.promotion import Promotion
 from taskyard_dispatcher.duties.reaping import Reaping
 from taskyard_dispatcher.duties.rebuild import Rebuild
@@ -49,17 +48,14 @@ def rota(
     """
     fence = store.leader
 
-    def passage(duty: str) -> Passage:
-        return Passage(Fenced(fence, duty), aftermath, timing.page)
-
     @asynccontextmanager
     async def enlist() -> AsyncIterator[Sequence[Duty]]:
         registrations = Registrations(etcd, clock)
         try:
             yield [
                 OutboxDuty(Fenced(fence, OutboxDuty.name), store.outbox, lanes, timing),
-                Promotion(passage(Promotion.name), store.waiting),
-                Expiry(passage(Expiry.name), store.waiting),
+                Promotion(Fenced(fence, Promotion.name), store.waiting, aftermath, timing.page),
+                Expiry(Fenced(fence, Expiry.name), store.waiting, aftermath, timing.page),
                 registrations,
                 Reaping(
                     fenced=Fenced(fence, Reaping.name),

@@ -12,7 +12,8 @@ ENTRIES = 5000
 LANES = 50
 """Most lanes of one step."""
 
-_BEGINNING = "00000000-0000-0000-0000-000000000000"
+BEGINNING = "00000000-0000-0000-0000-000000000000"
+"""Below the ids of all tasks."""
 
 
 class Step(NamedTuple):
@@ -38,7 +39,7 @@ class Course:
         if not self._rounds:
             return None
         chosen = list(islice(self._rounds[0], LANES))
-        return Step({name: self._begun.get(name, _BEGINNING) for name in chosen}, ENTRIES // len(chosen))
+        return Step({name: self._begun.get(name, BEGINNING) for name in chosen}, ENTRIES // len(chosen))
 
     def done(self, step: Step, entries: Mapping[str, Sequence[tuple[str, int]]]) -> None:
         """The step was read and published; a full page means that there may be more."""

@@ -1,14 +1,14 @@
-"""Moving tasks whose moment has come, a page at a time."""
+"""Moving tasks whose moment has come, a page at a time: what promotion and expiry have in common."""
 
 import random
-from collections.abc import Awaitable, Callable
-from functools import partial
+from abc import ABC, abstractmethod
 
 from taskyard_core.aftermath.aftermath import Aftermath
 from taskyard_core.domain.transitions import Due, Expired, decide
 from taskyard_core.storage.changes import Applied
 from taskyard_core.storage.tasks import Decidable
 from taskyard_core.storage.transaction import Transaction
+from taskyard_core.storage.waiting import WaitingTasks
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.leadership import Term
 from taskyard_dispatcher.timing import DutyTiming
@@ -16,29 +16,41 @@ from taskyard_dispatcher.timing import DutyTiming
 PAGES = 30
 """Most pages of one run."""
 
-Lock = Callable[[Transaction, int], Awaitable[list[Decidable]]]
-"""Finds and holds up to so many tasks."""
 
+class Passage(ABC):
+    """Decides and applies one event for pages of waiting tasks, under the leader's term. See Duty."""
 
-class Passage:
-    """Decides and applies one event for pages of waiting tasks, under the leader's term."""
+    event: Due | Expired
 
-    def __init__(self, fenced: Fenced, aftermath: Aftermath, page: int = DutyTiming.page) -> None:
+    def __init__(
+        self, fenced: Fenced, waiting: WaitingTasks, aftermath: Aftermath, page: int = DutyTiming.page
+    ) -> None:
         """`page` is how many tasks one transaction moves."""
         self._fenced = fenced
+        self._waiting = waiting
         self._aftermath = aftermath
-        self._size = page
+        self._page = page
 
-    async def move(self, term: Term, lock: Lock, event: Due | Expired) -> None:
+    @abstractmethod
+    async def any(self) -> bool:
+        """Whether the moment of any task has come."""
+
+    @abstractmethod
+    async def lock(self, transaction: Transaction, limit: int) -> list[Decidable]:
+        """Find and hold up to so many such tasks."""
+
+    async def run_once(self, term: Term) -> None:
         """Move what is there, page by page, and tell of each once it is committed."""
+        # A look costs nothing where nothing is due; a transaction that locks the leader's row would be a write.
+        if not await self.any():
+            return
         for _ in range(PAGES):
             term.require()
-            applied = await self._fenced.write(term, partial(_page, lock=lock, size=self._size, event=event))
+            applied = await self._fenced.write(term, self._move)
             self._aftermath.committed(applied)
-            if len(applied.changes) < self._size:
+            if len(applied.changes) < self._page:
                 return
 
-
-async def _page(transaction: Transaction, *, lock: Lock, size: int, event: Due | Expired) -> Applied:
-    waiting = await lock(transaction, size)
-    return await transaction.apply([decide(task.snapshot, event, random.random) for task in waiting])
+    async def _move(self, transaction: Transaction) -> Applied:
+        waiting = await self.lock(transaction, self._page)
+        return await transaction.apply([decide(task.snapshot, self.event, random.random) for task in waiting])

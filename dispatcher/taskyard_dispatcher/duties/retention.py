@@ -6,14 +6,13 @@ from collections.abc import Awaitable, Callable
 from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.history import History, Keeping
 from taskyard_core.storage.transaction import Transaction
+from taskyard_dispatcher.duties.course import BEGINNING
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.duties.moment import first_id
 from taskyard_dispatcher.leadership import Term
 from taskyard_dispatcher.timing import DutyTiming
 
 _log = logging.getLogger(__name__)
-
-_BEGINNING = "00000000-0000-0000-0000-000000000000"
 
 
 class Retention:
@@ -32,17 +31,17 @@ class Retention:
         self._clock = clock
         self._keeping = keeping
         self._timing = timing
-        self._cursor = _BEGINNING
+        self._cursor = BEGINNING
 
     @property
     def interval(self) -> float:
         """Seconds to the next run: short in the middle of a walk."""
         timing = self._timing
-        return timing.retention_interval if self._cursor == _BEGINNING else timing.retention_pause
+        return timing.retention_interval if self._cursor == BEGINNING else timing.retention_pause
 
     async def run_once(self, term: Term) -> None:
         """See Duty."""
-        if self._cursor == _BEGINNING:
+        if self._cursor == BEGINNING:
             age, timing = self._keeping.ended, self._timing
             await self._forget(term, lambda t: t.delete_sessions(age, timing.page))
             await self._forget(term, lambda t: t.delete_queues(min(age, timing.queue_unused), timing.page))
@@ -51,7 +50,7 @@ class Retention:
         while await self._step(term):
             if self._clock.monotonic() >= pause_at:
                 return
-        self._cursor = _BEGINNING
+        self._cursor = BEGINNING
 
     async def _step(self, term: Term) -> bool:
         """Deal with one page; False at the end of the walk."""

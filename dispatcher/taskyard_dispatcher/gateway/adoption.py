@@ -15,6 +15,7 @@ from taskyard_core.storage.sessions import SessionRecord, Sessions
 from taskyard_core.wire.gen import worker_service_pb2 as wire
 from taskyard_dispatcher.gateway.hello_rates import HelloRates
 from taskyard_dispatcher.outcomes.handover import Handover
+from taskyard_dispatcher.outcomes.resending import read_tasks
 from taskyard_dispatcher.sessions import frames
 from taskyard_dispatcher.sessions.state import Running, Session
 
@@ -53,15 +54,13 @@ class Adoption:
             slots=record.slots,
             draining=record.draining,
         )
-        session.lacks(sum(row.unread for row in held))
-        running = [Running(row.task, self._clock.monotonic(), row.cancel_requested) for row in held if not row.unread]
-        reconcile(session, running, known, self._handover)
+        reconcile(session, read_tasks(session, held, self._clock.monotonic()), known, self._handover)
         return session, record
 
 
 def reconcile(session: Session, held: Iterable[Running], known: set[AttemptKey], handover: Handover) -> None:
     """Bring session and worker in line with Postgres: hold its rows, resend what the worker lacks, stop the rest."""
-    rows = {(running.task.task_id, running.task.attempt): running for running in held}
+    rows = {running.attempt: running for running in held}
     session.assign((running for attempt, running in rows.items() if attempt in known), ())
     handover.give(session, [running for attempt, running in rows.items() if attempt not in known], resent=True)
     session.stop(frames.stop(*attempt, wire.STOP_REASON_LOST) for attempt in known - rows.keys())

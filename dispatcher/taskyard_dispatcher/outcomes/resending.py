@@ -1,13 +1,20 @@
 """Tasks that Postgres says a session runs, but that it was never sent: the answer to their claim was lost."""
 
 import logging
+from collections.abc import Sequence
 
 from taskyard_core.runtime.clock import Clock
-from taskyard_core.storage.sessions import Sessions
+from taskyard_core.storage.sessions import Held, Sessions
 from taskyard_dispatcher.outcomes.handover import Handover
 from taskyard_dispatcher.sessions.state import Running, Session
 
 _log = logging.getLogger(__name__)
+
+
+def read_tasks(session: Session, held: Sequence[Held], now: float) -> list[Running]:
+    """The tasks of a session's rows whose payloads were read; that it lacks the others is noted."""
+    session.lacks(sum(row.unread for row in held))
+    return [Running(row.task, now, row.cancel_requested) for row in held if not row.unread]
 
 
 class Resending:
@@ -37,15 +44,10 @@ class Resending:
             held = await self._sessions.held(session.id, known)
         # A task that ended while the rows were read is not lacking: it would hold its slot for ever.
         unknown = [
-            row
-            for row in held
-            if not row.unread
-            and not session.runs(row.task.task_id, row.task.attempt)
-            and (row.task.task_id, row.task.attempt) not in ended
+            running
+            for running in read_tasks(session, held, self._clock.monotonic())
+            if not session.runs(*running.attempt) and running.attempt not in ended
         ]
-        session.lacks(sum(row.unread for row in held))
         if unknown:
-            now = self._clock.monotonic()
-            tasks = [Running(row.task, now, row.cancel_requested) for row in unknown]
-            self._handover.give(session, tasks, resent=True)
+            self._handover.give(session, unknown, resent=True)
             _log.warning("sent %d tasks again", len(unknown), extra={"session": session.runner.session})

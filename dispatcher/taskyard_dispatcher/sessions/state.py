@@ -56,6 +56,11 @@ class Running:
     reported: bool = False
     """The worker has told how it ended."""
 
+    @property
+    def attempt(self) -> AttemptKey:
+        """Which attempt of which task."""
+        return self.task.task_id, self.task.attempt
+
     def snapshot(self, queue_retry: RetryPolicy | None) -> Snapshot:
         """What a decision about it looks at."""
         task = self.task

@@ -191,7 +191,7 @@ class Tasks:
 
         applied = await retried(once)
         self._aftermath.committed(applied)
-        return _bulk([change.transition.id for change in applied.changes if change is not None])
+        return _bulk([change.transition.id for change in applied.moved])
 
     async def purge_many(self, wanted: TaskFilter, limit: int, *, dry_run: bool) -> Bulk:
         """Delete FAILED tasks that fit, oldest first; a dry run only counts."""

@@ -21,7 +21,6 @@ from taskyard_core.storage.postgres.store import PostgresStore
 from taskyard_core.storage.redis import Hints, Keys, LaneEpoch, LaneStore, connect
 from taskyard_core.telemetry import Telemetry
 from taskyard_dispatcher.duties.fenced import Fenced
-from taskyard_dispatcher.duties.passage import Passage
 from taskyard_dispatcher.leadership import Term
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from tests.conftest import DatabaseMaker
@@ -58,7 +57,6 @@ class Stores:
         self.telemetry = Telemetry.silent()
         self.publication = Publication(self.lanes, self.store.outbox)
         self.aftermath = Aftermath(self.publication, Announcements(Hints(redis, self.keys)), self.telemetry)
-        self.passage = Passage(self.fenced, self.aftermath)
 
     async def lead(self, number: int = 10) -> Term:
         """Begin a term that is trusted for long."""

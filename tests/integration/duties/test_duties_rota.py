@@ -76,8 +76,8 @@ async def until_full(stores: Stores) -> float:
 
 def duties(stores: Stores) -> list[Duty]:
     return [
-        Promotion(stores.passage, stores.waiting),
-        Expiry(stores.passage, stores.waiting),
+        Promotion(stores.fenced, stores.waiting, stores.aftermath),
+        Expiry(stores.fenced, stores.waiting, stores.aftermath),
         OutboxDuty(stores.fenced, Outbox(stores.database), stores.lanes),
         Rebuild(
             fenced=stores.fenced,

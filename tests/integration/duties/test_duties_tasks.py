@@ -11,7 +11,6 @@ from taskyard_core.storage.redis import LaneStore, connect
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_dispatcher.duties.expiry import Expiry
 from taskyard_dispatcher.duties.outbox import OutboxDuty
-from taskyard_dispatcher.duties.passage import Passage
 from taskyard_dispatcher.duties.promotion import Promotion
 from taskyard_server.dev.port import free_port
 from tests.integration.duties.conftest import Stores
@@ -21,7 +20,7 @@ LATER = "now() + interval '1 h'"
 
 
 def promotion(stores: Stores) -> Promotion:
-    return Promotion(stores.passage, stores.waiting)
+    return Promotion(stores.fenced, stores.waiting, stores.aftermath)
 
 
 class Told:
@@ -71,7 +70,7 @@ async def test_what_did_not_start_in_time_expires_and_is_announced(stores: Store
     await stores.add(2, state)
     told = Told()
     aftermath = Aftermath(stores.publication, Announcements(told), stores.telemetry)  # type: ignore[arg-type]
-    await Expiry(Passage(stores.fenced, aftermath), stores.waiting).run_once(await stores.lead())
+    await Expiry(stores.fenced, stores.waiting, aftermath).run_once(await stores.lead())
     await aftermath.close()
     assert await stores.count(state) == 2
     assert set(told.finished) == await stores.ids("EXPIRED")

@@ -12,6 +12,7 @@ import pytest
 
 from taskyard._gen import worker_service_pb2 as wire
 from tests.unit.sdk import process_handlers
+from tests.unit.sdk.process_states import runs
 from tests.unit.sdk.stub_dispatcher import Stream, StubDispatcher, assignment
 from tests.unit.sdk.worker_stage import error_of, outcome, serving
 
@@ -63,13 +64,6 @@ def test_what_a_handler_started_is_gone_before_its_report(dispatcher: StubDispat
         following = assignment("process.square", 3)
         stream.assign(following)
         assert outcome(stream, following)["square"] == 9
-
-
-def runs(pid: str) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("end", ["die", "lost", "stop"])

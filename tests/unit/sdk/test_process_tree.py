@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from taskyard.worker.process_tree import kill_tree
+from tests.unit.sdk.process_states import runs
 
 # Programs of its own group and of groups of their own, and one whose parent has left it.
 TREE = """
@@ -33,10 +33,3 @@ def test_nothing_of_a_tree_runs_once_it_is_killed() -> None:
         kill_tree(leader.pid)
         assert not list(filter(runs, pids))
         assert leader.wait() == -9
-
-
-def runs(pid: str) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
-    except OSError:
-        return False

@@ -78,7 +78,7 @@ def check_batch(raw: bytes) -> tuple[bytes, Mapping[int, Violation]]:
     Raises Violation for a batch of too many parts; it looks at no more of them than are allowed.
     """
     parts = list(islice(scanning.fields(raw), limits.BATCH_TASKS + _OTHERS + 1))
-    tasks = [part for part in parts if part.number == _TASKS and part.wire_type == scanning.LENGTH_DELIMITED]
+    tasks = _tasks_among(parts)
     if len(tasks) > limits.BATCH_TASKS:
         raise Violation("tasks", f"more than {limits.BATCH_TASKS} tasks")
     if len(parts) - len(tasks) > _OTHERS:
@@ -105,7 +105,7 @@ def check_batch(raw: bytes) -> tuple[bytes, Mapping[int, Violation]]:
 def _without_garbled(raw: bytes) -> tuple[bytes, Mapping[int, Violation]]:
     """The batch with empty tasks for those that cannot be parsed, and what is wrong with them, by place."""
     parts = list(scanning.fields(raw))
-    tasks = [part for part in parts if part.number == _TASKS and part.wire_type == scanning.LENGTH_DELIMITED]
+    tasks = _tasks_among(parts)
     search = undecodable.Search()
     garbled: dict[int, Violation] = {}
     begins = _ends_before(parts)
@@ -115,6 +115,10 @@ def _without_garbled(raw: bytes) -> tuple[bytes, Mapping[int, Violation]]:
             found = search.find(raw, task, _SPEC)
             garbled[place] = found.within(path) if found else Violation(path, f"cannot be read as {_SPEC.full_name}")
     return _without(raw, parts, [tasks[place] for place in garbled]), garbled
+
+
+def _tasks_among(parts: Sequence[scanning.Field]) -> list[scanning.Field]:
+    return [part for part in parts if part.number == _TASKS and part.wire_type == scanning.LENGTH_DELIMITED]
 
 
 def _is_readable(raw: bytes) -> bool:
