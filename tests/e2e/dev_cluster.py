@@ -21,6 +21,7 @@ Json = dict[str, Any]
 
 READY = 90.0
 RECOVERED = 30.0
+STORE_BACK = 5.0
 
 
 class DevCluster:
@@ -52,10 +53,14 @@ class DevCluster:
         return pid
 
     async def get(self, path: str) -> Json:
-        """The document at a path of the REST API."""
-        answer = await self.rest.get(path)
+        """The document at a path of the REST API, asked for again while a store is away."""
+        answer = await eventually(lambda: self._answer(path), within=STORE_BACK)
         answer.raise_for_status()
         return answer.json()  # type: ignore[no-any-return]
+
+    async def _answer(self, path: str) -> httpx.Response | None:
+        answer = await self.rest.get(path)
+        return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
 
     async def leader(self) -> Json | None:
         """Who leads, as GET /v1/cluster names it."""
