@@ -14,6 +14,7 @@ _LARGE_BYTES = 128 * 1024
 GROWTH = 32 * 1024 * 1024
 """Bytes that a process may grow by before cycles are looked for, whatever their number."""
 _LOOK_SECONDS = 1.0
+LOOKS_TO_TRIM = 60
 _STATM = Path("/proc/self/statm")
 
 
@@ -29,20 +30,25 @@ def relax() -> None:
     _give_back()
 
 
-async def watch(clock: Clock, size: Callable[[], int] | None = None) -> None:
-    """Collect cycles whenever the process has grown, for ever.
+async def watch(clock: Clock, size: Callable[[], int] | None = None, trim: Callable[[], None] | None = None) -> None:
+    """Collect cycles whenever the process has grown, and give free memory back while it is large, for ever.
 
     Few objects can be large: a call that was refused is a cycle of exception and frame, and with it lives what was
-    refused. Counting allocations would let thousands of them wait.
+    refused. Counting allocations would let thousands of them wait. What was freed between objects that live on stays
+    with the process until it is trimmed: a third of it after a load of large results. That takes up to 50 ms.
     """
-    size = size or _resident
-    least = size()
+    size, trim = size or _resident, trim or _trim
+    first = least = size()
+    looks = 0
     while True:
         await clock.sleep(_LOOK_SECONDS)
-        now = size()
+        now, looks = size(), looks + 1
         if now - least > GROWTH:
             gc.collect()
             now = least = size()
+        if looks % LOOKS_TO_TRIM == 0 and now - first > GROWTH:
+            trim()
+            now = size()
         least = min(least, now)
 
 
@@ -59,10 +65,18 @@ def _give_back() -> None:
 
     By itself glibc keeps ever larger ones once some were freed, and a process stays as large as it ever was.
     """
+    for parameter, value in ((_MMAP_THRESHOLD, _LARGE_BYTES), (_TRIM_THRESHOLD, 8 * _LARGE_BYTES), (_ARENA_MAX, 2)):
+        _ask_allocator("mallopt", parameter, value)
+
+
+def _trim() -> None:
+    _ask_allocator("malloc_trim", 0)
+
+
+def _ask_allocator(name: str, *arguments: int) -> None:
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        function = getattr(ctypes.CDLL(None), name)
     except (OSError, AttributeError):
         # Another C library.
         return
-    for parameter, value in ((_MMAP_THRESHOLD, _LARGE_BYTES), (_TRIM_THRESHOLD, 8 * _LARGE_BYTES), (_ARENA_MAX, 2)):
-        mallopt(parameter, value)
+    function(*arguments)

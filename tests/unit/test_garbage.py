@@ -1,6 +1,7 @@
 """Cycles that are few and large are collected although hardly anything was allocated."""
 
 import asyncio
+import contextlib
 import gc
 import weakref
 
@@ -57,3 +58,22 @@ async def test_a_process_that_did_not_grow_does_not() -> None:
 
 async def test_growth_is_counted_from_the_least_that_it_was() -> None:
     assert await collected([garbage.GROWTH, 0, garbage.GROWTH + 1])
+
+
+async def trims(sizes: list[int]) -> int:
+    """How often memory is given back while the process has these sizes."""
+    done = list[None]()
+    steps = iter([*sizes, *[sizes[-1]] * 10])
+    with contextlib.suppress(asyncio.CancelledError):
+        await garbage.watch(Looks(len(sizes) - 1), lambda: next(steps), lambda: done.append(None))
+    return len(done)
+
+
+async def test_a_process_that_stays_large_gives_back_what_is_free_once_a_minute() -> None:
+    large = garbage.GROWTH + 1
+    assert await trims([0, *[large] * garbage.LOOKS_TO_TRIM]) == 1
+    assert await trims([0, *[large] * (garbage.LOOKS_TO_TRIM - 2)]) == 0
+
+
+async def test_a_process_as_small_as_it_began_does_not() -> None:
+    assert await trims([0, *[garbage.GROWTH] * 3 * garbage.LOOKS_TO_TRIM]) == 0
