@@ -47,6 +47,7 @@ async def watch(clock: Clock, size: Callable[[], int] | None = None, trim: Calla
             gc.collect()
             now = least = size()
         if looks % LOOKS_TO_TRIM == 0 and now - first > GROWTH:
+            gc.collect()
             trim()
             now = size()
         least = min(least, now)
