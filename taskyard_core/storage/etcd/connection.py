@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 from collections.abc import Callable, MutableSequence
@@ -23,6 +22,7 @@ from taskyard_core.storage.etcd.errors import (
     from_rpc,
     from_status,
 )
+from taskyard_core.storage.etcd.login import Login
 from taskyard_core.storage.etcd.member import Member
 from taskyard_core.storage.etcd.settings import EtcdSettings
 from taskyard_core.storage.etcd.stream import Stream
@@ -49,8 +49,7 @@ class EtcdConnection:
         # Clients that all start with the first endpoint would all load the same member.
         shuffle(self._members)
         self._active = 0
-        self._token: str | None = None
-        self._login = asyncio.Lock()
+        self._login = Login(self._authenticate)
 
     async def __aenter__(self) -> Self:
         return self
@@ -70,6 +69,7 @@ class EtcdConnection:
 
     async def close(self) -> None:
         """Close every channel."""
+        await self._login.close()
         for member in self._members:
             await member.close()
 
@@ -103,40 +103,41 @@ class EtcdConnection:
     async def stream(self, method: Callable[[Member], Any]) -> Stream:
         """Open a bidirectional call that ends by itself if its member loses the etcd leader."""
         member = self.member
-        metadata = (("hasleader", "true"), *await self._metadata(member))
+        token = await self._token()
         return Stream(
-            method(member)(metadata=metadata),
-            failed=lambda error: self._noticed(member, error),
+            method(member)(metadata=(("hasleader", "true"), *_metadata(token))),
+            failed=lambda error: self._noticed(member, error, token),
             place=member.address,
         )
 
     async def _attempt(self, method: Callable[[Member], Any], request: Any, timeout: float | None) -> Any:
         member = self.member
-        metadata = await self._metadata(member)
-        return await self._send(member, method(member), request, metadata, timeout)
+        return await self._send(member, method(member), request, await self._token(), timeout)
 
-    async def _send(self, member: Member, method: Any, request: Any, metadata: Metadata, timeout: float | None) -> Any:
+    async def _send(self, member: Member, method: Any, request: Any, token: str | None, timeout: float | None) -> Any:
         deadline = self.settings.request_timeout if timeout is None else timeout
         try:
-            return await method(request, timeout=deadline, metadata=metadata)
+            return await method(request, timeout=deadline, metadata=_metadata(token))
         except grpc.aio.AioRpcError as error:
-            raise self._noticed(member, error) from error
+            raise self._noticed(member, error, token) from error
 
     def ended(self, place: str, reason: str) -> EtcdError:
         """Return the error for a stream that the member at `place` ended in words, not by status."""
         denied = "permission denied" in reason
         code = grpc.StatusCode.PERMISSION_DENIED if denied else grpc.StatusCode.UNAVAILABLE
-        return self._concluded(from_status(code, reason, place), place)
+        return self._concluded(from_status(code, reason, place), place, self._login.current)
 
-    def _noticed(self, member: Member, error: grpc.aio.AioRpcError) -> EtcdError:
-        return self._concluded(from_rpc(error, member.address), member.address)
+    def _noticed(self, member: Member, error: grpc.aio.AioRpcError, token: str | None) -> EtcdError:
+        return self._concluded(from_rpc(error, member.address), member.address, token)
 
-    def _concluded(self, failure: EtcdError, place: str) -> EtcdError:
+    def _concluded(self, failure: EtcdError, place: str, token: str | None) -> EtcdError:
         """Draw the consequences of a failure and return it."""
         if isinstance(failure, EtcdUnavailable):
             self.suspect(place)
-        if isinstance(failure, EtcdUnauthenticated):
-            self._token = None
+        if isinstance(failure, EtcdUnauthenticated | EtcdUnavailable):
+            # etcd waits with a token of a later revision than it has come to, and one that was replaced never comes
+            # to it: what looks like silence may be the token.
+            self._login.doubt(token)
         return failure
 
     def _may_repeat(self, error: BaseException, *, repeatable: bool) -> bool:
@@ -144,19 +145,19 @@ class EtcdConnection:
             return repeatable or not error.sent
         return isinstance(error, EtcdUnauthenticated) and self.settings.username is not None
 
-    async def _metadata(self, member: Member) -> Metadata:
-        if self.settings.username is None:
-            return ()
-        async with self._login:
-            if self._token is None:
-                self._token = await self._authenticate(member)
-            return (("token", self._token),) if self._token else ()
+    async def _token(self) -> str | None:
+        return None if self.settings.username is None else await self._login.token()
 
-    async def _authenticate(self, member: Member) -> str | None:
+    async def _authenticate(self) -> str | None:
         """A token; None while etcd asks nobody who they are, so that users can be set up here before there."""
+        member = self.member
         request = AuthenticateRequest(name=self.settings.username, password=self.settings.password)
         try:
-            response = await self._send(member, member.auth.Authenticate, request, (), None)
+            response = await self._send(member, member.auth.Authenticate, request, None, None)
         except EtcdAsksNobody:
             return None
         return str(response.token)
+
+
+def _metadata(token: str | None) -> Metadata:
+    return (("token", token),) if token else ()

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import shutil
 import subprocess
+import time
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -79,6 +80,23 @@ async def test_a_user_may_be_told_before_etcd_asks_for_one_and_after_it_asks_no_
         ask(own_server, "auth/disable", token=token)
         await etcd.ping()
         assert not lease.lost.is_set()
+
+
+async def test_a_token_of_an_etcd_that_had_come_further_is_given_up(locked: EtcdServer) -> None:
+    """One that was replaced waits with it until it has come as far: for ever, if nobody can write."""
+    async with client(locked, "root", "hush") as writer:
+        for _ in range(50):
+            await writer.kv.put("/x", b"")
+    async with client(locked, "root", "hush") as etcd, asyncio.timeout(20.0):
+        await etcd.kv.get("/x")
+        await crash(locked)
+        shutil.rmtree(locked.directory)
+        await restart(locked)
+        require(locked)
+        calls = [etcd.kv.get(f"/{number}") for number in range(5)]
+        began = time.monotonic()
+        assert await asyncio.gather(*calls) == [None] * 5
+        assert time.monotonic() - began < 2 * etcd.access.patience
 
 
 @pytest.mark.parametrize(("username", "password"), [(None, None), ("guest", "hush"), ("root", "wrong")])
