@@ -4,6 +4,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 LOCK := requirements/lock.txt
 
+# Programs that no Python package has are built here.
+TOOLS := .tools
+NEEDS_GO := command -v go >/dev/null || { echo "this needs Go 1.24 or later: https://go.dev/dl" >&2; exit 1; }
+NODE_READY := sdk/typescript/node_modules/.ready
+NEEDS_NODE := command -v npm >/dev/null || { echo "this needs Node 20 or later: https://nodejs.org" >&2; exit 1; }
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -26,14 +32,22 @@ lock: ## Resolve the dependencies again into requirements/lock.txt
 		--extra dev --group test --group chaos --group lint --group build --group deploy --group debug pyproject.toml -o $(LOCK)
 	$(BIN)/python deploy/images/lock.py
 
-# Two copies of the generated code: the server's, and the Python SDK's own.
+# The copies of the generated code: the server's, and each SDK's own.
 SERVER_GEN := taskyard_core/wire/gen
-SDK_GEN := sdk/python/src/taskyard/_gen
+PYTHON_GEN := sdk/python/src/taskyard/_gen
+GO_GEN := sdk/go/taskyardpb
+TYPESCRIPT_GEN := sdk/typescript/src/gen
+GEN := $(SERVER_GEN) $(PYTHON_GEN) $(GO_GEN) $(TYPESCRIPT_GEN)
 
 .PHONY: generate
-generate: $(READY) ## Write the code generated from proto/ (OUT=dir writes below another directory)
-	$(BIN)/python proto/generate.py $(SERVER_GEN) taskyard_core.wire.gen $(if $(OUT),--below $(OUT))
-	$(BIN)/python proto/generate.py $(SDK_GEN) taskyard._gen $(if $(OUT),--below $(OUT))
+generate: $(READY) generate-tools ## Write the code generated from proto/ (OUT=dir writes below another directory)
+	$(BIN)/python proto/generate.py python $(SERVER_GEN) taskyard_core.wire.gen $(if $(OUT),--below $(OUT))
+	$(BIN)/python proto/generate.py python $(PYTHON_GEN) taskyard._gen $(if $(OUT),--below $(OUT))
+	$(BIN)/python proto/generate.py go $(GO_GEN) $(TOOLS) $(if $(OUT),--below $(OUT))
+	$(BIN)/python proto/generate.py typescript $(TYPESCRIPT_GEN) sdk/typescript/node_modules/.bin $(if $(OUT),--below $(OUT))
+
+.PHONY: generate-tools
+generate-tools: $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(NODE_READY)
 
 .PHONY: demo
 demo: $(READY) ## Count words on a cluster while a worker and the leader are killed; PASS or FAIL
@@ -61,10 +75,6 @@ test-stores: $(READY) ## Run the suites of the stores on other releases (POSTGRE
 		tests/conformance tests/integration/api tests/integration/duties tests/integration/etcd \
 		tests/integration/test_redis_connection.py tests/integration/test_redis_hints.py tests/integration/test_redis_lanes.py $(ARGS)
 
-# Programs of others that no Python package has: toxiproxy, an etcd fit for being killed, and where apt is, libfaketime.
-TOOLS := .tools
-NEEDS_GO := command -v go >/dev/null || { echo "this needs Go 1.24 or later: https://go.dev/dl" >&2; exit 1; }
-
 # What tests cannot have is left out and said, so that the suite runs on any machine with Python.
 .PHONY: test-tools
 test-tools:
@@ -78,6 +88,20 @@ test-tools:
 
 .PHONY: tools
 tools: $(TOOLS)/toxiproxy-server $(TOOLS)/etcd $(TOOLS)/faketime ## Build the programs that chaos runs need (Go 1.24 or later)
+
+# An SDK's generator is pinned where the SDK is built; the one for Go is a program of its own.
+$(TOOLS)/protoc-gen-go: tools/generate/go.mod tools/generate/go.sum
+	@$(NEEDS_GO)
+	cd tools/generate && go build -trimpath -o ../../$@ google.golang.org/protobuf/cmd/protoc-gen-go
+
+$(TOOLS)/protoc-gen-go-grpc: tools/generate/go.mod tools/generate/go.sum
+	@$(NEEDS_GO)
+	cd tools/generate && go build -trimpath -o ../../$@ google.golang.org/grpc/cmd/protoc-gen-go-grpc
+
+$(NODE_READY): sdk/typescript/package.json sdk/typescript/package-lock.json
+	@$(NEEDS_NODE)
+	cd sdk/typescript && npm ci --no-progress
+	@touch $@
 
 $(TOOLS)/toxiproxy-server: tools/go.mod tools/go.sum
 	@$(NEEDS_GO)
@@ -168,7 +192,7 @@ terraform-readme: $(READY) ## Write the tables of the Terraform modules' READMEs
 verify-generated: $(READY) ## Check that the generated code is what proto/ gives
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
 		$(MAKE) --no-print-directory generate OUT="$$fresh" >/dev/null && \
-		for copy in $(SERVER_GEN) $(SDK_GEN); do \
+		for copy in $(GEN); do \
 			diff -r --exclude=__pycache__ "$$copy" "$$fresh/$$copy" || \
 			{ echo "$$copy is not what proto/ gives: run 'make generate' and commit the result" >&2; exit 1; }; \
 		done
