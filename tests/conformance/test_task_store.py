@@ -146,6 +146,17 @@ async def test_another_request_under_the_same_key_is_a_conflict_that_names_the_f
     assert isinstance(fine, Submitted)
 
 
+async def test_requests_that_mean_the_same_are_one_however_they_are_written(life: Life) -> None:
+    first, again, other = (
+        NewTask(str(uuid_utils.uuid7()), new("k").spec, hash, written)
+        for hash, written in ((b"one", b"1"), (b"one", b"1.0"), (b"two", b"1"))
+    )
+    await life.submissions.submit([first])
+    same, conflict = (await life.submissions.submit([again, other])).outcomes
+    assert isinstance(same, Submitted)
+    assert (same.task_id, same.deduplicated, conflict) == (first.id, True, Conflict(first.id))
+
+
 async def test_keys_of_another_namespace_are_other_keys(life: Life) -> None:
     one, two = await life.submitted(new("k", b"a"), new("k", b"b", namespace="other"))
     assert one != two

@@ -101,7 +101,7 @@ class Chance:
                 [None, RetryPolicy(max_attempts=3, initial_backoff=3600.0), RetryPolicy(initial_backoff=0)]
             ),
         )
-        return NewTask(task, spec, draw.choice([b"h", b"i"]))
+        return NewTask(task, spec, draw.choice([b"h", b"i"]), draw.choice([b"v", b"w"]))
 
     def filter(self) -> TaskFilter:
         draw = self.random.choice
