@@ -19,6 +19,8 @@ MAX_MESSAGE_BYTES = 4 * 1024
 MAX_TYPE_BYTES = 256
 TIMEOUT = "TIMEOUT"
 """Error type of an attempt that ran longer than its task allows; retryable."""
+INVALID_PAYLOAD = "INVALID_PAYLOAD"
+"""Error type of an attempt whose payload its handler cannot be given."""
 RESULT_NOT_JSON = "RESULT_NOT_JSON"
 RESULT_TOO_LARGE = "RESULT_TOO_LARGE"
 RESULT_TOO_DEEP = "RESULT_TOO_DEEP"
@@ -31,6 +33,10 @@ _NANOS = 1_000_000_000
 
 class NonRetryable(Exception):
     """Raise it, or a subclass, when another attempt cannot help: the task fails at once."""
+
+
+class InvalidPayload(NonRetryable):
+    """The payload cannot be read: no attempt will ever."""
 
 
 def encode(value: object) -> bytes | TaskError:
@@ -56,11 +62,15 @@ def _why_not_json(value: object) -> str:
 
 
 def decode(payload: bytes) -> Any:
-    """A payload's value; an empty payload is null. Raises `NonRetryable` if it isn't JSON."""
+    """A payload's value; an empty payload is null. Raises `InvalidPayload` if it isn't JSON."""
     try:
         return _json.loads(payload) if payload else None
     except ValueError as error:
-        raise NonRetryable(f"the payload is not JSON: {error}") from error
+        raise InvalidPayload(f"the payload is not JSON: {error}") from error
+
+
+_WORDS: dict[type[BaseException], str] = {InvalidPayload: INVALID_PAYLOAD}
+"""Errors of the worker's own that go by a word of the protocol."""
 
 
 def describe(error: BaseException, non_retryable: tuple[type[BaseException], ...] = ()) -> TaskError:
@@ -68,7 +78,7 @@ def describe(error: BaseException, non_retryable: tuple[type[BaseException], ...
 
     Never raises: of an exception whose own code fails, what can be told is told.
     """
-    name = _attempted(lambda: type(error).__name__, lambda _: "Exception")
+    name = _attempted(lambda: _WORDS.get(type(error)) or type(error).__name__, lambda _: "Exception")
     return TaskError(
         type=_text(name, MAX_TYPE_BYTES) or "Exception",
         message=_message(error),

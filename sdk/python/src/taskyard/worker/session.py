@@ -35,7 +35,6 @@ _FATAL = frozenset(
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.PERMISSION_DENIED,
         grpc.StatusCode.UNAUTHENTICATED,
-        grpc.StatusCode.UNIMPLEMENTED,
     }
 )
 _CHANNEL_OPTIONS = [
@@ -107,6 +106,8 @@ class Session:
             threading.Thread(target=self._watch, name="taskyard-watchdog", daemon=True),
         ]
         self._complain_from = 0.0
+        self._no_dispatcher: set[str] = set()
+        """Addresses whose last answer was that there is no dispatcher."""
         self.connects = 0
         """Welcomes received so far."""
 
@@ -281,7 +282,7 @@ class Session:
         # What a failed stream iterator raises is the call itself.
         assert isinstance(error, grpc.Call)
         code, details = error.code(), error.details()
-        if code in _FATAL and self.connects == 0:
+        if self.connects == 0 and (code in _FATAL or self._is_nowhere(stream.address, code)):
             return HelloRefused(f"{stream.address}: {code.name}: {details}")
         if not self._closing.is_set():
             why = "it fell silent" if stream.silent else f"{code.name}: {details}"
@@ -293,6 +294,14 @@ class Session:
                 len(self._state.running),
             )
         return None
+
+    def _is_nowhere(self, address: str, code: grpc.StatusCode) -> bool:
+        """Whether all addresses lead to something else than a dispatcher; that one of many does is a slip."""
+        if code is grpc.StatusCode.UNIMPLEMENTED:
+            self._no_dispatcher.add(address)
+        else:
+            self._no_dispatcher.discard(address)
+        return self._no_dispatcher >= self._rotation.addresses
 
     def _complaint_level(self) -> int:
         """An outage is worth a warning now and then, not one per try."""
