@@ -80,7 +80,7 @@ class Assembly:
     def aftermath(self) -> Aftermath:
         """What follows a commit."""
         delivery = self.stores.delivery
-        publication = Publication(delivery.lanes, self.stores.tasks.outbox)
+        publication = Publication(delivery.lanes, self.stores.tasks.queued)
         return Aftermath(publication, Announcements(delivery.hints), self.telemetry)
 
     @cached_property
@@ -116,7 +116,6 @@ class Assembly:
             pod=self.settings.pod_name,
             address=self.advertised_address,
             # Apart from the hot path, behind which it would be late.
-            dispatchers=self.stores.duties.dispatchers,
             sessions=self.stores.duties.sessions,
             roster=self.roster,
             loss=self.loss,
@@ -194,7 +193,7 @@ class Assembly:
             consumer=self.id,
             board=self.board,
             lanes=self.stores.delivery.lanes,
-            claims=self.stores.tasks.claims,
+            changes=self.stores.tasks.changes,
             claiming=self.claiming,
             clock=self.clock,
             slots_freed=self.woken.set,
@@ -218,7 +217,7 @@ class Assembly:
         """The loop that keeps sessions busy."""
         return Dispatching(
             from_lanes=self.from_lanes,
-            from_tables=TableSource(self.stores.tasks.claims, self.claiming, self.clock),
+            from_tables=TableSource(self.stores.tasks.changes, self.claiming, self.clock),
             outages=self.outages,
             board=self.board,
             lanes=self.stores.delivery.lanes,

@@ -43,7 +43,7 @@ class Assembly:
     def aftermath(self) -> Aftermath:
         """What follows a commit."""
         delivery = self.stores.delivery
-        publication = Publication(delivery.lanes, self.stores.tasks.outbox)
+        publication = Publication(delivery.lanes, self.stores.tasks.queued)
         return Aftermath(publication, Announcements(delivery.hints), self.telemetry)
 
     @cached_property
@@ -55,7 +55,7 @@ class Assembly:
     def admission(self) -> Admission:
         """Refuses what would be too much."""
         room = LaneRoom(self.settings.max_lanes)
-        return Admission(self.stores.tasks.queues, self.stores.tasks.workers, self.settings.max_backlog, room)
+        return Admission(self.stores.tasks.queues, self.stores.tasks.sessions, self.settings.max_backlog, room)
 
     @cached_property
     def backlogs(self) -> Backlogs:
@@ -108,7 +108,7 @@ class Assembly:
             tasks=self.tasks,
             queues=Queues(self.stores.tasks.queues, self.stores.lists.queues),
             backlogs=self.backlogs,
-            cluster=Cluster(self.stores.etcd, self.stores.lists.workers, self.traffic.leaving),
+            cluster=Cluster(self.stores.etcd, self.stores.lists.sessions, self.traffic.leaving),
             readiness=self.readiness,
             traffic=self.traffic,
         )

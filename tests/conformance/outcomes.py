@@ -21,7 +21,7 @@ def completion(store: TaskStore) -> Completion:
     telemetry = Telemetry.silent()
     return Completion(
         changes=store.changes,
-        aftermath=Aftermath(Publication(delivery.lanes, store.outbox), Announcements(delivery.hints), telemetry),
+        aftermath=Aftermath(Publication(delivery.lanes, store.queued), Announcements(delivery.hints), telemetry),
         queues=QueueDefaults(store.queues),
         telemetry=telemetry,
         clock=SystemClock(),

@@ -58,19 +58,19 @@ class Bench:
                 consumer="d",
                 board=self.board,
                 lanes=self.lanes,
-                claims=yard.store.claims,
+                changes=yard.store.changes,
                 claiming=claiming,
                 clock=clock,
                 slots_freed=lambda: None,
             ),
-            "tables": TableSource(yard.store.claims, claiming, clock),
+            "tables": TableSource(yard.store.changes, claiming, clock),
         }
         self.source = sources[kind]
 
     async def session(self, slots: int) -> Session:
         id = str(uuid.uuid4())
         record = SessionRecord(id=id, namespace="default", worker="w", dispatcher="d", types=["t"], slots=slots)
-        await self.store.sessions.hello(record)
+        await self.store.sessions.adopt(record)
         capabilities = Capabilities("default", frozenset(["t"]))
         session = Session(
             id=id, generation=1, runner=Runner(id, "w"), capabilities=capabilities, slots=slots, draining=False

@@ -14,12 +14,12 @@ from redis.asyncio import Redis
 from taskyard_core.domain.task import TaskError, TaskState
 from taskyard_core.domain.transitions import Event, Failed, Redriven, Succeeded
 from taskyard_core.storage.hints import LanesFilled
-from taskyard_core.storage.history import Keeping
 from taskyard_core.storage.identity import Identity
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.migration import migrate
 from taskyard_core.storage.redis import Keys, Quota, RedisIdentity, connect
 from taskyard_core.storage.redis.delivery import RedisDelivery
+from taskyard_core.storage.tasks import Keeping
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_server.dev.postgres import Postgres
 from taskyard_server.dev.valkey import Valkey
@@ -79,7 +79,7 @@ async def forbidden(url: str) -> None:
 async def live(life: Life) -> None:
     """A bit of everything that servers write."""
     tasks = await life.submitted(new("key"), new())
-    _, entries = await life.outbox.stale(-1, 10)
+    _, entries = await life.queued.unpublished(-1, 10)
     assert {task for lane in entries.values() for task, _ in lane} == set(tasks)
     session = await life.session()
     events: tuple[Event, ...] = (Succeeded(b"1"), Failed(TaskError("E", "m", "", False)))

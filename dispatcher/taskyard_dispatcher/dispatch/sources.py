@@ -8,7 +8,8 @@ from taskyard_core.runtime import failpoints
 from taskyard_core.runtime.background import Background
 from taskyard_core.runtime.batcher import Batcher
 from taskyard_core.runtime.clock import Clock
-from taskyard_core.storage.claims import CLAIM_BYTES, Bid, Claimed, Claims, Head
+from taskyard_core.storage.changes import Changes
+from taskyard_core.storage.claims import CLAIM_BYTES, Bid, Claimed, Head
 from taskyard_core.storage.lanes import Entry, LaneStore, Quota, by_lane
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_dispatcher.dispatch.assignment import Reservation
@@ -38,7 +39,7 @@ class LaneSource:
         consumer: str,
         board: LaneBoard,
         lanes: LaneStore,
-        claims: Claims,
+        changes: Changes,
         claiming: Claiming,
         clock: Clock,
         slots_freed: Callable[[], None],
@@ -46,7 +47,7 @@ class LaneSource:
         self._consumer = consumer
         self._board = board
         self._lanes = lanes
-        self._claims = claims
+        self._changes = changes
         self._claiming = claiming
         self._clock = clock
         self._slots_freed = slots_freed
@@ -106,7 +107,7 @@ class LaneSource:
         generations = _generations(sessions)
         began = self._clock.monotonic()
         try:
-            claimed = await self._claims.claim(bids, generations)
+            claimed = await self._changes.claim(bids, generations)
         except StoreUnavailable:
             raise
         except Exception as error:
@@ -144,7 +145,7 @@ class LaneSource:
     async def _dispose(self, offers: Sequence[Offer], generations: Mapping[str, int]) -> None:
         """Offers that were not claimed: dead entries are deleted, the others go back for whoever can take them."""
         try:
-            waiting = await self._claims.still_queued([(o.entry.task_id, o.entry.attempt) for o in offers])
+            waiting = await self._changes.still_queued([(o.entry.task_id, o.entry.attempt) for o in offers])
         except StoreUnavailable as error:
             _log.info("%d entries stay pending: %s", len(offers), error)
             return
@@ -175,8 +176,8 @@ class LaneSource:
 class TableSource:
     """Reads the tables, and claims under the locks of the same transaction."""
 
-    def __init__(self, claims: Claims, claiming: Claiming, clock: Clock) -> None:
-        self._claims = claims
+    def __init__(self, changes: Changes, claiming: Claiming, clock: Clock) -> None:
+        self._changes = changes
         self._claiming = claiming
         self._clock = clock
 
@@ -195,7 +196,7 @@ class TableSource:
         began = self._clock.monotonic()
         # Any lane may have to make up for others that hold less than their quotas.
         most = {quota.lane: budget for quota in quotas}
-        claimed = await self._claims.claim_heads(most, _generations(reservation.able), assign)
+        claimed = await self._changes.claim_heads(most, _generations(reservation.able), assign)
         await self._claiming.send(claimed, reservation.able, began)
         return claimed
 

@@ -15,7 +15,7 @@ class Expiry(Passage):
 
     async def any(self) -> bool:
         """See Passage."""
-        return await self._waiting.any_expired()
+        return await self._tasks.any_expired()
 
     async def lock(self, transaction: Transaction, limit: int) -> list[Decidable]:
         """See Passage."""

@@ -6,9 +6,8 @@ from abc import ABC, abstractmethod
 from taskyard_core.aftermath.aftermath import Aftermath
 from taskyard_core.domain.transitions import Due, Expired, decide
 from taskyard_core.storage.changes import Applied
-from taskyard_core.storage.tasks import Decidable
+from taskyard_core.storage.tasks import Decidable, StoredTasks
 from taskyard_core.storage.transaction import Transaction
-from taskyard_core.storage.waiting import WaitingTasks
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.leadership import Term
 from taskyard_dispatcher.timing import DutyTiming
@@ -22,12 +21,10 @@ class Passage(ABC):
 
     event: Due | Expired
 
-    def __init__(
-        self, fenced: Fenced, waiting: WaitingTasks, aftermath: Aftermath, page: int = DutyTiming.page
-    ) -> None:
+    def __init__(self, fenced: Fenced, tasks: StoredTasks, aftermath: Aftermath, page: int = DutyTiming.page) -> None:
         """`page` is how many tasks one transaction moves."""
         self._fenced = fenced
-        self._waiting = waiting
+        self._tasks = tasks
         self._aftermath = aftermath
         self._page = page
 

@@ -15,7 +15,7 @@ class Promotion(Passage):
 
     async def any(self) -> bool:
         """See Passage."""
-        return await self._waiting.any_due()
+        return await self._tasks.any_due()
 
     async def lock(self, transaction: Transaction, limit: int) -> list[Decidable]:
         """See Passage."""

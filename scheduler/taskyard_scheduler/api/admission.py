@@ -10,8 +10,8 @@ from taskyard_core.domain.task import TaskSpec
 from taskyard_core.runtime.clock import Clock, SystemClock
 from taskyard_core.runtime.pace import COUNTING, rest
 from taskyard_core.storage.queues import StoredQueues
+from taskyard_core.storage.sessions import Sessions
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.storage.workers import LiveWorkers
 from taskyard_scheduler.api import failures
 from taskyard_scheduler.api.lane_room import LaneRoom
 from taskyard_scheduler.api.recent import Recent
@@ -44,14 +44,14 @@ class Admission:
     def __init__(
         self,
         queues: StoredQueues,
-        workers: LiveWorkers,
+        sessions: Sessions,
         limit: int = DEFAULT_LIMIT,
         lane_room: LaneRoom | None = None,
         *,
         clock: Clock | None = None,
     ) -> None:
         self._queues = queues
-        self._workers = workers
+        self._sessions = sessions
         self._limit = limit
         self._lanes = lane_room or LaneRoom()
         self._clock = clock or SystemClock()
@@ -87,7 +87,7 @@ class Admission:
         self._limits = await self._queues.limits()
         self._lanes.counted(waiting.keys(), self._clock.monotonic())
         if self._lanes.crowded:
-            self._lanes.serving(await self._workers.capabilities(_WORKERS))
+            self._lanes.serving(await self._sessions.capabilities(_WORKERS))
         totals: Counter[tuple[str, str]] = Counter()
         for lane, tasks in waiting.items():
             totals[lanes.place(lane)] += tasks

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from taskyard_core.domain import limits, submission
 from taskyard_core.storage.etcd import Etcd, KeyValue
 from taskyard_core.storage.etcd.records import Candidate, DispatcherRecord, leader_of
+from taskyard_core.storage.sessions import Sessions
 from taskyard_core.storage.tasks import PAGE_BYTES
-from taskyard_core.storage.workers import LiveWorkers, Worker
+from taskyard_core.storage.workers import Worker
 from taskyard_core.version import VERSION
 from taskyard_scheduler.api import filters
 from taskyard_scheduler.api.traffic import Direction
@@ -37,9 +38,9 @@ class WorkerPage:
 class Cluster:
     """Reads about the cluster. Every method raises StoreUnavailable."""
 
-    def __init__(self, etcd: Etcd, workers: LiveWorkers, leaving: Direction) -> None:
+    def __init__(self, etcd: Etcd, sessions: Sessions, leaving: Direction) -> None:
         self._etcd = etcd
-        self._workers = workers
+        self._sessions = sessions
         self._leaving = leaving
 
     async def get(self) -> ClusterView:
@@ -56,7 +57,7 @@ class Cluster:
         size, after = filters.page_size(size, limits.PAGE_SIZE_MAX), filters.workers_after(namespace, token)
         where = submission.name("namespace", namespace) if namespace else None
         async with self._leaving.room(caller, PAGE_BYTES):
-            workers, last = await self._workers.page(where, after, size)
+            workers, last = await self._sessions.workers(where, after, size)
         return WorkerPage(workers, filters.workers_token(namespace, last) if last else "")
 
     async def _list(self, prefix: str) -> tuple[KeyValue, ...]:

@@ -7,7 +7,7 @@ import asyncpg
 from taskyard_core.domain.demand import LaneLoad
 from taskyard_core.domain.task import RetryPolicy
 from taskyard_core.storage import codec
-from taskyard_core.storage.postgres.database import Connection, Database
+from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.queries import load
 from taskyard_core.storage.queues import Place, Queue
 
@@ -65,11 +65,6 @@ class StoredQueues:
 
     async def _list(self, *arguments: object) -> list[Queue]:
         return [_queue(row) for row in await self._database.fetch(load("list_queues"), *arguments)]
-
-
-async def delete_unused_within(connection: Connection, age: float, limit: int) -> int:
-    """Forget queues without settings that nobody has used for `age` seconds, at most `limit`; returns how many."""
-    return len(await connection.fetch(load("delete_unused_queues"), age, limit))
 
 
 def _queue(row: asyncpg.Record) -> Queue:

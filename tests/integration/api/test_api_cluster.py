@@ -20,7 +20,7 @@ async def others(stage: Stage, namespace: str, names: Sequence[str], types: Sequ
         record = SessionRecord(
             id=str(uuid.uuid4()), namespace=namespace, worker=name, dispatcher="d", types=types, slots=1
         )
-        await Sessions(stage.database).hello(record)
+        await Sessions(stage.database).adopt(record)
 
 
 async def test_workers_are_listed_with_what_they_run(api: Api, namespace: str, stage: Stage) -> None:

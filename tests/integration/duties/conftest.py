@@ -21,7 +21,9 @@ from taskyard_core.storage.postgres.store import PostgresStore
 from taskyard_core.storage.redis import Hints, Keys, LaneEpoch, LaneStore, connect
 from taskyard_core.telemetry import Telemetry
 from taskyard_dispatcher.duties.fenced import Fenced
+from taskyard_dispatcher.duties.refill import LaneStores
 from taskyard_dispatcher.leadership import Term
+from taskyard_dispatcher.timing import DutyTiming
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from tests.conftest import DatabaseMaker
 
@@ -53,10 +55,22 @@ class Stores:
         self.fence = self.store.leader
         self.fenced = Fenced(self.fence, "test")
         self.queued = self.store.queued
-        self.waiting = self.store.waiting
+        self.tasks = self.store.tasks
         self.telemetry = Telemetry.silent()
-        self.publication = Publication(self.lanes, self.store.outbox)
+        self.publication = Publication(self.lanes, self.store.queued)
         self.aftermath = Aftermath(self.publication, Announcements(Hints(redis, self.keys)), self.telemetry)
+
+    def filled(
+        self, *, lanes: LaneStore | None = None, epoch: LaneEpoch | None = None, timing: DutyTiming = DutyTiming()
+    ) -> LaneStores:
+        """What the duties that fill lanes go by."""
+        return LaneStores(
+            tables=self.store,
+            lanes=lanes or self.lanes,
+            epoch=epoch or self.epoch,
+            clock=self.clock,
+            timing=timing,
+        )
 
     async def lead(self, number: int = 10) -> Term:
         """Begin a term that is trusted for long."""

@@ -11,26 +11,11 @@ from tests.integration.duties.conftest import Stores, trusted
 
 
 def rebuild(stores: Stores, lanes: LaneStore | None = None) -> Rebuild:
-    return Rebuild(
-        fenced=stores.fenced,
-        fence=stores.fence,
-        epoch=stores.epoch,
-        queued=stores.queued,
-        lanes=lanes or stores.lanes,
-        clock=stores.clock,
-    )
+    return Rebuild(stores.fenced, stores.filled(lanes=lanes))
 
 
 def audit(stores: Stores, timing: DutyTiming = DutyTiming()) -> Audit:
-    return Audit(
-        fenced=stores.fenced,
-        fence=stores.fence,
-        epoch=stores.epoch,
-        queued=stores.queued,
-        lanes=stores.lanes,
-        clock=stores.clock,
-        timing=timing,
-    )
+    return Audit(stores.fenced, stores.filled(timing=timing))
 
 
 async def settled(stores: Stores) -> None:
@@ -104,8 +89,7 @@ class Overtaken(LaneEpoch):
 
 async def test_an_epoch_of_a_later_leader_is_left_alone(stores: Stores) -> None:
     await stores.lead(10)
-    duty = rebuild(stores)
-    duty._epoch = Overtaken(stores)
+    duty = Rebuild(stores.fenced, stores.filled(epoch=Overtaken(stores)))
     with pytest.raises(TermOver):
         await duty.run_once(trusted(10))
     assert (await stores.redis.hgetall(stores.keys.epoch))[b"term"] == b"11"

@@ -4,9 +4,8 @@ import time
 import uuid
 
 from taskyard_core.domain.task import RetryPolicy
-from taskyard_core.storage.history import Keeping
-from taskyard_core.storage.postgres.history import History
 from taskyard_core.storage.postgres.queues import StoredQueues
+from taskyard_core.storage.tasks import Keeping
 from taskyard_dispatcher.duties.moment import first_id
 from taskyard_dispatcher.duties.retention import Retention
 from taskyard_dispatcher.timing import DutyTiming
@@ -16,7 +15,7 @@ DAY = 24 * 3600.0
 
 
 def retention(stores: Stores, timing: DutyTiming = DutyTiming()) -> Retention:
-    return Retention(stores.fenced, History(stores.database), stores.clock, Keeping(7 * DAY, 30 * DAY), timing)
+    return Retention(stores.fenced, stores.tasks, stores.clock, Keeping(7 * DAY, 30 * DAY), timing)
 
 
 _ADD_ENDED = """

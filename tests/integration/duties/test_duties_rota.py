@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 from taskyard_core.storage.etcd.records import Candidate
-from taskyard_core.storage.postgres.history import History
-from taskyard_core.storage.postgres.outbox import Outbox
 from taskyard_core.storage.term import TermOver
 from taskyard_core.storage.transaction import Transaction
 from taskyard_dispatcher.duties import Keeping, Rota, rota
@@ -76,18 +74,11 @@ async def until_full(stores: Stores) -> float:
 
 def duties(stores: Stores) -> list[Duty]:
     return [
-        Promotion(stores.fenced, stores.waiting, stores.aftermath),
-        Expiry(stores.fenced, stores.waiting, stores.aftermath),
-        OutboxDuty(stores.fenced, Outbox(stores.database), stores.lanes),
-        Rebuild(
-            fenced=stores.fenced,
-            fence=stores.fence,
-            epoch=stores.epoch,
-            queued=stores.queued,
-            lanes=stores.lanes,
-            clock=stores.clock,
-        ),
-        Retention(stores.fenced, History(stores.database), stores.clock, KEEPING),
+        Promotion(stores.fenced, stores.tasks, stores.aftermath),
+        Expiry(stores.fenced, stores.tasks, stores.aftermath),
+        OutboxDuty(stores.fenced, stores.queued, stores.lanes),
+        Rebuild(stores.fenced, stores.filled()),
+        Retention(stores.fenced, stores.tasks, stores.clock, KEEPING),
     ]
 
 
