@@ -54,7 +54,7 @@ class Assembly:
     @cached_property
     def admission(self) -> Admission:
         """Refuses what would be too much."""
-        room = LaneRoom(self.settings.max_lanes)
+        room = LaneRoom(self.settings.max_lanes, self.settings.lane_retention)
         return Admission(self.stores.tasks.queues, self.stores.tasks.sessions, self.settings.max_backlog, room)
 
     @cached_property
@@ -65,7 +65,7 @@ class Assembly:
     @cached_property
     def waits(self) -> Waits:
         """Callers that wait for tasks to end."""
-        return Waits(self.stores.tasks.tasks)
+        return Waits(self.stores.tasks.tasks, SystemClock())
 
     @cached_property
     def traffic(self) -> Traffic:

@@ -58,7 +58,7 @@ class Scheduler:
     def _doors(self) -> Part:
         settings, telemetry, services = self._settings, self._telemetry, self.parts.services
         probes = probe_routes(telemetry.metrics, telemetry.lag.live, self.parts.readiness.obstacle)
-        grpc, rest = GrpcServer(services), RestServer(services, probes, settings.names)
+        grpc, rest = GrpcServer(services, SystemClock()), RestServer(services, probes, settings.names)
 
         async def open_both() -> None:
             listeners, self.rest_address = listen(settings.rest_address)

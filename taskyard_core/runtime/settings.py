@@ -41,6 +41,7 @@ class StoreSettings(BaseSettings):
     redis_prefix: str = Field("taskyard", description="what all Redis keys begin with")
     postgres_connections: Count = Field(10, ge=2, description="most connections to Postgres of one process")
     metrics_interval: Seconds = Field(5.0, gt=0, description="how often the stores are asked for what metrics show")
+    lane_retention: Seconds = Field(600.0, gt=0, description="how long a lane is kept for which nothing waits")
     pod_name: str = Field(default_factory=socket.gethostname, description="name in logs, attempts and metrics")
     node_name: str = Field("", description="the Kubernetes node")
     failpoints: str = Field("", description="where to fail on purpose; for experiments only")

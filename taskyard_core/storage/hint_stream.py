@@ -35,9 +35,11 @@ class HintStream(AsyncIterator[Hint]):
         self,
         subscribe: Callable[[], Awaitable[Subscription]],
         *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._subscribe = subscribe
+        self._sleep = sleep
         # Spread, since all processes lose their connections together.
         self._backoff = Backoff(first=0.05, longest=2.0, draw=draw)
         self._subscription: Subscription | None = None
@@ -75,7 +77,7 @@ class HintStream(AsyncIterator[Hint]):
                 subscription = await self._subscribe()
             except StoreUnavailable as error:
                 self.refusal = error if error.refused else None
-                await asyncio.sleep(self._backoff.next())
+                await self._sleep(self._backoff.next())
             else:
                 self.refusal = None
                 self._backoff.reset()

@@ -51,7 +51,7 @@ async def fill(board: LaneBoard, source: Source, outages: Outages) -> bool:
         # Claims fail in the background, too, and each failure frees slots to read for.
         if outages.postgres:
             return False
-        budget = passing(group)
+        budget = passing(group.sessions)
         if budget > 0:
             await _read(board, source, group, budget)
     return bool(groups)

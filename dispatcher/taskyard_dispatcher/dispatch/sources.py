@@ -14,6 +14,7 @@ from taskyard_core.storage.lanes import Entry, LaneStore, Quota, by_lane
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_dispatcher.dispatch.assignment import Reservation
 from taskyard_dispatcher.dispatch.board import LaneBoard
+from taskyard_dispatcher.dispatch.gates import passing
 from taskyard_dispatcher.dispatch.pipeline import Claiming
 from taskyard_dispatcher.dispatch.planning import within
 from taskyard_dispatcher.sessions.state import Session
@@ -75,14 +76,16 @@ class LaneSource:
 
         What fits nowhere goes back. Raises StoreUnavailable if Redis is away.
         """
-        budget = self._board.free_slots()
+        budget = passing(self._board.free_sessions())
         if not budget:
             return
         found = by_lane(await self._lanes.reclaim(self._consumer, lanes, int(idle * 1000), budget))
         self._board.learn(found)
         left_over: list[Entry] = []
         for lane, entries in found.items():
-            left_over += self._offer(entries, Reservation(self._board.sessions(lane)))
+            able = self._board.sessions(lane)
+            most = passing(able)
+            left_over += [*self._offer(entries[:most], Reservation(able)), *entries[most:]]
         await self._give_back(left_over)
 
     def _offer(self, entries: Sequence[Entry], reservation: Reservation) -> Sequence[Entry]:

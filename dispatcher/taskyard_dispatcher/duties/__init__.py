@@ -12,10 +12,9 @@ from taskyard_core.storage.store import TaskStore
 from taskyard_core.storage.tasks import Keeping
 from taskyard_dispatcher.duties.audit import Audit
 from taskyard_dispatcher.duties.duty import Duty
-from taskyard_dispatcher.duties.expiry import Expiry
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.duties.outbox import OutboxDuty
-from taskyard_dispatcher.duties.promotion import Promotion
+from taskyard_dispatcher.duties.passage import Expiry, Promotion
 from taskyard_dispatcher.duties.reaping import Reaping
 from taskyard_dispatcher.duties.rebuild import Rebuild
 from taskyard_dispatcher.duties.refill import LaneStores

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 
+from taskyard_core.domain import limits
 from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.tasks import Keeping, StoredTasks
 from taskyard_core.storage.transaction import Transaction
@@ -44,7 +45,8 @@ class Retention:
         if self._cursor == BEGINNING:
             age, timing = self._keeping.ended, self._timing
             await self._forget(term, lambda t: t.delete_sessions(age, timing.page))
-            await self._forget(term, lambda t: t.delete_queues(min(age, timing.queue_unused), timing.page))
+            unused = max(min(age, timing.queue_unused), 2 * limits.QUEUE_NOTED_SECONDS)
+            await self._forget(term, lambda t: t.delete_queues(unused, timing.page))
             await self._fenced.write(term, lambda t: t.delete_dispatchers(timing.dispatcher_gone))
         pause_at = self._clock.monotonic() + self._timing.retention_spell
         while await self._step(term):

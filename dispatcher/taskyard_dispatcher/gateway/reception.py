@@ -20,6 +20,7 @@ from taskyard_dispatcher.gateway.credit import Credit, Manners
 from taskyard_dispatcher.outcomes.completion import Completion, Report, read_result
 from taskyard_dispatcher.outcomes.progress import ProgressReports
 from taskyard_dispatcher.sessions.state import Session
+from taskyard_dispatcher.timing import GatewayTiming
 
 RESULT_BYTES = 32 * 1024 * 1024
 """Results of all sessions that are being stored."""
@@ -28,14 +29,10 @@ SESSION_BYTES = 8 * 1024 * 1024
 OTHER_BYTES = 4 * 1024 * 1024
 """Results, of all sessions, for attempts that they don't hold."""
 OTHERS_AT_ONCE = 200
-OTHERS_PAUSE = 0.1
-"""Seconds from one lot of those to the next: nobody waits for them, and nobody shall for their sake."""
 CREDIT = 2000
 CREDIT_PER_SECOND = 100.0
 PROGRESS_WORTH = 0.05
 """Of a frame without results, for the progress of each attempt."""
-PAUSE = 0.1
-"""Seconds that a stream without credit is not read on."""
 _OVERHEAD = 512
 """About what a report costs beside the bytes of its result."""
 
@@ -47,11 +44,19 @@ class Flooded(Exception):
 class Reception:
     """Takes in what workers report. What is under way is bounded for each session, and for all of them."""
 
-    def __init__(self, completion: Completion, progress: ProgressReports, clock: Clock, interval: float) -> None:
+    def __init__(
+        self,
+        completion: Completion,
+        progress: ProgressReports,
+        clock: Clock,
+        interval: float,
+        timing: GatewayTiming = GatewayTiming(),
+    ) -> None:
         self.completion = completion
         self.progress = progress
         self.clock = clock
         self.interval = interval
+        self.timing = timing
         self.results = Budget(RESULT_BYTES)
         self.others = Budget(OTHER_BYTES)
         self.background = Background()
@@ -70,7 +75,7 @@ class Reception:
         for start in range(0, len(reports), OTHERS_AT_ONCE):
             async with self._turn:
                 await self.completion.report(session, reports[start : start + OTHERS_AT_ONCE])
-                await self.clock.sleep(OTHERS_PAUSE)
+                await self.clock.sleep(self.timing.others_pause)
 
 
 class Inbox:
@@ -138,7 +143,7 @@ class Inbox:
             raise Flooded("too many frames without results, or reports on attempts that this session does not hold")
         if manners is Manners.SHORT:
             with self._unread():
-                await self._clock.sleep(PAUSE)
+                await self._clock.sleep(self._reception.timing.unread_pause)
 
     async def _reserve(self, size: int, common: Budget) -> None:
         """Wait until there is room for so much, here and in all."""

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from taskyard_core.domain import lanes
+from taskyard_core.domain import lanes, limits
 from taskyard_core.domain.task import TaskSpec
 from taskyard_core.runtime.clock import Clock, SystemClock
 from taskyard_core.runtime.pace import COUNTING, rest
@@ -23,7 +23,6 @@ COUNTED_LANES = 100_000
 """Most lanes of one count, several times what may be made."""
 _PERIOD_SECONDS = 1.0
 _RETRY_SECONDS = 2.0
-_NOTED_SECONDS = 3600.0
 _NOTED_QUEUES = 10_000
 _WORKERS = 1000
 
@@ -58,7 +57,7 @@ class Admission:
         self._rooms: dict[tuple[str, str], _Room] = {}
         self._limits: Mapping[tuple[str, str], int] = {}
         # Queues whose use was noted in the table lately, and those that wait for it.
-        self._noted: Recent[tuple[str, str]] = Recent(_NOTED_SECONDS, _NOTED_QUEUES)
+        self._noted: Recent[tuple[str, str]] = Recent(limits.QUEUE_NOTED_SECONDS, _NOTED_QUEUES)
         self._new: dict[tuple[str, str], None] = {}
 
     def refusal(self, spec: TaskSpec) -> failures.Failure | None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from taskyard_core.storage.lanes import Entries, Page, lane_entries
-from taskyard_core.storage.postgres.database import Database
+from taskyard_core.storage.postgres.database import Connection, Database
 from taskyard_core.storage.postgres.queries import load
 from taskyard_core.storage.queued import ALL
 
@@ -45,3 +45,8 @@ class QueuedTasks:
         """Outbox rows that wait, and the age of the oldest in seconds."""
         (row,) = await self._database.fetch(load("outbox_backlog"))
         return row[0], row[1]
+
+
+async def published_within(connection: Connection, ids: Sequence[int]) -> None:
+    """The same in the connection's transaction."""
+    await connection.execute(load("delete_outbox"), ids)

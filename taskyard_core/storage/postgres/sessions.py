@@ -1,6 +1,7 @@
 """Worker sessions as Postgres knows them: the generation of each decides who may claim for it."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import astuple
 
 import asyncpg
 import orjson
@@ -13,6 +14,7 @@ from taskyard_core.storage.claims import CLAIM_BYTES, Claimed
 from taskyard_core.storage.dispatchers import DispatcherNote, Peer
 from taskyard_core.storage.postgres.database import Connection, Database
 from taskyard_core.storage.postgres.queries import load
+from taskyard_core.storage.postgres.tasks import plan_for_values
 from taskyard_core.storage.retrying import retried
 from taskyard_core.storage.sessions import (
     Held,
@@ -79,7 +81,9 @@ class Sessions:
         page; see taskyard_core.storage.sessions.
         """
         place = after or (None, None, None)
-        found = await self._database.fetch(load("live_workers"), namespace, *place, limit, PAGE_BYTES)
+        async with self._database.transaction("live_workers") as connection:
+            await plan_for_values(connection)
+            found = await connection.fetch(load("live_workers"), namespace, *place, limit, PAGE_BYTES)
         last = found[-1] if found and found[0]["found"] > len(found) else None
         return list(map(_worker, found)), (last["namespace"], last["worker"], last["digest"]) if last else None
 
@@ -97,18 +101,7 @@ class Sessions:
 
     async def vouch(self, note: DispatcherNote) -> list[Peer]:
         """Write it down; returns the others."""
-        found = await self._database.fetch(
-            load("dispatcher_note"),
-            note.id,
-            note.pod,
-            note.address,
-            note.registered,
-            note.leading,
-            note.accepting,
-            note.sessions,
-            note.slots,
-        )
-        return [Peer(*row) for row in found]
+        return [Peer(*row) for row in await self._database.fetch(load("dispatcher_note"), *astuple(note))]
 
     async def leave(self, dispatcher: str) -> None:
         """Answer for nobody any more."""

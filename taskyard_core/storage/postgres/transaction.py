@@ -8,6 +8,7 @@ from taskyard_core.storage.postgres import rows
 from taskyard_core.storage.postgres.changes import apply_within
 from taskyard_core.storage.postgres.database import Connection
 from taskyard_core.storage.postgres.queries import load
+from taskyard_core.storage.postgres.queued import published_within
 from taskyard_core.storage.postgres.sessions import held_within
 from taskyard_core.storage.postgres.tasks import failed, plan_for_values
 from taskyard_core.storage.sessions import Held, Host
@@ -76,7 +77,7 @@ class Transaction:
 
     async def forget_outbox(self, ids: Sequence[int]) -> None:
         """Delete outbox rows whose entries are in the lanes."""
-        await self._connection.execute(load("delete_outbox"), ids)
+        await published_within(self._connection, ids)
 
     async def note_lane_epoch(self, epoch: str) -> None:
         """All QUEUED tasks were published to the lanes of this epoch."""

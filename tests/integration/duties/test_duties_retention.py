@@ -111,6 +111,16 @@ async def test_queues_that_nobody_uses_go_and_come_back_with_the_next_submit(sto
     assert await stores.value("SELECT count(*) FROM taskyard.queue") == 4
 
 
+async def test_a_queue_whose_use_was_just_noted_stays_however_short_tasks_are_kept(stores: Stores) -> None:
+    await StoredQueues(stores.database).register([("default", "q"), ("default", "left")])
+    await stores.database.fetch(
+        "UPDATE taskyard.queue SET used_at = now() - make_interval(mins => CASE name WHEN 'q' THEN 70 ELSE 130 END)"
+    )
+    keeping = Keeping(60.0, 60.0)
+    await Retention(stores.fenced, stores.tasks, stores.clock, keeping).run_once(await stores.lead())
+    assert [row[0] for row in await stores.database.fetch("SELECT name FROM taskyard.queue")] == ["q"]
+
+
 async def test_a_queue_that_is_set_up_while_it_is_forgotten_stays(stores: Stores) -> None:
     queues = StoredQueues(stores.database)
     await queues.register([("default", "q")])

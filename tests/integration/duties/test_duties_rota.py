@@ -13,9 +13,8 @@ from taskyard_core.storage.term import TermOver
 from taskyard_core.storage.transaction import Transaction
 from taskyard_dispatcher.duties import Keeping, Rota, rota
 from taskyard_dispatcher.duties.duty import Duty
-from taskyard_dispatcher.duties.expiry import Expiry
 from taskyard_dispatcher.duties.outbox import OutboxDuty
-from taskyard_dispatcher.duties.promotion import Promotion
+from taskyard_dispatcher.duties.passage import Expiry, Promotion
 from taskyard_dispatcher.duties.rebuild import Rebuild
 from taskyard_dispatcher.duties.retention import Retention
 from taskyard_dispatcher.leadership import Elector

@@ -8,9 +8,8 @@ from taskyard_core.aftermath.aftermath import Aftermath
 from taskyard_core.aftermath.announcements import Announcements
 from taskyard_core.storage.redis import LaneStore, connect
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_dispatcher.duties.expiry import Expiry
 from taskyard_dispatcher.duties.outbox import OutboxDuty
-from taskyard_dispatcher.duties.promotion import Promotion
+from taskyard_dispatcher.duties.passage import Expiry, Promotion
 from taskyard_server.dev.port import free_port
 from tests.integration.duties.conftest import Stores
 

@@ -13,7 +13,7 @@ from taskyard_core.domain.violations import Violation
 from taskyard_core.storage.tasks import TaskFilter as StoredFilter
 from taskyard_scheduler.api import filters
 from taskyard_scheduler.api.rest.documents import RawJson
-from taskyard_scheduler.api.rest.values import Duration, Moment, WholeParameter
+from taskyard_scheduler.api.rest.values import Duration, Moment, SizeParameter
 
 
 class Document(BaseModel):
@@ -145,7 +145,9 @@ class NamespaceQuery(Query):
     """Parameters of a list by namespace."""
 
     namespace: str = Field("", description="All namespaces when empty.")
-    page_size: WholeParameter = Field(0, description=f"1 to {limits.PAGE_SIZE_MAX}, which is the default.")
+    page_size: SizeParameter = Field(
+        default_factory=int, description=f"1 to {limits.PAGE_SIZE_MAX}, which is the default."
+    )
     page_token: str = Field("", description="next_page_token of the page before.")
 
 
@@ -169,8 +171,8 @@ class ListQuery(TaskFilter):
 
     model_config = ConfigDict(extra="forbid", strict=False)
 
-    page_size: WholeParameter = Field(
-        0, description=f"1 to {limits.PAGE_SIZE_MAX}, default {limits.PAGE_SIZE_DEFAULT}."
+    page_size: SizeParameter = Field(
+        default_factory=int, description=f"1 to {limits.PAGE_SIZE_MAX}, default {limits.PAGE_SIZE_DEFAULT}."
     )
     page_token: str = Field("", description="next_page_token of the page before.")
 
@@ -178,8 +180,8 @@ class ListQuery(TaskFilter):
 class PageQuery(Query):
     """Parameters of a list that comes in pages."""
 
-    page_size: WholeParameter = Field(
-        0, description=f"1 to {limits.PAGE_SIZE_MAX}, default {limits.PAGE_SIZE_DEFAULT}."
+    page_size: SizeParameter = Field(
+        default_factory=int, description=f"1 to {limits.PAGE_SIZE_MAX}, default {limits.PAGE_SIZE_DEFAULT}."
     )
     page_token: str = Field("", description="next_page_token of the page before.")
 
