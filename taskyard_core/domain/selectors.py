@@ -74,7 +74,7 @@ _AT_LEAST = re.compile(rf"({_KEY}){_BLANK}>={_BLANK}(-?[0-9]{{1,18}})")
 _EXISTS = re.compile(rf"(!?){_BLANK}({_KEY})")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _SEPARATOR = re.compile(rf"{_BLANK},{_BLANK}")
-_SWAPPED = re.compile(rf"{_BLANK}(?:=>|>)")
+_SWAPPED = re.compile(rf"{_BLANK}(?:=>|>(?!=))")
 _LABEL_KEY = re.compile(_KEY)
 
 

@@ -11,15 +11,8 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from taskyard_core.storage.redis import (
-    CancelRequested,
-    Hint,
-    Hints,
-    HintStream,
-    Keys,
-    Reconnected,
-    connect,
-)
+from taskyard_core.storage.hints import CancelRequested, Hint, Reconnected
+from taskyard_core.storage.redis import Hints, HintStream, Keys, connect
 from taskyard_server.dev.valkey import Valkey
 
 KEYS = Keys("test")

@@ -15,9 +15,10 @@ from taskyard_core.domain.task import TaskError, TaskState
 from taskyard_core.domain.transitions import Event, Failed, Redriven, Succeeded
 from taskyard_core.storage.hints import LanesFilled
 from taskyard_core.storage.identity import Identity
+from taskyard_core.storage.lanes import Quota, all_names
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.migration import migrate
-from taskyard_core.storage.redis import Keys, Quota, RedisIdentity, connect
+from taskyard_core.storage.redis import Keys, RedisIdentity, connect
 from taskyard_core.storage.redis.delivery import RedisDelivery
 from taskyard_core.storage.tasks import Keeping
 from taskyard_core.storage.unavailable import StoreUnavailable
@@ -150,7 +151,7 @@ async def test_servers_do_with_the_commands_that_are_told(limited: tuple[Redis, 
     await delivery.lanes.take("d", [Quota(lane, 1)], 1)
     assert len(await delivery.lanes.reclaim("e", [lane], 0, 10)) == 1
     assert (await delivery.lanes.depths([lane]))[lane].length == 1
-    assert await delivery.lanes.names() == {lane}
+    assert await all_names(delivery.lanes) == {lane}
     assert not await delivery.lanes.sweep(lane, 1_000_000)
     await delivery.ping()
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from taskyard_core.storage.lanes import all_names
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.duties.moment import first_id
 from taskyard_dispatcher.duties.refill import LaneStores, Refill
@@ -66,7 +67,7 @@ class Audit:
     async def _look(self, term: Term) -> Refill | None:
         before = first_id(self._stores.clock.time() - self._timing.settled)
         rows = await self._stores.tables.queued.counts(before)
-        lengths = await self._lengths(await self._stores.lanes.names() | rows.keys())
+        lengths = await self._lengths(await all_names(self._stores.lanes) | rows.keys())
         await self._sweep(term, [lane for lane in lengths if lane not in rows])
         short = await self._confirmed(short_lanes(rows, lengths))
         if not short:

@@ -11,6 +11,7 @@ from taskyard_core.storage.tasks import PAGE_BYTES
 from taskyard_core.storage.workers import Worker
 from taskyard_core.version import VERSION
 from taskyard_scheduler.api import filters
+from taskyard_scheduler.api.filters import Page
 from taskyard_scheduler.api.traffic import Direction
 
 
@@ -27,14 +28,6 @@ class ClusterView:
         return self.leader is not None and self.leader.dispatcher_id == dispatcher.dispatcher_id
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerPage:
-    """Some workers, by name; the token is empty on the last page."""
-
-    workers: list[Worker]
-    next_page_token: str
-
-
 class Cluster:
     """Reads about the cluster. Every method raises StoreUnavailable."""
 
@@ -49,7 +42,7 @@ class Cluster:
         alive = await self._list(self._etcd.keys.dispatchers)
         return ClusterView(VERSION, leader, [DispatcherRecord.from_json(item.value) for item in alive])
 
-    async def workers(self, namespace: str, size: int, token: str, caller: str = "") -> WorkerPage:
+    async def workers(self, namespace: str, size: int, token: str, caller: str = "") -> Page[Worker]:
         """Workers of the namespace, or all where it is empty, by name; `token` is the page before's, or empty.
 
         `caller` is the connection that the answer goes to. Raises Failure, Violation.
@@ -58,7 +51,7 @@ class Cluster:
         where = submission.name("namespace", namespace) if namespace else None
         async with self._leaving.room(caller, PAGE_BYTES):
             workers, last = await self._sessions.workers(where, after, size)
-        return WorkerPage(workers, filters.workers_token(namespace, last) if last else "")
+        return Page(workers, filters.workers_token(namespace, last) if last else "")
 
     async def _list(self, prefix: str) -> tuple[KeyValue, ...]:
         return (await self._etcd.kv.get_prefix(prefix)).items

@@ -22,12 +22,7 @@ class Changes:
 
     async def claim(self, bids: Sequence[Bid], generations: Mapping[str, int]) -> list[Claimed]:
         """The bids that won, of sessions whose generation still holds; raises StoreUnavailable."""
-
-        async def once() -> list[Claimed]:
-            async with self._database.connection() as connection:
-                return await _claim(connection, bids, generations)
-
-        return await retried(once)
+        return await self._database.run(lambda connection: _claim(connection, bids, generations))
 
     async def claim_heads(
         self,
@@ -52,12 +47,7 @@ class Changes:
 
     async def apply(self, transitions: Sequence[Transition]) -> Applied:
         """Apply what still holds, in one statement; raises StoreUnavailable."""
-
-        async def once() -> Applied:
-            async with self._database.connection() as connection:
-                return await apply_within(connection, transitions)
-
-        return await retried(once)
+        return await self._database.run(lambda connection: apply_within(connection, transitions))
 
     async def standings(self, attempts: Sequence[AttemptKey]) -> list[Standing]:
         """How each (task, attempt) ended, in their order."""

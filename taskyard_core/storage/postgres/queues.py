@@ -68,14 +68,4 @@ class StoredQueues:
 
 
 def _queue(row: asyncpg.Record) -> Queue:
-    return Queue(
-        namespace=row["namespace"],
-        name=row["name"],
-        scheduled=row["scheduled"],
-        queued=row["queued"],
-        running=row["running"],
-        failed=row["failed"],
-        oldest_age=row["oldest_age"],
-        retry=codec.load_retry(row["retry"]) or RetryPolicy(),
-        max_backlog=row["max_backlog"],
-    )
+    return Queue(**dict(row) | {"retry": codec.load_retry(row["retry"]) or RetryPolicy()})

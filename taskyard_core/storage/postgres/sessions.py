@@ -85,7 +85,7 @@ class Sessions:
             await plan_for_values(connection)
             found = await connection.fetch(load("live_workers"), namespace, *place, limit, PAGE_BYTES)
         last = found[-1] if found and found[0]["found"] > len(found) else None
-        return list(map(_worker, found)), (last["namespace"], last["worker"], last["digest"]) if last else None
+        return list(map(_worker, found)), (last["namespace"], last["name"], last["digest"]) if last else None
 
     async def capabilities(self, most: int) -> list[Capabilities]:
         """What workers that take tasks can do, each once, at most so many."""
@@ -153,19 +153,11 @@ def _held(rows: list[asyncpg.Record]) -> list[Held]:
 
 
 def _worker(row: asyncpg.Record) -> Worker:
-    return Worker(
-        session_id=public_name(str(row["id"])),
-        name=row["worker"],
-        namespace=row["namespace"],
-        labels=codec.load_labels(row["labels"]),
-        queues=codec.strings(row["queues"]),
-        types=codec.strings(row["types"]),
-        slots=row["slots"],
-        running=row["running"],
-        pod=row["pod"],
-        dispatcher=row["dispatcher"],
-        sdk=row["sdk"],
-        pid=row["pid"],
-        connected_at=row["connected_at"],
-        draining=row["draining"],
-    )
+    shown = {name: value for name, value in row.items() if name not in ("id", "digest", "found")}
+    read = {
+        "session_id": public_name(str(row["id"])),
+        "labels": codec.load_labels(row["labels"]),
+        "queues": codec.strings(row["queues"]),
+        "types": codec.strings(row["types"]),
+    }
+    return Worker(**shown | read)

@@ -1,13 +1,5 @@
 """Redis or Valkey: lanes, hints and their epoch. Nothing here is the truth; all of it can be built again."""
 
-from taskyard_core.storage.hints import (
-    CancelRequested,
-    Hint,
-    LanesFilled,
-    Reconnected,
-    TasksFinished,
-)
-from taskyard_core.storage.lanes import Entry, LaneDepth, Quota
 from taskyard_core.storage.redis.connection import connect
 from taskyard_core.storage.redis.delivery import RedisDelivery
 from taskyard_core.storage.redis.epoch import LaneEpoch
@@ -18,20 +10,12 @@ from taskyard_core.storage.redis.keys import Keys
 from taskyard_core.storage.redis.lanes import LaneStore
 
 __all__ = [
-    "CancelRequested",
-    "Entry",
-    "Hint",
     "HintStream",
     "Hints",
     "Keys",
-    "LaneDepth",
     "LaneEpoch",
     "LaneStore",
-    "LanesFilled",
-    "Quota",
-    "Reconnected",
     "RedisDelivery",
     "RedisIdentity",
-    "TasksFinished",
     "connect",
 ]

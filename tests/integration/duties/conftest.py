@@ -15,6 +15,7 @@ from taskyard_core.aftermath.announcements import Announcements
 from taskyard_core.aftermath.publication import Publication
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.storage.etcd import Etcd, EtcdSettings, Lease
+from taskyard_core.storage.lanes import all_names
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.migration import migrate
 from taskyard_core.storage.postgres.store import PostgresStore
@@ -109,7 +110,7 @@ class Stores:
     async def published(self) -> set[str]:
         """Ids of all tasks that have an entry in a lane."""
         ids: set[str] = set()
-        for lane in await self.lanes.names():
+        for lane in await all_names(self.lanes):
             entries: Any = await self.redis.xrange(self.keys.lane(lane))
             ids |= {fields[b"task"].decode() for _, fields in entries}
         return ids

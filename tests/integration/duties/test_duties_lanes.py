@@ -2,6 +2,7 @@
 
 import pytest
 
+from taskyard_core.storage.lanes import all_names
 from taskyard_core.storage.redis import LaneEpoch, LaneStore
 from taskyard_core.storage.term import TermOver
 from taskyard_dispatcher.duties.audit import Audit
@@ -151,7 +152,7 @@ async def test_a_lane_goes_with_the_entries_of_tasks_that_were_cancelled(stores:
     await duty.run_once(term)
     stores.clock.ahead += 1
     await duty.run_once(term)
-    assert await stores.lanes.names() == set()
+    assert await all_names(stores.lanes) == set()
     assert await stores.redis.keys(f"{stores.keys.prefix}:*gone*") == []
 
 
@@ -166,5 +167,5 @@ async def test_a_lane_long_empty_is_swept_and_no_other(stores: Stores) -> None:
     await duty.run_once(term)
     stores.clock.ahead += DutyTiming.lane_unused + 1
     await duty.run_once(term)
-    assert await stores.lanes.names() == {"default/used/t/5/"}
+    assert await all_names(stores.lanes) == {"default/used/t/5/"}
     assert not await stores.redis.exists(stores.keys.lane("default/idle/t/5/"))

@@ -1,7 +1,7 @@
 """How times and durations are written in JSON."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -43,11 +43,6 @@ def moment(text: str) -> datetime:
         raise ValueError('must be a time like "2026-01-31T12:00:00Z"')
     # Python reads microseconds and no more.
     return datetime.fromisoformat(re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", text.upper()))
-
-
-def rfc3339(value: datetime | None) -> str | None:
-    """The moment as text, in UTC; None stays None."""
-    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _read_duration(value: Any) -> Any:

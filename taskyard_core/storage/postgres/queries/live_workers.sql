@@ -17,7 +17,7 @@ WITH page AS MATERIALIZED (
     JOIN taskyard.session s ON s.id = page.id
     WINDOW so_far AS (ORDER BY page.namespace, page.worker, page.digest)
 )
-SELECT s.id, s.worker, s.namespace, s.labels, s.queues, s.types, s.slots, s.pod, s.dispatcher, s.sdk, s.pid,
+SELECT s.id, s.worker AS name, s.namespace, s.labels, s.queues, s.types, s.slots, s.pod, s.dispatcher, s.sdk, s.pid,
        -- Within the calendar, whatever somebody wrote there.
        greatest(least(s.connected_at, '9999-12-31Z'), '0001-01-01Z') AS connected_at, s.draining,
        (SELECT count(*) FROM taskyard.task t WHERE t.state = 'RUNNING' AND t.session = s.id)::int AS running,
