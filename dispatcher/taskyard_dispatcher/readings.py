@@ -1,7 +1,7 @@
 """What a dispatcher's metrics show at a scrape."""
 
 from taskyard_core.runtime.observation import Observation, StoreHealth
-from taskyard_core.telemetry import LeaderReading, OutboxReading, SizeReading, SlotsReading
+from taskyard_core.telemetry.gauges import LeaderReading, OutboxReading, SizeReading, SlotsReading
 from taskyard_dispatcher.assembly import Assembly
 
 _NO_ROWS = OutboxReading(0, 0.0)

@@ -11,7 +11,8 @@ from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.runtime.listening import listen
 from taskyard_core.runtime.process import serve
 from taskyard_core.runtime.service import Part, Service
-from taskyard_core.telemetry import Telemetry, probe_routes
+from taskyard_core.telemetry.facade import Telemetry
+from taskyard_core.telemetry.probes import probe_routes
 from taskyard_scheduler.api.grpc.server import GrpcServer
 from taskyard_scheduler.api.rest.server import RestServer
 from taskyard_scheduler.assembly import Assembly

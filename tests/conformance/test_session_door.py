@@ -24,7 +24,7 @@ from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.storage.etcd import Etcd, EtcdSettings
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.submissions import NewTask
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_core.wire.gen import worker_service_pb2 as wire
 from taskyard_core.wire.gen import worker_service_pb2_grpc as wire_grpc
 from taskyard_core.wire.gen.task_pb2 import TaskError

@@ -21,7 +21,7 @@ from taskyard_core.storage.lanes import Quota
 from taskyard_core.storage.sessions import SessionRecord
 from taskyard_core.storage.submissions import NewTask
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_dispatcher.dispatch import gates
 from taskyard_dispatcher.dispatch.board import LaneBoard
 from taskyard_dispatcher.dispatch.outages import Outages

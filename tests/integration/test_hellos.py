@@ -20,7 +20,7 @@ from taskyard_core.domain import limits
 from taskyard_core.domain.violations import Violation
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.storage.postgres.migration import migrate
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_core.wire.gen import worker_service_pb2 as wire
 from taskyard_core.wire.gen import worker_service_pb2_grpc
 from taskyard_dispatcher.assembly import Assembly

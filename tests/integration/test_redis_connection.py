@@ -11,8 +11,10 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from taskyard_core.storage.lanes import all_names
-from taskyard_core.storage.redis import Keys, LaneStore, connect
 from taskyard_core.storage.redis.batch import Batch
+from taskyard_core.storage.redis.connection import connect
+from taskyard_core.storage.redis.keys import Keys
+from taskyard_core.storage.redis.lanes import LaneStore
 from taskyard_core.storage.redis.script import Script
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_server.dev.valkey import Valkey

@@ -12,7 +12,10 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from taskyard_core.storage.hints import CancelRequested, Hint, Reconnected
-from taskyard_core.storage.redis import Hints, HintStream, Keys, connect
+from taskyard_core.storage.redis.connection import connect
+from taskyard_core.storage.redis.hint_stream import HintStream
+from taskyard_core.storage.redis.hints import Hints
+from taskyard_core.storage.redis.keys import Keys
 from taskyard_server.dev.valkey import Valkey
 
 KEYS = Keys("test")

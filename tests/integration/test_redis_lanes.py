@@ -9,9 +9,11 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from taskyard_core.storage.lanes import Entry, Quota, all_names
-from taskyard_core.storage.redis import Keys, LaneStore, connect, lanes
+from taskyard_core.storage.redis import lanes
 from taskyard_core.storage.redis.batch import Batch
-from taskyard_core.storage.redis.keys import GROUP
+from taskyard_core.storage.redis.connection import connect
+from taskyard_core.storage.redis.keys import GROUP, Keys
+from taskyard_core.storage.redis.lanes import LaneStore
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_server.dev.valkey import Valkey
 

@@ -18,8 +18,10 @@ from taskyard_core.storage.identity import Identity
 from taskyard_core.storage.lanes import Quota, all_names
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.migration import migrate
-from taskyard_core.storage.redis import Keys, RedisIdentity, connect
+from taskyard_core.storage.redis.connection import connect
 from taskyard_core.storage.redis.delivery import RedisDelivery
+from taskyard_core.storage.redis.identity import RedisIdentity
+from taskyard_core.storage.redis.keys import Keys
 from taskyard_core.storage.tasks import Keeping
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_server.dev.postgres import Postgres

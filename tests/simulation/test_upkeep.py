@@ -23,7 +23,7 @@ from taskyard_core.domain.transitions import Runner
 from taskyard_core.storage.claims import Bid
 from taskyard_core.storage.sessions import RunningRef, SessionRecord
 from taskyard_core.storage.submissions import NewTask
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_dispatcher.outcomes.completion import Completion
 from taskyard_dispatcher.outcomes.handover import Handover
 from taskyard_dispatcher.outcomes.queues import QueueDefaults

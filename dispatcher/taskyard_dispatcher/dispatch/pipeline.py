@@ -14,7 +14,8 @@ from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.claims import Claimed
 from taskyard_core.storage.lanes import Quota
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.telemetry import Claim, Telemetry
+from taskyard_core.telemetry.facade import Telemetry
+from taskyard_core.telemetry.records import Claim
 from taskyard_dispatcher.dispatch.assignment import Reservation
 from taskyard_dispatcher.dispatch.board import Group, LaneBoard
 from taskyard_dispatcher.dispatch.gates import passing

@@ -16,7 +16,7 @@ from taskyard_core.domain.violations import Violation
 from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.changes import Applied, Changes, Standing
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_core.wire.gen import worker_service_pb2 as wire
 from taskyard_dispatcher.outcomes.queues import QueueDefaults
 from taskyard_dispatcher.outcomes.storing import Stored, Storing

@@ -19,8 +19,12 @@ from taskyard_core.storage.lanes import all_names
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.migration import migrate
 from taskyard_core.storage.postgres.store import PostgresStore
-from taskyard_core.storage.redis import Hints, Keys, LaneEpoch, LaneStore, connect
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.storage.redis.connection import connect
+from taskyard_core.storage.redis.epoch import LaneEpoch
+from taskyard_core.storage.redis.hints import Hints
+from taskyard_core.storage.redis.keys import Keys
+from taskyard_core.storage.redis.lanes import LaneStore
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.duties.refill import LaneStores
 from taskyard_dispatcher.leadership import Term

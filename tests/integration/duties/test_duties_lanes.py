@@ -3,7 +3,8 @@
 import pytest
 
 from taskyard_core.storage.lanes import all_names
-from taskyard_core.storage.redis import LaneEpoch, LaneStore
+from taskyard_core.storage.redis.epoch import LaneEpoch
+from taskyard_core.storage.redis.lanes import LaneStore
 from taskyard_core.storage.term import TermOver
 from taskyard_dispatcher.duties.audit import Audit
 from taskyard_dispatcher.duties.rebuild import Rebuild

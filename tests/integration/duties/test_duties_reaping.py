@@ -21,11 +21,11 @@ from taskyard_core.storage.dispatchers import DispatcherNote
 from taskyard_core.storage.etcd import Etcd, EtcdSettings
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.sessions import Sessions
-from taskyard_core.storage.redis import Hints
+from taskyard_core.storage.redis.hints import Hints
 from taskyard_core.storage.sessions import SessionRecord
 from taskyard_core.storage.term import TermOver
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_core.telemetry.identity import Identity
 from taskyard_core.telemetry.journal import Journal
 from taskyard_core.telemetry.lag import LagProbe

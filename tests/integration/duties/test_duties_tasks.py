@@ -6,7 +6,8 @@ import pytest
 
 from taskyard_core.aftermath.aftermath import Aftermath
 from taskyard_core.aftermath.announcements import Announcements
-from taskyard_core.storage.redis import LaneStore, connect
+from taskyard_core.storage.redis.connection import connect
+from taskyard_core.storage.redis.lanes import LaneStore
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_dispatcher.duties.outbox import OutboxDuty
 from taskyard_dispatcher.duties.passage import Expiry, Promotion

@@ -7,7 +7,7 @@ from grpc_reflection.v1alpha import reflection
 from taskyard_core.domain import limits
 from taskyard_core.runtime.address import Address
 from taskyard_core.runtime.clock import Clock
-from taskyard_core.telemetry import GrpcHealth
+from taskyard_core.telemetry.health import GrpcHealth
 from taskyard_core.wire.gen import (
     cluster_service_pb2,
     cluster_service_pb2_grpc,

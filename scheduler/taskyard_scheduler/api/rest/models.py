@@ -141,14 +141,22 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class NamespaceQuery(Query):
+class PageQuery(Query):
+    """Parameters of a list that comes in pages."""
+
+    page_size: SizeParameter = Field(
+        default_factory=int, description=f"1 to {limits.PAGE_SIZE_MAX}, default {limits.PAGE_SIZE_DEFAULT}."
+    )
+    page_token: str = Field("", description="next_page_token of the page before.")
+
+
+class NamespaceQuery(PageQuery):
     """Parameters of a list by namespace."""
 
     namespace: str = Field("", description="All namespaces when empty.")
     page_size: SizeParameter = Field(
         default_factory=int, description=f"1 to {limits.PAGE_SIZE_MAX}, which is the default."
     )
-    page_token: str = Field("", description="next_page_token of the page before.")
 
 
 class QueueQuery(Query):
@@ -166,24 +174,10 @@ class BacklogQuery(Query):
     type: list[str] = Field([], description="A type that they have a handler for; may be repeated. All when left out.")
 
 
-class ListQuery(TaskFilter):
+class ListQuery(PageQuery, TaskFilter):
     """Parameters of a list of tasks."""
 
     model_config = ConfigDict(extra="forbid", strict=False)
-
-    page_size: SizeParameter = Field(
-        default_factory=int, description=f"1 to {limits.PAGE_SIZE_MAX}, default {limits.PAGE_SIZE_DEFAULT}."
-    )
-    page_token: str = Field("", description="next_page_token of the page before.")
-
-
-class PageQuery(Query):
-    """Parameters of a list that comes in pages."""
-
-    page_size: SizeParameter = Field(
-        default_factory=int, description=f"1 to {limits.PAGE_SIZE_MAX}, default {limits.PAGE_SIZE_DEFAULT}."
-    )
-    page_token: str = Field("", description="next_page_token of the page before.")
 
 
 class GetQuery(Query):
