@@ -1,11 +1,8 @@
 """The domain's values as messages."""
 
-from dataclasses import fields
-from datetime import datetime
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from taskyard_core.domain.task import Attempt, Outcome, RetryPolicy, Task, TaskError, TaskState
 from taskyard_core.domain.violations import Violation
@@ -45,11 +42,11 @@ def task(value: Task) -> task_pb2.Task:
         worker=value.worker or "",
         traceparent=value.traceparent or "",
         cancel_requested=value.cancel_requested,
-        run_at=_moment(value.run_at),
-        expires_at=_moment(value.expires_at),
-        timeout=_duration(value.timeout),
-        started_at=_moment(value.started_at),
-        finished_at=_moment(value.finished_at),
+        run_at=times.timestamp(value.run_at) if value.run_at else None,
+        expires_at=times.timestamp(value.expires_at) if value.expires_at else None,
+        timeout=None if value.timeout is None else times.duration(value.timeout),
+        started_at=times.timestamp(value.started_at) if value.started_at else None,
+        finished_at=times.timestamp(value.finished_at) if value.finished_at else None,
         error=error(value.error) if value.error else None,
         progress=task_pb2.Progress(**plain(value.progress)) if value.progress else None,
     )
@@ -59,7 +56,7 @@ def attempt(value: Attempt) -> task_pb2.Attempt:
     """One run of a task."""
     others = {
         "started_at": times.timestamp(value.started_at),
-        "finished_at": _moment(value.finished_at),
+        "finished_at": times.timestamp(value.finished_at) if value.finished_at else None,
         "outcome": _OUTCOMES[value.outcome] if value.outcome else task_pb2.ATTEMPT_OUTCOME_UNSPECIFIED,
         "error": error(value.error) if value.error else None,
     }
@@ -73,17 +70,19 @@ def error(value: TaskError) -> task_pb2.TaskError:
 
 def retry(value: RetryPolicy) -> task_pb2.RetryPolicy:
     """The policy's given fields."""
-    backoffs = {"initial_backoff": _duration(value.initial_backoff), "max_backoff": _duration(value.max_backoff)}
-    return task_pb2.RetryPolicy(**plain(value) | backoffs)
+    # Written out, as `task` is: both are made for each task that is submitted.
+    return task_pb2.RetryPolicy(
+        max_attempts=value.max_attempts,
+        initial_backoff=_duration(value.initial_backoff),
+        multiplier=value.multiplier,
+        max_backoff=_duration(value.max_backoff),
+        jitter=value.jitter,
+    )
 
 
 def plain(value: Any) -> dict[str, Any]:
     """The fields of a dataclass by their names, as they are."""
-    return {field.name: getattr(value, field.name) for field in fields(value)}
-
-
-def _moment(value: datetime | None) -> Timestamp | None:
-    return None if value is None else times.timestamp(value)
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
 def _duration(value: float | None) -> Duration | None:

@@ -21,7 +21,7 @@ def assignment(task: Claimed, *, resent: bool = False) -> Assignment:
     if task.retry is not None and codec.load_retry(task.retry) is None:
         raise Violation("retry", "cannot be read")
     lane = lanes.told(task.lane)
-    return Assignment(
+    message = Assignment(
         task_id=task.task_id,
         attempt=task.attempt,
         type=lane.type,
@@ -31,9 +31,12 @@ def assignment(task: Claimed, *, resent: bool = False) -> Assignment:
         crashes=task.crashes,
         traceparent=task.traceparent or "",
         resent=resent,
-        timeout=None if task.timeout is None else times.duration(submission.check_timeout(task.timeout)),
-        created_at=_created_at(task.task_id),
     )
+    if task.timeout is not None:
+        message.timeout.CopyFrom(times.duration(submission.check_timeout(task.timeout)))
+    if (created := _created_at(task.task_id)) is not None:
+        message.created_at.CopyFrom(created)
+    return message
 
 
 def stop(task_id: str, attempt: int, reason: StopReason.ValueType) -> Stop:
