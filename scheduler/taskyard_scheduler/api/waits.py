@@ -55,6 +55,7 @@ class Waits:
     def __init__(self, stored: StoredTasks, clock: Clock) -> None:
         self._stored = stored
         self._clock = clock
+        self._period = _PERIOD_SECONDS
         self._watchers: dict[str, set[Watcher]] = {}
         self.calls = Census(limits.WAITS, limits.WAITS_EACH, "too many calls wait here at once")
         self.tasks = Census(limits.WAITED_TASKS, limits.WAITED_TASKS_EACH, "too many tasks are waited for here at once")
@@ -98,7 +99,7 @@ class Waits:
     async def run(self) -> None:
         """Serve the watchers until cancelled."""
         while True:
-            await self._clock.sleep(_PERIOD_SECONDS)
+            await self._clock.sleep(self._period)
             try:
                 await self._look()
             except StoreUnavailable as error:
