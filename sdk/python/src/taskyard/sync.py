@@ -4,9 +4,9 @@ import asyncio
 import builtins
 import os
 import threading
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Generic, Self, TypeVar, Unpack
 
 from taskyard._channel import Tls
 from taskyard._home import forked
@@ -28,6 +28,7 @@ from taskyard.models import (
 )
 
 T = TypeVar("T")
+Out = TypeVar("Out")
 
 
 class SyncClient:
@@ -224,3 +225,17 @@ class SyncTaskHandle:
     def cancel(self) -> Task:
         """Cancel the task; see `Client.cancel`."""
         return self._client.cancel(self.id)
+
+
+class SyncTypedHandle(SyncTaskHandle, Generic[Out]):
+    """A durable task that was submitted by a definition; see `TypedHandle`."""
+
+    __slots__ = ("_load",)
+
+    def __init__(self, handle: SyncTaskHandle, load: Callable[[Any], Out]) -> None:
+        super().__init__(handle._client, handle._handle)
+        self._load = load
+
+    def result(self, timeout: Duration | None = None) -> Out:
+        """What the handler returned, once the task is over; see `TypedHandle.result`."""
+        return self._load(super().result(timeout))
