@@ -114,6 +114,10 @@ class Client:
             self._watcher.close()
         await self._schedulers.close()
 
+    async def _disconnect(self) -> None:
+        """Close the connections while nothing is under way; the next call opens new ones."""
+        await self._schedulers.disconnect()
+
     async def submit(self, type: str, payload: Any = None, **options: Unpack[TaskOptions]) -> TaskHandle:
         """Hand over one task; when this returns, it is durable. See `TaskOptions` for the options.
 

@@ -5,7 +5,10 @@ import selectors
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any
+from typing import TypeVar, TypeVarTuple, Unpack
+
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
 
 
 class SkippingLoop(asyncio.SelectorEventLoop):
@@ -25,7 +28,9 @@ class SkippingLoop(asyncio.SelectorEventLoop):
         """Seconds since it began."""
         return self._now
 
-    def run_in_executor(self, executor: Executor | None, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[Arguments]], Result], *args: *Arguments
+    ) -> "asyncio.Future[Result]":
         """As every event loop; what runs there is waited for at its own pace."""
         self._errands += 1
         future = super().run_in_executor(executor, func, *args)

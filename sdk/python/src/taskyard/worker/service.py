@@ -51,7 +51,9 @@ class Service:
         if self._page is not None:
             self._page.start()
         self.session.start()
-        logger.info("worker %s started", self._settings.name)
+        logger.debug(
+            "worker %s looks for a dispatcher at %s", self._settings.name, ", ".join(self._settings.dispatchers)
+        )
         grace = self._settings.grace
         try:
             await self._stop.wait()

@@ -18,6 +18,7 @@ import grpc
 from taskyard._gen import worker_service_pb2 as wire
 from taskyard._gen.worker_service_pb2_grpc import WorkerServiceStub
 from taskyard._home import connected, disconnected
+from taskyard.worker.introduction import facts, introduction
 from taskyard.worker.journal import logger
 from taskyard.worker.rotation import Rotation
 from taskyard.worker.session_state import Key, ProtocolError, Received, SessionState
@@ -257,13 +258,18 @@ class Session:
     def _welcomed(self, stream: _Stream) -> None:
         self.connects += 1
         state = self._state
+        place = f"dispatcher {state.dispatcher} at {stream.address}"
+        told = {"dispatcher": state.dispatcher, "address": stream.address}
+        if self.connects == 1:
+            logger.info("%s at %s", introduction(state.identity), place, extra={**facts(state.identity), **told})
+            return
         logger.info(
-            "connected to dispatcher %s at %s, generation %d; %d attempts running, %d results to resend",
-            state.dispatcher,
-            stream.address,
+            "connected to %s, generation %d; %d attempts running, %d results to resend",
+            place,
             state.generation,
             len(state.running),
             len(state.unacked),
+            extra=told,
         )
 
     def _end(self, stream: _Stream) -> bool:

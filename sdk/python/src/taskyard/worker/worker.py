@@ -23,6 +23,7 @@ from taskyard.worker.context import Context
 from taskyard.worker.event_loop import run_through
 from taskyard.worker.handler import Handler, check_type, make_handler
 from taskyard.worker.journal import logger
+from taskyard.worker.log import show_log
 from taskyard.worker.service import Service
 from taskyard.worker.settings import Settings
 from taskyard.worker.signals import serving, stop_on_signals
@@ -194,10 +195,13 @@ class Worker:
     def run(self) -> None:
         """Serve until SIGTERM, SIGINT or SIGHUP, then shut down gracefully; a second signal ends the process at once.
 
+        Where the program has not set up logging, the worker tells on standard error what it serves and where it is
+        connected, and what goes wrong: lines on a terminal, else JSON.
         Raises `HelloRefused` if dispatchers refuse this worker for good, ValueError for wrong settings.
         """
         if asyncio._get_running_loop() is not None:
             raise RuntimeError("run was called where an event loop runs already: await serve there")
+        show_log()
         run_through(self._run(), self._escaped)
 
     def _escaped(self, error: BaseException, attempt: Attempt | None) -> None:
