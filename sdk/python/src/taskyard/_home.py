@@ -6,6 +6,7 @@ error in the child, at once.
 """
 
 import asyncio
+import atexit
 import os
 import weakref
 from typing import Protocol
@@ -16,11 +17,14 @@ from taskyard.errors import TaskyardError
 class Sleeper(Protocol):
     """What can close its connections for a while."""
 
-    def lie_down(self) -> None:
+    def _lie_down(self) -> None:
         """A fork comes: close connections if nothing is under way, and let nothing begin."""
 
-    def get_up(self) -> None:
+    def _get_up(self) -> None:
         """The fork is over, in this process."""
+
+    def close(self) -> None:
+        """The process ends."""
 
 
 _connected: "weakref.WeakSet[object]" = weakref.WeakSet()
@@ -42,12 +46,12 @@ def sleeps(sleeper: Sleeper) -> None:
 def _before_fork() -> None:
     for sleeper in list(_sleepers):
         _lying.append(sleeper)
-        sleeper.lie_down()
+        sleeper._lie_down()
 
 
 def _after_fork() -> None:
     while _lying:
-        _lying.pop().get_up()
+        _lying.pop()._get_up()
 
 
 def connected(holder: object) -> None:
@@ -64,6 +68,13 @@ def _in_forked_child() -> None:
     # Kept for good: gRPC crashes where it takes down what another process has set up.
     _inherited.extend(_connected)
     _after_fork()
+
+
+@atexit.register
+def _at_exit() -> None:
+    # In a process that was forked gRPC may hang at its end where connections are left open.
+    for sleeper in list(_sleepers):
+        sleeper.close()
 
 
 if hasattr(os, "register_at_fork"):

@@ -34,8 +34,9 @@ Out = TypeVar("Out")
 class SyncClient:
     """A `Client` on an event loop in a thread of its own; see there for arguments and errors.
 
-    Any number of threads may use one at the same time; what they submit meanwhile travels together. It may cross a fork:
-    while it has no call under way it closes its connections before, and each process opens its own at its next call.
+    Any number of threads may use one at the same time; what they submit meanwhile travels together. It may cross a
+    fork: while it has no call under way it closes its connections before, and each process opens its own at its next
+    call.
     """
 
     def __init__(
@@ -73,16 +74,16 @@ class SyncClient:
             self._engine.run(self._client.close())
             self._engine.stop()
 
-    def lie_down(self) -> None:
-        """Before a fork: close connections if no call is under way. Used by the SDK itself."""
+    def _lie_down(self) -> None:
+        """Before a fork: close connections if no call is under way."""
         self._lock.acquire()
         if self._engine is not None and self._engine.here and not self._calls and not self._closed:
             self._engine.run(self._client._disconnect())
             self._engine.stop()
             self._engine = None
 
-    def get_up(self) -> None:
-        """After a fork, in both processes. Used by the SDK itself."""
+    def _get_up(self) -> None:
+        """After a fork, in both processes."""
         self._lock.release()
 
     def submit(self, type: str, payload: Any = None, **options: Unpack[TaskOptions]) -> "SyncTaskHandle":
