@@ -50,9 +50,10 @@ def halve(context: Context, job: Job) -> Media:
 async def main(source: str, target: str) -> None:
     async with Client() as client:
         handle = await transcode.submit(client, Job(source, target))
-        print(await handle.result(timeout=60))
-        progress = (await handle.get()).progress
-        print(progress.message if progress else "no progress")
+        while not (seen := await handle.get()).state.terminal:
+            print(seen.progress.message if seen.progress else "waiting")
+            await asyncio.sleep(0.5)
+        print(await handle.result())
 
 
 if __name__ == "__main__":
