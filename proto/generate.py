@@ -1,8 +1,8 @@
 """Generate one language's copy of the protobuf and gRPC code.
 
-Python: protoc's output imports its siblings as `taskyard.v1.x_pb2`, which would be a top-level package of that name; the
-imports are rewritten to the package that holds the copy. The registered file names stay `taskyard/v1/*.proto`, so that
-two identical copies in one process give the same message classes.
+Python: protoc's output imports its siblings as `taskyard.v1.x_pb2`, which would be a top-level package of that name;
+the imports are rewritten to the package that holds the copy. The registered file names stay `taskyard/v1/*.proto`, so
+that two identical copies in one process give the same message classes.
 
 Usage: generate.py python TARGET PACKAGE | go TARGET PLUGINS | typescript TARGET PLUGINS [--below DIR]
 """

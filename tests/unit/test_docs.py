@@ -1,5 +1,6 @@
 """The documentation says what the code says, as far as that can be compared."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -102,7 +103,18 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
 
 def test_every_dependency_has_its_reason_and_no_other_has() -> None:
     documented = first_cells((ROOT / "docs/dependencies.md").read_text())
-    assert documented == requirements("pyproject.toml") | requirements("sdk/python/pyproject.toml")
+    python = requirements("pyproject.toml") | requirements("sdk/python/pyproject.toml")
+    assert documented == python | go_modules() | node_packages()
+
+
+def go_modules() -> set[str]:
+    text = (ROOT / "sdk/go/go.mod").read_text()
+    return set(re.findall(r"^(?:require|\t) ?(\S+\.\S+/\S+) v\S+$", text, re.MULTILINE))
+
+
+def node_packages() -> set[str]:
+    package = json.loads((ROOT / "sdk/typescript/package.json").read_text())
+    return package["dependencies"].keys() | package["devDependencies"].keys()
 
 
 def test_every_error_reason_is_documented_with_its_statuses() -> None:
