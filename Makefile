@@ -53,6 +53,10 @@ generate-tools: $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(NODE_READY)
 demo: $(READY) ## Count words on a cluster while a worker and the leader are killed; PASS or FAIL
 	$(BIN)/python -m examples.word_count $(ARGS)
 
+.PHONY: demo-polyglot
+demo-polyglot: $(READY) polyglot-workers ## Hand tasks on between Python, Go and TypeScript while workers of each are killed (ARGS=...)
+	$(BIN)/python -m examples.polyglot $(ARGS)
+
 .PHONY: chaos
 chaos: $(READY) tools ## Break a cluster on purpose and check what was seen (MINUTES=3 SEED=1; ARGS=...)
 	$(BIN)/python -m chaos run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
