@@ -32,9 +32,9 @@ _BATCH = 2000
 class _Way:
     """What is under way at once, in bytes, and the batches that it is stored in."""
 
-    def __init__(self, flush: Flush[TaskSpec, Stored], most: int) -> None:
+    def __init__(self, flush: Flush[TaskSpec, Stored], most: int, parallel: int) -> None:
         self._budget = Budget(most)
-        self._batcher = Batcher(flush, size=_BATCH, parallel=2, weigh=_weight, weight=limits.BATCH_BYTES)
+        self._batcher = Batcher(flush, size=_BATCH, parallel=parallel, weigh=_weight, weight=limits.BATCH_BYTES)
 
     async def store(self, specs: Sequence[TaskSpec], size: int) -> Sequence[Stored]:
         """What became of each of the specs, which have so many bytes."""
@@ -57,8 +57,9 @@ class Intake:
         self._clock = clock or SystemClock()
         self._refused: tuple[float, str] | None = None
         self._aftermath = aftermath
-        self._small = _Way(self._store, limits.STORING_BYTES // 4)
-        self._large = _Way(self._store, limits.STORING_BYTES * 3 // 4)
+        self._small = _Way(self._store, limits.STORING_BYTES // 4, parallel=2)
+        # One large transaction after the other: two would take both processors of a small Postgres from the small ones.
+        self._large = _Way(self._store, limits.STORING_BYTES * 3 // 4, parallel=1)
 
     async def submit(self, specs: Sequence[TaskSpec]) -> Sequence[Stored]:
         """One outcome per submission, in their order; raises StoreUnavailable if it is unknown whether they are stored.
