@@ -53,6 +53,10 @@ generate-tools: $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(NODE_READY)
 demo: $(READY) ## Count words on a cluster while a worker and the leader are killed; PASS or FAIL
 	$(BIN)/python -m examples.word_count $(ARGS)
 
+.PHONY: demo-polyglot
+demo-polyglot: $(READY) polyglot-workers ## Hand tasks on between Python, Go and TypeScript while workers of each are killed (ARGS=...)
+	$(BIN)/python -m examples.polyglot $(ARGS)
+
 .PHONY: chaos
 chaos: $(READY) tools ## Break a cluster on purpose and check what was seen (MINUTES=3 SEED=1; ARGS=...)
 	$(BIN)/python -m chaos run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
@@ -60,6 +64,17 @@ chaos: $(READY) tools ## Break a cluster on purpose and check what was seen (MIN
 .PHONY: abuse
 abuse: $(READY) tools ## Let greedy clients loose on a cluster beside an honest load: 20 minutes (MINUTES=20 SEED=1; ARGS=...)
 	$(BIN)/python -m chaos abuse $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+.PHONY: conformance
+conformance: $(READY) ## Hold an SDK to the conformance cases (SDK=python, go or typescript; ARGS=--case 'session-*')
+	$(BIN)/python -m conformance --sdk $(or $(SDK),python) $(ARGS)
+
+conformance-%: $(READY)
+	$(BIN)/python -m conformance --sdk $* $(ARGS)
+
+.PHONY: conformance-broken
+conformance-broken: $(READY) ## Prove that each conformance case fails the broken SDKs that it names
+	$(BIN)/python -m conformance --broken $(ARGS)
 
 .PHONY: bench
 bench: $(READY) ## Measure throughput and latency on a cluster of this machine's own (ARGS=...)
@@ -97,6 +112,14 @@ $(TOOLS)/protoc-gen-go: tools/generate/go.mod tools/generate/go.sum
 $(TOOLS)/protoc-gen-go-grpc: tools/generate/go.mod tools/generate/go.sum
 	@$(NEEDS_GO)
 	cd tools/generate && go build -trimpath -o ../../$@ google.golang.org/grpc/cmd/protoc-gen-go-grpc
+
+$(TOOLS)/taskyard-demo: $(shell find sdk/go -name '*.go') sdk/go/go.sum
+	@$(NEEDS_GO)
+	cd sdk/go && go build -trimpath -o ../../$@ ./cmd/taskyard-demo
+
+$(TOOLS)/staticcheck: tools/lint/go.mod tools/lint/go.sum
+	@$(NEEDS_GO)
+	cd tools/lint && go build -trimpath -o ../../$@ honnef.co/go/tools/cmd/staticcheck
 
 $(NODE_READY): sdk/typescript/package.json sdk/typescript/package-lock.json
 	@$(NEEDS_NODE)
@@ -160,6 +183,36 @@ verify: $(READY) ## Check style, types, import directions, the wire contract and
 	$(BIN)/buf lint proto
 	$(BIN)/buf breaking proto --against '.git#ref=$(BASE),subdir=proto'
 	$(MAKE) --no-print-directory verify-generated
+
+.PHONY: verify-go
+verify-go: $(TOOLS)/staticcheck ## Check the Go SDK's style and types
+	@unformatted=$$(gofmt -l sdk/go examples/go) && test -z "$$unformatted" || { echo "gofmt -w $$unformatted" >&2; exit 1; }
+	cd sdk/go && go vet ./... && $(CURDIR)/$(TOOLS)/staticcheck ./...
+	cd examples/go && go vet ./... && $(CURDIR)/$(TOOLS)/staticcheck ./...
+
+# On a cluster of its own as well, whose command the tests get by this variable.
+.PHONY: test-go
+test-go: $(READY) ## Run the Go SDK's tests, also on a real cluster (ARGS=... goes to go test)
+	@$(NEEDS_GO)
+	cd sdk/go && TASKYARD_SERVER=$(CURDIR)/$(BIN)/taskyard-server go test -race $(ARGS) ./...
+	cd examples/go && go test -race $(ARGS) ./...
+
+.PHONY: bench-go
+bench-go: ## Measure the Go SDK alone, without a cluster (ARGS=... goes to go test)
+	@$(NEEDS_GO)
+	cd sdk/go && go test -run '^$$' -bench . -benchmem $(ARGS) ./...
+
+.PHONY: verify-typescript
+verify-typescript: $(NODE_READY) ## Check the TypeScript SDK's types, style and format
+	cd sdk/typescript && npm run --silent verify
+
+.PHONY: test-typescript
+test-typescript: $(READY) $(NODE_READY) ## Test the TypeScript SDK, also on a cluster whose dispatcher is killed (ARGS=... goes to vitest)
+	cd sdk/typescript && npm run --silent build && TASKYARD_SERVER=$(CURDIR)/$(BIN)/taskyard-server npm run --silent test -- $(ARGS)
+
+.PHONY: test-package
+test-package: $(NODE_READY) ## Pack the TypeScript SDK, install it, and run it in ESM and CommonJS projects
+	sdk/typescript/test/package/run.sh
 
 .PHONY: deploy-tools
 deploy-tools: $(TOOLS)/helm $(TOOLS)/helm-docs $(TOOLS)/prometheus $(TOOLS)/etcd ## Build the programs that checks of the chart need

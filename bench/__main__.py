@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import shlex
 import shutil
 import sys
 import time
@@ -13,6 +14,7 @@ from bench import latency, machine
 from bench.figure import Figure, combine, table
 from bench.stage import Stage, stage
 from bench.throughput import Throughput
+from taskyard_server.dev.plan import DEMO_WORKER
 from taskyard_server.dev.process import ProcessError
 
 BELOW = Path(__file__).parents[1] / ".bench"
@@ -25,6 +27,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tasks", type=int, default=100_000, help="for each throughput figure (default %(default)s)")
     parser.add_argument("--callers", type=int, default=100, help="single submits at a time (default %(default)s)")
     parser.add_argument("--slots", type=int, default=1000, help="of the one worker (default %(default)s)")
+    parser.add_argument(
+        "--worker", type=shlex.split, default=DEMO_WORKER, help="command that runs it (default Python's)"
+    )
     parser.add_argument("--dispatchers", type=int, default=3, help="processes (default %(default)s)")
     parser.add_argument("--rate", type=float, default=50.0, help="tasks/s for latency (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="of latency's load (default %(default)s)")
@@ -41,7 +46,7 @@ def say(line: str) -> None:
 async def measure(asked: argparse.Namespace) -> list[Figure]:
     """All repetitions on one cluster."""
     directory = BELOW / f"cluster-{time.strftime('%Y%m%d-%H%M%S')}"
-    async with stage(directory, slots=asked.slots, dispatchers=asked.dispatchers) as ready:
+    async with stage(directory, worker=tuple(asked.worker), slots=asked.slots, dispatchers=asked.dispatchers) as ready:
         figures = combine([await repetition(ready, asked, number) for number in range(1, asked.repetitions + 1)])
     # Kept, with its logs, when something went wrong.
     shutil.rmtree(directory)

@@ -11,7 +11,6 @@ import psutil
 
 from taskyard import Client, WorkerInfo
 from taskyard_server.dev.child import ChildCluster
-from taskyard_server.dev.plan import DEMO_WORKER
 from taskyard_server.dev.process import Process, ProcessSpec
 
 LOOK_EVERY_SECONDS = 0.01
@@ -23,10 +22,10 @@ BENCH_CLIENT = "bench client"
 class Stage:
     """A running cluster without workers, and a client for it."""
 
-    def __init__(self, cluster: ChildCluster, client: Client, slots: int) -> None:
+    def __init__(self, cluster: ChildCluster, client: Client, worker: tuple[str, ...], slots: int) -> None:
         self.cluster = cluster
         self.client = client
-        self._worker = self._make_worker(slots)
+        self._worker = self._make_worker(worker, slots)
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[WorkerInfo]:
@@ -70,24 +69,26 @@ class Stage:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
         raise self._worker.failure("has no session")
 
-    def _make_worker(self, slots: int) -> Process:
+    def _make_worker(self, argv: tuple[str, ...], slots: int) -> Process:
         dispatchers = [p.addresses["session"] for p in self.cluster.processes() if p.role == "dispatcher"]
         settings = {"TASKYARD_DISPATCHERS": ",".join(dispatchers), "TASKYARD_WORKER_SLOTS": str(slots)}
         log = self.cluster.directory / "logs" / "worker.log"
         environment = {**os.environ, **settings, "TASKYARD_WORKER_NAME": "bench-worker"}
-        return Process(ProcessSpec(name="worker", role="worker", argv=DEMO_WORKER, environment=environment, log=log))
+        return Process(ProcessSpec(name="worker", role="worker", argv=argv, environment=environment, log=log))
 
 
-def stage(directory: Path, *, slots: int, dispatchers: int) -> AbstractAsyncContextManager[Stage]:
-    """A cluster of its own in `directory`, for one worker of so many slots."""
-    return _stage(directory, slots, dispatchers)
+def stage(
+    directory: Path, *, worker: tuple[str, ...], slots: int, dispatchers: int
+) -> AbstractAsyncContextManager[Stage]:
+    """A cluster of its own in `directory`, for one worker of so many slots, which a command runs."""
+    return _stage(directory, worker, slots, dispatchers)
 
 
 @asynccontextmanager
-async def _stage(directory: Path, slots: int, dispatchers: int) -> AsyncIterator[Stage]:
+async def _stage(directory: Path, worker: tuple[str, ...], slots: int, dispatchers: int) -> AsyncIterator[Stage]:
     flags = ("--workers", "0", "--dispatchers", str(dispatchers))
     async with ChildCluster(directory, *flags) as cluster, Client(cluster.grpc) as client:
-        yield Stage(cluster, client, slots)
+        yield Stage(cluster, client, worker, slots)
 
 
 def _processor_seconds(pid: int, *, with_children: bool) -> float:

@@ -10,11 +10,12 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from taskyard_core.domain.task import TaskSpec, TaskState
 from taskyard_core.domain.transitions import Change, Runner, Transition, succeeded
-from taskyard_core.telemetry import Claim, Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_core.telemetry.identity import Identity
 from taskyard_core.telemetry.journal import Journal
 from taskyard_core.telemetry.lag import LagProbe
 from taskyard_core.telemetry.metrics import Metrics
+from taskyard_core.telemetry.records import Claim
 from taskyard_core.telemetry.styles import JsonStyle
 from taskyard_core.telemetry.traces import Traces
 

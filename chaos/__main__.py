@@ -21,6 +21,7 @@ from chaos.report import write_report
 from chaos.result import CALM, Result
 from chaos.run import Experiment, run
 from chaos.staging import HONEST, SHARES, cluster_for, honest_load, load_for
+from chaos.workloads.fleet import Language
 
 LONG_MINUTES = 10.0
 TOLD = 20
@@ -50,6 +51,7 @@ def run_command(  # noqa: PLR0917 - options, not arguments
     backend: Backend = "local",
     out: Annotated[Path | None, typer.Option(help="Where the report and the history go; must not exist.")] = None,
     rate: Annotated[float | None, typer.Option(help="Tasks a second; the preset's if not given.")] = None,
+    fleet: Annotated[str, typer.Option(help="Languages of the workers: python,go,typescript.")] = "python",
 ) -> None:
     """Run an experiment and write its report; ends with 1 if anything was violated."""
     seed = _seed(seed)
@@ -66,7 +68,8 @@ def run_command(  # noqa: PLR0917 - options, not arguments
         shares=SHARES,
     )
     typer.echo(f"seed {seed}, {chosen.seconds / 60:g} minutes, into {directory}")
-    result = asyncio.run(run(experiment, cluster_for(backend, directory, chosen), typer.echo))
+    cluster = cluster_for(backend, directory, chosen, _languages(fleet))
+    result = asyncio.run(run(experiment, cluster, typer.echo))
     _report(result, directory)
     sys.exit(0 if result.passed else 1)
 
@@ -181,6 +184,13 @@ def _report(result: Result, directory: Path) -> None:
 
 def _seed(given: int | None) -> int:
     return random.SystemRandom().randrange(2**31) if given is None else given
+
+
+def _languages(fleet: str) -> list[Language]:
+    try:
+        return [Language(name) for name in fleet.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter(f"there are {', '.join(Language)}", param_hint="--fleet") from error
 
 
 def _preset(name: str) -> Preset:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 
-from chaos.backends.cluster import CURRENT, SERVERS, Capability, Cluster, Part, Role
+from chaos.backends.cluster import CURRENT, MODE_VARIABLE, SERVERS, WORKS, Capability, Cluster, Part, Role
 from chaos.experiments.plan import Step
 from chaos.faults import failpoints, upgrades, workers
 from chaos.faults.fault import Blow, Fault, Hit, Scene
@@ -126,7 +126,7 @@ async def heal_everything(cluster: Cluster, *, restart_all: bool) -> None:
             for part in cluster.parts(role):
                 await cluster.restart(part.name, environment={failpoints.VARIABLE: ""}, version=CURRENT)
         for part in cluster.parts(Role.WORKER):
-            await cluster.restart(part.name, environment={workers.VARIABLE: "work"})
+            await cluster.restart(part.name, environment={MODE_VARIABLE: WORKS})
 
 
 async def _heal(cluster: Cluster, part: Part) -> None:

@@ -1,21 +1,30 @@
 """The cluster that an experiment asks for."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chaos.backends import kubernetes as kubernetes_backend
 from chaos.backends.cluster import Cluster
 from chaos.backends.kubernetes import KubernetesCluster
-from chaos.backends.local import LocalCluster, Options
+from chaos.backends.local import Hand, LocalCluster, Options
+from chaos.backends.local.options import CHAOS_WORKER
+from chaos.backends.local.program import CHECKOUT
 from chaos.experiments import Preset
 from chaos.workloads import Workload
-from chaos.workloads.fleet import FLEET, Group
+from chaos.workloads.fleet import FLEET, Group, Language, mixed
 from chaos.workloads.registry import MIX, workload
 
 VOLUME_BYTES = 6 * 1024**3
 """Of a full run's audit, with the database beside it."""
 
+
+WORKERS = {
+    Language.PYTHON: CHAOS_WORKER,
+    Language.GO: (str(CHECKOUT / ".tools" / "chaos-worker"),),
+    Language.TYPESCRIPT: ("node", str(CHECKOUT / "chaos" / "workers" / "typescript" / "dist" / "main.js")),
+}
+"""Programs that take part in a run; `make chaos-workers` builds those that are built."""
 
 KUBERNETES = (
     "CHAOS_NAMESPACE",
@@ -44,22 +53,27 @@ def load_for() -> Workload:
     return workload(",".join(f"{name}={share}" for name, share in SHARES.items()))
 
 
-def cluster_for(backend: str, directory: Path, preset: Preset) -> Cluster:
-    """A cluster that is not entered yet. Raises ValueError for a backend that there is not, or can't be found."""
+def cluster_for(
+    backend: str, directory: Path, preset: Preset, languages: Sequence[Language] = (Language.PYTHON,)
+) -> Cluster:
+    """A cluster that is not entered yet. Raises ValueError for a backend that there is not, or can't be found.
+
+    On Kubernetes the fleet is the one that was deployed.
+    """
     if backend == "local":
-        return local(directory / "cluster", preset.retention)
+        return local(directory / "cluster", preset.retention, mixed(languages))
     if backend == "kubernetes":
         return kubernetes(os.environ)
     raise ValueError(f"no backend is called {backend!r}; there are local, kubernetes")
 
 
-def local(directory: Path, retention: float) -> LocalCluster:
+def local(directory: Path, retention: float, fleet: Sequence[Group] = FLEET) -> LocalCluster:
     """Processes of this machine, with the workers that all workloads together need."""
     keeps = str(retention)
     return LocalCluster(
         Options(
             directory=directory,
-            workers=tuple(_environment(group) for group in FLEET for _ in range(group.workers)),
+            workers=tuple(_hand(group) for group in fleet for _ in range(group.workers)),
             settings={
                 "TASKYARD_RETENTION": keeps,
                 "TASKYARD_DEAD_LETTER_RETENTION": keeps,
@@ -90,9 +104,10 @@ def kubernetes(environment: Mapping[str, str]) -> KubernetesCluster:
     )
 
 
-def _environment(group: Group) -> Mapping[str, str]:
-    return {
+def _hand(group: Group) -> Hand:
+    environment = {
         "TASKYARD_WORKER_SLOTS": str(group.slots),
         "CHAOS_WORKER_LABELS": " ".join(f"{name}={value}" for name, value in group.labels.items()),
         "CHAOS_WORKER_QUEUES": " ".join(group.queues),
     }
+    return Hand(environment, WORKERS[group.language])

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from google.rpc import error_details_pb2  # type: ignore[import-untyped]
 from grpc_tools import protoc
 
 ROOT = Path(__file__).parent
@@ -39,22 +40,26 @@ def go(target: Path, plugins: str) -> None:
 
 
 def typescript(target: Path, plugins: str) -> None:
-    """Replace `target` by freshly generated modules."""
-    _plain(target, ["es_out=target=ts,import_extension=js:"], [Path(plugins) / "protoc-gen-es"], "*.ts")
+    """Replace `target` by freshly generated modules; error details are among them, as no package brings those."""
+    details = ["google/rpc/error_details.proto"]
+    _plain(target, ["es_out=target=ts,import_extension=js:"], [Path(plugins) / "protoc-gen-es"], "*.ts", details)
 
 
-def _plain(target: Path, outputs: Sequence[str], plugins: Iterable[Path], pattern: str) -> None:
+def _plain(
+    target: Path, outputs: Sequence[str], plugins: Iterable[Path], pattern: str, more: Sequence[str] = ()
+) -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        _run_protoc(Path(scratch), outputs, plugins)
+        _run_protoc(Path(scratch), outputs, plugins, more)
         _replace(target, {path.name: path.read_text() for path in Path(scratch).rglob(pattern)})
 
 
-def _run_protoc(out: Path, outputs: Sequence[str], plugins: Iterable[Path]) -> None:
+def _run_protoc(out: Path, outputs: Sequence[str], plugins: Iterable[Path], more: Sequence[str] = ()) -> None:
     protos = [str(path.relative_to(ROOT)) for path in sorted(ROOT.rglob("*.proto"))]
     well_known = str(files("grpc_tools") / "_proto")
+    google = str(Path(error_details_pb2.__file__).parents[2])
     asked = [f"--{output}{out}" for output in outputs]
     asked += [f"--plugin={path.name}={path.resolve()}" for path in plugins]
-    if protoc.main(["protoc", f"-I{ROOT}", f"-I{well_known}", *asked, *protos]) != 0:
+    if protoc.main(["protoc", f"-I{ROOT}", f"-I{well_known}", f"-I{google}", *asked, *protos, *more]) != 0:
         sys.exit("protoc failed")
 
 

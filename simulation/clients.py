@@ -8,6 +8,7 @@ from math import inf
 from random import Random
 from typing import Any, Protocol, TypeVar
 
+from chaos.checks.idempotency import CONFLICT
 from chaos.history.events import Call, Phase, Read, Submit, digest
 from chaos.history.record import History
 from simulation.chance import EPOCH
@@ -19,6 +20,7 @@ from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_scheduler.api.failures import Failure, Reason
 from taskyard_scheduler.api.submissions import Accepted, AcceptedId, SubmissionDesk
 from taskyard_scheduler.api.tasks import Tasks
+from taskyard_scheduler.meaning import canonical
 
 Answer = TypeVar("Answer")
 
@@ -112,9 +114,10 @@ class Clients:
             for job in self._plan.jobs:
                 group.create_task(self._own(job))
                 for at in job.again_at:
-                    group.create_task(self._later(at, self._submit, job, _spec(job)))
+                    # Somebody else's client, which writes the same in its own way.
+                    group.create_task(self._later(at, self._submit, job, _spec(job, b"%d.0")))
                 if job.conflict_at is not None:
-                    group.create_task(self._later(job.conflict_at, self._submit, job, _spec(job, other=True)))
+                    group.create_task(self._later(job.conflict_at, self._submit, job, _spec(job, b"[%d]")))
                 if job.cancel_at is not None:
                     group.create_task(self._later(job.cancel_at, self._cancel, job))
 
@@ -141,7 +144,7 @@ class Clients:
             phase = await self._submit(job, _spec(job))
             if phase is Phase.OK:
                 break
-            if self._history.submits[-1].error == Reason.IDEMPOTENCY_CONFLICT:
+            if self._history.submits[-1].error == CONFLICT:
                 # The other request under the key came first.
                 self._known[job.number].cancel()
                 return
@@ -189,7 +192,8 @@ class Clients:
             else:
                 # Only answers to many tasks leave some of them out.
                 assert not isinstance(outcome, AcceptedId)
-                phase, task, error = Phase.FAILED, outcome.metadata.get("task_id"), outcome.reason.value
+                phase, task = Phase.FAILED, outcome.metadata.get("task_id")
+                error = CONFLICT if outcome.reason is Reason.IDEMPOTENCY_CONFLICT else outcome.reason.value
         self._history.submits.append(
             Submit(
                 invoked=invoked,
@@ -198,7 +202,7 @@ class Clients:
                 workload="simulation",
                 namespace=spec.namespace,
                 key=spec.idempotency_key,
-                request=digest(spec.payload),
+                request=digest(canonical(spec.payload)),
                 phase=phase,
                 task=task,
                 deduplicated=deduplicated,
@@ -260,14 +264,13 @@ def _phase(failure: Failure) -> Phase:
     return Phase.UNKNOWN if failure.reason in (Reason.UNAVAILABLE, Reason.INTERNAL) else Phase.FAILED
 
 
-def _spec(job: Job, *, other: bool = False) -> TaskSpec:
-    payload = b" %d" % job.number if other else b"%d" % job.number
+def _spec(job: Job, written: bytes = b"%d") -> TaskSpec:
     expires = None
     if job.expires_in is not None:
         expires = datetime.fromtimestamp(EPOCH + job.at + job.expires_in, UTC)
     spec = submission.build(
         type=job.type,
-        payload=payload,
+        payload=written % job.number,
         queue=job.queue,
         priority=job.priority,
         selector=job.selector,

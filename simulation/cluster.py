@@ -21,7 +21,7 @@ from simulation.stores import StoreRoom
 from simulation.worker import Worker
 from taskyard_core.runtime.service import Part as ServicePart
 from taskyard_core.runtime.service import Service
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_dispatcher.assembly import Assembly as DispatcherAssembly
 from taskyard_dispatcher.settings import DispatcherSettings
 from taskyard_dispatcher.stores import Stores as DispatcherStores

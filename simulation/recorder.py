@@ -10,6 +10,7 @@ from simulation.chance import EPOCH
 from simulation.memory.postgres.server import Change
 from simulation.memory.postgres.tables import LeaderRow, SessionRow, TaskRow
 from taskyard_core.storage.codec import load_retry
+from taskyard_scheduler.meaning import canonical
 
 _digest = lru_cache(maxsize=4096)(digest)
 
@@ -59,7 +60,7 @@ class Recorder:
                 if inserted
                 else None,
                 key=row.idempotency_key if inserted else None,
-                request=_digest(row.payload) if inserted else None,
+                request=_digest(canonical(row.payload)) if inserted else None,
                 max_attempts=policy.max_attempts if inserted and (policy := load_retry(row.retry)) else None,
             )
         )

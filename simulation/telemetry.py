@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 from taskyard_core.domain.task import TaskSpec
 from taskyard_core.domain.transitions import Change
-from taskyard_core.telemetry import Claim, Telemetry
+from taskyard_core.telemetry.facade import Telemetry
+from taskyard_core.telemetry.records import Claim
 
 
 class NoTelemetry(Telemetry):

@@ -182,7 +182,7 @@ class Worker:
 
     def _start(self, assignment: wire.Assignment) -> None:
         key = (assignment.task_id, assignment.attempt)
-        job = self._jobs[int(assignment.payload)]
+        job = self._jobs[int(float(assignment.payload.strip(b"[]")))]
         self._history.started.append(Started(self._loop.time(), self.machine.name, self.session, *key))
         attempt = self._attempts[key] = _Attempt(job.deed(assignment.attempt))
         loop = self._loop

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from taskyard_server.configuration import database_of, read_settings, unknown_variables
+from taskyard_server.configuration import AnySettings, database_of, read_settings, unknown_variables
 
 PASS_ALL = {"allow_extra_args": True, "ignore_unknown_options": True}
 """The role's own settings parse the flags, `--help` among them."""
@@ -19,8 +19,7 @@ def scheduler(context: typer.Context) -> None:
     from taskyard_scheduler.process import run
     from taskyard_scheduler.settings import SchedulerSettings
 
-    settings = read_settings(SchedulerSettings, context.args, _program(context))
-    run(settings, unknown_variables(os.environ, settings.config))
+    run(*_told(SchedulerSettings, context))
 
 
 def dispatcher(context: typer.Context) -> None:
@@ -28,8 +27,7 @@ def dispatcher(context: typer.Context) -> None:
     from taskyard_dispatcher.process import run
     from taskyard_dispatcher.settings import DispatcherSettings
 
-    settings = read_settings(DispatcherSettings, context.args, _program(context))
-    run(settings, unknown_variables(os.environ, settings.config))
+    run(*_told(DispatcherSettings, context))
 
 
 def migrate(
@@ -91,5 +89,7 @@ def deletion_cost(
     ).run(interval, stop)
 
 
-def _program(context: typer.Context) -> str:
-    return f"taskyard-server {context.info_name}"
+def _told(kind: type[AnySettings], context: typer.Context) -> tuple[AnySettings, list[str]]:
+    """The role's settings, and remarks on what was meant for one and is none."""
+    settings = read_settings(kind, context.args, f"taskyard-server {context.info_name}")
+    return settings, unknown_variables(os.environ, settings.config)

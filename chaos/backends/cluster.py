@@ -13,6 +13,9 @@ from typing import Any, Protocol, Self
 
 # Names the file to which a chaos worker appends what it started and ended, one JSON object a line.
 WORKER_LOG_VARIABLE = "CHAOS_WORKER_LOG"
+# How a chaos worker behaves.
+MODE_VARIABLE = "CHAOS_WORKER_MODE"
+WORKS = "work"
 # When the machine's monotonic clock stood at zero, in seconds since the epoch; see chaos.history.journal.steady_clock.
 EPOCH_VARIABLE = "CHAOS_EPOCH"
 

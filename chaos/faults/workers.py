@@ -3,11 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from chaos.backends.cluster import Capability, Role
+from chaos.backends.cluster import MODE_VARIABLE, WORKS, Capability, Role
 from chaos.faults.fault import Blow, Fault, Hit, Injection, Scene, Seconds
 
 FAMILY = "workers"
-VARIABLE = "CHAOS_WORKER_MODE"
 ENVIRONMENT = "worker environment"
 
 
@@ -18,10 +17,10 @@ def behaves(mode: str) -> Injection:
     async def inject(scene: Scene, blow: Blow) -> AsyncIterator[Hit]:
         part = scene.part(Role.WORKER, blow.draw)
         try:
-            await scene.cluster.restart(part, environment={VARIABLE: mode})
+            await scene.cluster.restart(part, environment={MODE_VARIABLE: mode})
             yield Hit((part,))
         finally:
-            await scene.cluster.restart(part, environment={VARIABLE: "work"})
+            await scene.cluster.restart(part, environment={MODE_VARIABLE: WORKS})
 
     return inject
 

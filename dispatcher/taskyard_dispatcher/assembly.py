@@ -8,15 +8,13 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 
 from taskyard_core.aftermath.aftermath import Aftermath
-from taskyard_core.aftermath.announcements import Announcements
-from taskyard_core.aftermath.publication import Publication
 from taskyard_core.runtime.address import Address
 from taskyard_core.runtime.clock import Clock
 from taskyard_core.runtime.service import Part
 from taskyard_core.storage.etcd.records import Candidate, DispatcherRecord
 from taskyard_core.storage.hint_stream import HintStream
 from taskyard_core.storage.hints import CancelRequested, LanesFilled
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_core.version import VERSION
 from taskyard_dispatcher.dispatch.board import LaneBoard
 from taskyard_dispatcher.dispatch.loop import Dispatching
@@ -46,7 +44,7 @@ from taskyard_dispatcher.stores import Stores
 
 
 class Assembly:
-    """Every part of one dispatcher, made when first asked for. `id` names this run of the process."""
+    """Every part of one dispatcher; what needs others is made when first asked for. `id` names this run."""
 
     def __init__(
         self, id: str, settings: DispatcherSettings, stores: Stores, telemetry: Telemetry, clock: Clock
@@ -57,6 +55,9 @@ class Assembly:
         self.telemetry = telemetry
         self.clock = clock
         self.roster = Roster()
+        self.board = LaneBoard(self.roster)
+        self.outages = Outages()
+        self.queues = QueueDefaults(stores.tasks.queues)
         self.woken = asyncio.Event()
         self.http_address = settings.http_address
 
@@ -67,11 +68,6 @@ class Assembly:
         return str(Address(socket.gethostname(), address.port) if address.everywhere else address)
 
     @cached_property
-    def queues(self) -> QueueDefaults:
-        """Retry defaults of queues."""
-        return QueueDefaults(self.stores.tasks.queues)
-
-    @cached_property
     def hints(self) -> HintStream:
         """What others hint."""
         return self.stores.delivery.listen(LanesFilled, CancelRequested)
@@ -79,14 +75,7 @@ class Assembly:
     @cached_property
     def aftermath(self) -> Aftermath:
         """What follows a commit."""
-        delivery = self.stores.delivery
-        publication = Publication(delivery.lanes, self.stores.tasks.outbox)
-        return Aftermath(publication, Announcements(delivery.hints), self.telemetry)
-
-    @cached_property
-    def board(self) -> LaneBoard:
-        """Lanes and who serves them."""
-        return LaneBoard(self.roster)
+        return Aftermath.over(self.stores.delivery, self.stores.tasks.queued, self.telemetry)
 
     @cached_property
     def registry(self) -> SessionRegistry:
@@ -116,7 +105,6 @@ class Assembly:
             pod=self.settings.pod_name,
             address=self.advertised_address,
             # Apart from the hot path, behind which it would be late.
-            dispatchers=self.stores.duties.dispatchers,
             sessions=self.stores.duties.sessions,
             roster=self.roster,
             loss=self.loss,
@@ -172,11 +160,6 @@ class Assembly:
         return Resending(self.stores.tasks.sessions, self.handover, self.clock)
 
     @cached_property
-    def outages(self) -> Outages:
-        """Stores that dispatch has to do without."""
-        return Outages()
-
-    @cached_property
     def claiming(self) -> Claiming:
         """From claims to sessions."""
         return Claiming(
@@ -194,7 +177,7 @@ class Assembly:
             consumer=self.id,
             board=self.board,
             lanes=self.stores.delivery.lanes,
-            claims=self.stores.tasks.claims,
+            changes=self.stores.tasks.changes,
             claiming=self.claiming,
             clock=self.clock,
             slots_freed=self.woken.set,
@@ -218,7 +201,7 @@ class Assembly:
         """The loop that keeps sessions busy."""
         return Dispatching(
             from_lanes=self.from_lanes,
-            from_tables=TableSource(self.stores.tasks.claims, self.claiming, self.clock),
+            from_tables=TableSource(self.stores.tasks.changes, self.claiming, self.clock),
             outages=self.outages,
             board=self.board,
             lanes=self.stores.delivery.lanes,

@@ -12,7 +12,9 @@ from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.runtime.process import serve
 from taskyard_core.runtime.readiness import Readiness
 from taskyard_core.runtime.service import Part, Service
-from taskyard_core.telemetry import GrpcHealth, ProbeServer, Telemetry
+from taskyard_core.telemetry.facade import Telemetry
+from taskyard_core.telemetry.health import GrpcHealth
+from taskyard_core.telemetry.probes import ProbeServer
 from taskyard_core.wire.gen import worker_service_pb2_grpc
 from taskyard_dispatcher.assembly import Assembly
 from taskyard_dispatcher.gateway import guard

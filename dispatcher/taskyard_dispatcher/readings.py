@@ -1,7 +1,7 @@
 """What a dispatcher's metrics show at a scrape."""
 
 from taskyard_core.runtime.observation import Observation, StoreHealth
-from taskyard_core.telemetry import LeaderReading, OutboxReading, SizeReading, SlotsReading
+from taskyard_core.telemetry.gauges import LeaderReading, OutboxReading, SizeReading, SlotsReading
 from taskyard_dispatcher.assembly import Assembly
 
 _NO_ROWS = OutboxReading(0, 0.0)
@@ -31,7 +31,7 @@ class Readings:
         """The leader tells, so that a sum over all dispatchers is right."""
         if not self._parts.elector.is_leader:
             return _NO_ROWS
-        return OutboxReading(*await self._parts.stores.tasks.outbox.backlog())
+        return OutboxReading(*await self._parts.stores.tasks.queued.backlog())
 
     async def _etcd_size(self) -> SizeReading:
         """Every dispatcher tells: when etcd is full there is perhaps no leader."""

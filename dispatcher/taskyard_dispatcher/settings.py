@@ -43,11 +43,10 @@ class DispatcherSettings(StoreSettings):
     audit_interval: Seconds = Field(
         DutyTiming.audit_interval, gt=0, description="how often the lanes are compared with the tables"
     )
-    lane_retention: Seconds = Field(
-        DutyTiming.lane_unused, gt=0, description="how long a lane is kept for which nothing waits"
-    )
     queue_retention: Seconds = Field(
-        DutyTiming.queue_unused, gt=0, description="how long a queue without settings is kept that nobody submits to"
+        DutyTiming.queue_unused,
+        ge=2 * limits.QUEUE_NOTED_SECONDS,
+        description="how long a queue without settings is kept that nobody submits to",
     )
     retention: Seconds = Field(7 * 24 * 3600.0, gt=0, description="how long ended tasks and their keys are kept")
     dead_letter_retention: Seconds = Field(30 * 24 * 3600.0, gt=0, description="how long FAILED tasks are kept")

@@ -20,6 +20,41 @@ class DispatchTiming:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GatewayTiming:
+    """What streams and their ends wait for."""
+
+    store_pause: float = 1.0
+    """Between looks whether Postgres is back, so that a session can be given up."""
+    others_pause: float = 0.1
+    """From one lot of results for attempts that a session does not hold to the next: nobody waits for those."""
+    unread_pause: float = 0.1
+    """For so long a stream without credit is not read on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutcomeTiming:
+    """How outcomes and progress are stored."""
+
+    retry_pause: float = 0.5
+    """Between tries to store outcomes while Postgres is away."""
+    longest_pause: float = 30.0
+    """Between tries to store an outcome that did not pass alone, in the end."""
+    progress_interval: float = 1.0
+    """Between writes of what handlers said last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalanceTiming:
+    """How often workers are sent to other dispatchers."""
+
+    settled: float = 5.0
+    """A session stays where it said hello for so long, at least."""
+    rest: float = 60.0
+    """Before a session that was sent on, and came back, is sent on again: twice as long after each time."""
+    longest_rest: float = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class DutyTiming:
     """How the leader's duties go."""
 

@@ -459,7 +459,7 @@ TermEnd(d) ==
     /\ refill' = [refill EXCEPT ![d] = NoRefill]
     /\ UNCHANGED <<postgres, redis, etcd, roster, hand, reports, publishing, worker, faults, asks, wrong>>
 
-\* code: taskyard_dispatcher.duties.promotion.Promotion.run_once
+\* code: taskyard_dispatcher.duties.passage.Promotion.run_once
 Promotion(d) ==
     /\ \E t \in Tasks :
         /\ task[t].state = "SCHEDULED"
@@ -467,7 +467,7 @@ Promotion(d) ==
         /\ Commit([task EXCEPT ![t] = Due(@)], d)
     /\ UNCHANGED <<session, term, noted, redis, etcd, roster, hand, reports, leading, refill, worker, faults, asks>>
 
-\* code: taskyard_dispatcher.duties.expiry.Expiry.run_once
+\* code: taskyard_dispatcher.duties.passage.Expiry.run_once
 Expiry(d) ==
     /\ Ask("expire")
     /\ \E t \in Tasks :

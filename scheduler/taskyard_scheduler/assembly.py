@@ -3,14 +3,12 @@
 from functools import cached_property
 
 from taskyard_core.aftermath.aftermath import Aftermath
-from taskyard_core.aftermath.announcements import Announcements
-from taskyard_core.aftermath.publication import Publication
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.runtime.readiness import Readiness
 from taskyard_core.runtime.service import Part
 from taskyard_core.storage.hint_stream import HintStream
 from taskyard_core.storage.hints import TasksFinished
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_scheduler.api.admission import Admission
 from taskyard_scheduler.api.backlogs import Backlogs
 from taskyard_scheduler.api.cluster import Cluster
@@ -27,12 +25,15 @@ from taskyard_scheduler.stores import Stores
 
 
 class Assembly:
-    """Every part of one scheduler but its transports, made when first asked for."""
+    """Every part of one scheduler but its transports; what needs others is made when first asked for."""
 
     def __init__(self, settings: SchedulerSettings, stores: Stores, telemetry: Telemetry) -> None:
         self.settings = settings
         self.stores = stores
         self.telemetry = telemetry
+        self.backlogs = Backlogs(stores.lists.queues, SystemClock())
+        self.waits = Waits(stores.tasks.tasks, SystemClock())
+        self.traffic = Traffic()
 
     @cached_property
     def hints(self) -> HintStream:
@@ -42,9 +43,7 @@ class Assembly:
     @cached_property
     def aftermath(self) -> Aftermath:
         """What follows a commit."""
-        delivery = self.stores.delivery
-        publication = Publication(delivery.lanes, self.stores.tasks.outbox)
-        return Aftermath(publication, Announcements(delivery.hints), self.telemetry)
+        return Aftermath.over(self.stores.delivery, self.stores.tasks.queued, self.telemetry)
 
     @cached_property
     def intake(self) -> Intake:
@@ -54,23 +53,8 @@ class Assembly:
     @cached_property
     def admission(self) -> Admission:
         """Refuses what would be too much."""
-        room = LaneRoom(self.settings.max_lanes)
-        return Admission(self.stores.tasks.queues, self.stores.tasks.workers, self.settings.max_backlog, room)
-
-    @cached_property
-    def backlogs(self) -> Backlogs:
-        """Tells what there is to do."""
-        return Backlogs(self.stores.lists.queues, SystemClock())
-
-    @cached_property
-    def waits(self) -> Waits:
-        """Callers that wait for tasks to end."""
-        return Waits(self.stores.tasks.tasks)
-
-    @cached_property
-    def traffic(self) -> Traffic:
-        """Bytes under way through both transports."""
-        return Traffic()
+        room = LaneRoom(self.settings.max_lanes, self.settings.lane_retention)
+        return Admission(self.stores.tasks.queues, self.stores.tasks.sessions, self.settings.max_backlog, room)
 
     @cached_property
     def readiness(self) -> Readiness:
@@ -108,7 +92,7 @@ class Assembly:
             tasks=self.tasks,
             queues=Queues(self.stores.tasks.queues, self.stores.lists.queues),
             backlogs=self.backlogs,
-            cluster=Cluster(self.stores.etcd, self.stores.lists.workers, self.traffic.leaving),
+            cluster=Cluster(self.stores.etcd, self.stores.lists.sessions, self.traffic.leaving),
             readiness=self.readiness,
             traffic=self.traffic,
         )

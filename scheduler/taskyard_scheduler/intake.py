@@ -1,6 +1,6 @@
 """Accepting submissions at speed: one transaction for all that arrive while the last one commits."""
 
-import hashlib
+import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -15,6 +15,7 @@ from taskyard_core.runtime.budget import Budget
 from taskyard_core.runtime.clock import Clock, SystemClock
 from taskyard_core.storage.submissions import Conflict, NewTask, Submissions, Submitted
 from taskyard_core.storage.unavailable import StoreUnavailable
+from taskyard_scheduler import meaning
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ _BATCH = 2000
 class _Way:
     """What is under way at once, in bytes, and the batches that it is stored in."""
 
-    def __init__(self, flush: Flush[TaskSpec, Stored], most: int, parallel: int) -> None:
+    def __init__(self, flush: Flush[NewTask, Stored], most: int, parallel: int) -> None:
         self._budget = Budget(most)
         self._batcher = Batcher(flush, size=_BATCH, parallel=parallel, weigh=_weight, weight=limits.BATCH_BYTES)
 
@@ -40,7 +41,7 @@ class _Way:
         """What became of each of the specs, which have so many bytes."""
         await self._budget.spend(size)
         try:
-            return await self._batcher.add(specs)
+            return await self._batcher.add(await _all_new(specs, size))
         finally:
             self._budget.give_back(size)
 
@@ -66,7 +67,7 @@ class Intake:
 
         The submissions of one call are stored together, unless Postgres refuses one of them.
         """
-        size = sum(map(_weight, specs))
+        size = sum(map(_bytes, specs))
         way = self._large if size > limits.LARGE_BYTES else self._small
         return await way.store(specs, size)
 
@@ -82,8 +83,7 @@ class Intake:
         await self._large.close()
         await self._aftermath.close()
 
-    async def _store(self, specs: list[TaskSpec]) -> list[Stored]:
-        batch = [_new(spec) for spec in specs]
+    async def _store(self, batch: list[NewTask]) -> list[Stored]:
         try:
             receipt = await self._submissions.submit(batch)
         except StoreUnavailable as error:
@@ -91,20 +91,20 @@ class Intake:
                 self._note(str(error))
             raise
         except Exception as error:
-            return await self._store_apart(specs, error)
+            return await self._store_apart(batch, error)
         self._refused = None
         await failpoints.reach("submit-committed")
         self._aftermath.submitted(batch, receipt)
         return list(receipt.outcomes)
 
-    async def _store_apart(self, specs: list[TaskSpec], error: Exception) -> list[Stored]:
+    async def _store_apart(self, batch: list[NewTask], error: Exception) -> list[Stored]:
         """One of them is not as it should be, although it was checked: in halves, down to what is wrong."""
-        if len(specs) == 1:
+        if len(batch) == 1:
             return [error]
-        _log.warning("%d tasks are not stored together: %s", len(specs), error)
-        half = len(specs) // 2
+        _log.warning("%d tasks are not stored together: %s", len(batch), error)
+        half = len(batch) // 2
         stored: list[Stored] = []
-        for part in (specs[:half], specs[half:]):
+        for part in (batch[:half], batch[half:]):
             try:
                 stored += await self._store(part)
             except StoreUnavailable as away:
@@ -118,23 +118,23 @@ class Intake:
         self._refused = self._clock.monotonic(), said
 
 
-def _weight(spec: TaskSpec) -> int:
-    return _OVERHEAD + len(spec.payload)
+async def _all_new(specs: Sequence[TaskSpec], size: int) -> list[NewTask]:
+    if size > limits.LARGE_BYTES and any(spec.idempotency_key for spec in specs):
+        # What a large payload means takes milliseconds to find out, in which others are served.
+        return await asyncio.to_thread(lambda: [_new(spec) for spec in specs])
+    return [_new(spec) for spec in specs]
 
 
 def _new(spec: TaskSpec) -> NewTask:
-    return NewTask(str(uuid_utils.uuid7()), spec, request_hash(spec) if spec.idempotency_key else b"")
+    task_id = str(uuid_utils.uuid7())
+    if not spec.idempotency_key:
+        return NewTask(task_id, spec)
+    return NewTask(task_id, spec, meaning.request_hash(spec), meaning.written_hash(spec))
 
 
-def request_hash(spec: TaskSpec) -> bytes:
-    """Equal for requests that ask for the same task; the traceparent and absolute times of a resend may differ."""
-    parts = (
-        spec.type,
-        spec.queue,
-        str(spec.priority),
-        spec.selector,
-        str(spec.delay),
-        str(spec.timeout),
-        str(spec.retry),
-    )
-    return hashlib.sha256("\0".join(parts).encode() + b"\0" + spec.payload).digest()
+def _bytes(spec: TaskSpec) -> int:
+    return _OVERHEAD + len(spec.payload)
+
+
+def _weight(new: NewTask) -> int:
+    return _bytes(new.spec)

@@ -11,7 +11,8 @@ from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.runtime.listening import listen
 from taskyard_core.runtime.process import serve
 from taskyard_core.runtime.service import Part, Service
-from taskyard_core.telemetry import Telemetry, probe_routes
+from taskyard_core.telemetry.facade import Telemetry
+from taskyard_core.telemetry.probes import probe_routes
 from taskyard_scheduler.api.grpc.server import GrpcServer
 from taskyard_scheduler.api.rest.server import RestServer
 from taskyard_scheduler.assembly import Assembly
@@ -58,7 +59,7 @@ class Scheduler:
     def _doors(self) -> Part:
         settings, telemetry, services = self._settings, self._telemetry, self.parts.services
         probes = probe_routes(telemetry.metrics, telemetry.lag.live, self.parts.readiness.obstacle)
-        grpc, rest = GrpcServer(services), RestServer(services, probes, settings.names)
+        grpc, rest = GrpcServer(services, SystemClock()), RestServer(services, probes, settings.names)
 
         async def open_both() -> None:
             listeners, self.rest_address = listen(settings.rest_address)

@@ -1,11 +1,12 @@
 """What a scheduler's metrics show at a scrape."""
 
-from taskyard_core.domain.task import TaskState
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.runtime.observation import Observation, StoreHealth
 from taskyard_core.runtime.pace import COUNTING
 from taskyard_core.storage.queues import Queue
-from taskyard_core.telemetry import BacklogReading, BacklogSeries, QueueReading, QueueSeries
+from taskyard_core.telemetry.backlog_series import BacklogSeries
+from taskyard_core.telemetry.gauges import BacklogReading, QueueReading
+from taskyard_core.telemetry.queue_series import DEPTHS, QueueSeries
 from taskyard_scheduler.assembly import Assembly
 
 _OBSERVED_QUEUES = 5000
@@ -44,11 +45,5 @@ class Readings:
 
 
 def _depth(queue: Queue) -> QueueReading:
-    depth = {
-        TaskState.SCHEDULED: queue.scheduled,
-        TaskState.BLOCKED: queue.blocked,
-        TaskState.QUEUED: queue.queued,
-        TaskState.RUNNING: queue.running,
-        TaskState.FAILED: queue.failed,
-    }
+    depth = {state: getattr(queue, state.lower()) for state in DEPTHS}
     return QueueReading(queue.namespace, queue.name, depth, queue.oldest_age or 0.0)

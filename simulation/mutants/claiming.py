@@ -32,10 +32,10 @@ def _dead_or_alive(work: Work, sessions: Sequence[str], generations: Mapping[str
     return set(sessions)
 
 
-_claim = claims._claim
+_claim = claims.claim_within
 
 
-@instead(claims, "_claim")
+@instead(claims, "claim_within")
 def _same_attempt(work: Work, bids: Sequence[Bid], generations: Mapping[str, int]) -> list[Claimed]:
     won = _claim(work, bids, generations)
     for task in won:
@@ -46,7 +46,7 @@ def _same_attempt(work: Work, bids: Sequence[Bid], generations: Mapping[str, int
     return [task._replace(attempt=max(1, task.attempt - 1)) for task in won]
 
 
-@instead(claims, "_ready")
+@instead(claims, "ready")
 def _any_entry(work: Work, task_id: str, attempt: int) -> TaskRow | None:
     row = work.get(work.tables.tasks, task_id)
     return row if row is not None and not row.state.terminal else None

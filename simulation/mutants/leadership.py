@@ -28,7 +28,7 @@ def _term_set_back(work: Work, term: int, dispatcher: str) -> None:
     work.put(work.tables.leader, ONLY, row._replace(term=term, dispatcher=dispatcher))
 
 
-@instead(waiting, "_due")
+@instead(waiting, "due")
 def _always_due(work: Work) -> list[TaskRow]:
     return [row for row in work.tasks(TaskState.SCHEDULED) if row.run_at <= work.time + 1.0]
 

@@ -53,6 +53,11 @@ def _conflict_ignored(work: Work, new: NewTask) -> Submitted | Conflict:
     return Submitted(outcome.first_task_id, _TIME, deduplicated=True) if isinstance(outcome, Conflict) else outcome
 
 
+@instead(NewTask, "repeats")
+def _written_compared(self: NewTask, hash: bytes | None, written: bytes) -> bool:
+    return self.written == written
+
+
 @instead(submissions, "_accepted")
 def _keys_ignored(work: Work, new: NewTask) -> Submitted | Conflict:
     return Submitted(new.id, _TIME)
@@ -79,6 +84,7 @@ MUTANTS = (
     ),
     Mutant("outbox-forgotten-first", "an outbox row goes before its entries are in the lanes", [_forgotten_first]),
     Mutant("idempotency-conflict-ignored", "another request under a key is taken for the first", [_conflict_ignored]),
+    Mutant("idempotency-by-bytes", "a request that is written differently is taken for another", [_written_compared]),
     Mutant("idempotency-keys-ignored", "each request under a key becomes a task", [_keys_ignored]),
     Mutant("accepted-unstored", "a submit is acknowledged although Postgres did not answer", [_accepted_unstored]),
 )

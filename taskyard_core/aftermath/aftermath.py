@@ -1,15 +1,18 @@
 """Whoever is concerned hears of a committed change: the lanes, those who wait for tasks, metrics, log and traces."""
 
 from collections.abc import Sequence
+from typing import Self
 
 from taskyard_core.aftermath.announcements import Announcements
 from taskyard_core.aftermath.publication import Publication
 from taskyard_core.domain import lanes
 from taskyard_core.domain.task import TaskSpec, TaskState
 from taskyard_core.storage.changes import Applied
+from taskyard_core.storage.delivery import Delivery
 from taskyard_core.storage.lanes import lane_entries
+from taskyard_core.storage.queued import QueuedTasks
 from taskyard_core.storage.submissions import NewTask, Receipt, Submitted
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 
 
 class Aftermath:
@@ -19,6 +22,11 @@ class Aftermath:
         self._publication = publication
         self._announcements = announcements
         self._telemetry = telemetry
+
+    @classmethod
+    def over(cls, delivery: Delivery, queued: QueuedTasks, telemetry: Telemetry) -> Self:
+        """As a server has it."""
+        return cls(Publication(delivery.lanes, queued), Announcements(delivery.hints), telemetry)
 
     def committed(self, applied: Applied, took: float = 0.0) -> None:
         """Publish the tasks that are QUEUED now, announce those that have ended, and record both.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from taskyard_core.runtime.background import Background
 from taskyard_core.runtime.batcher import Batcher
 from taskyard_core.storage.lanes import Entries, LaneStore
-from taskyard_core.storage.outbox import Outbox
+from taskyard_core.storage.queued import QueuedTasks
 from taskyard_core.storage.unavailable import StoreUnavailable
 
 _log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class _Batch(NamedTuple):
 class Publication:
     """Publishes committed entries and then forgets their outbox rows, both in batches."""
 
-    def __init__(self, lanes: LaneStore, outbox: Outbox) -> None:
+    def __init__(self, lanes: LaneStore, outbox: QueuedTasks) -> None:
         self._lanes = lanes
         self._outbox = outbox
         self._publish = Batcher(self._flush, size=1000, parallel=2)
@@ -59,5 +59,5 @@ class Publication:
         return [None] * len(batches)
 
     async def _delete(self, ids: list[int]) -> list[None]:
-        await self._outbox.delete(ids)
+        await self._outbox.published(ids)
         return [None] * len(ids)

@@ -109,6 +109,8 @@ PAGE_SCAN = 20_000
 """Most tasks that a list looks at for one page."""
 QUEUES_SET_UP = 10_000
 """Most queues that have settings of their own: every server keeps these in memory."""
+QUEUE_NOTED_SECONDS = 3600.0
+"""A queue that is used is noted so often: what is kept for less than twice that would go while it is used."""
 WAIT_SECONDS_DEFAULT = 30.0
 WAIT_SECONDS_MAX = 60.0
 BULK_LIMIT_DEFAULT = 1000

@@ -74,6 +74,7 @@ _AT_LEAST = re.compile(rf"({_KEY}){_BLANK}>={_BLANK}(-?[0-9]{{1,18}})")
 _EXISTS = re.compile(rf"(!?){_BLANK}({_KEY})")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _SEPARATOR = re.compile(rf"{_BLANK},{_BLANK}")
+_SWAPPED = re.compile(rf"{_BLANK}(?:=>|>(?!=))")
 _LABEL_KEY = re.compile(_KEY)
 
 
@@ -148,7 +149,8 @@ def _next_term(text: str, position: int) -> int:
         return position
     separator = _SEPARATOR.match(text, position)
     if not separator or separator.end() == len(text):
-        raise Violation("selector", f"expected ',' and a requirement at character {position + 1}")
+        hint = "; at least is written >=" if _SWAPPED.match(text, position) else ""
+        raise Violation("selector", f"expected ',' and a requirement at character {position + 1}{hint}")
     return separator.end()
 
 

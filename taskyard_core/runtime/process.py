@@ -12,7 +12,7 @@ from taskyard_core.runtime import failpoints, garbage
 from taskyard_core.runtime.service import Part, Service
 from taskyard_core.runtime.settings import StoreSettings
 from taskyard_core.storage.identity import ForeignStore
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 
 _log = logging.getLogger(__name__)
 

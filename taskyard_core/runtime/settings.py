@@ -2,10 +2,11 @@
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from taskyard_core.runtime import failpoints
@@ -20,6 +21,16 @@ Count = Annotated[int, Field(le=2**31 - 1)]
 """What an integer of Postgres holds."""
 
 
+def _kept(check: Callable[[str], object]) -> AfterValidator:
+    """The text as it is, if the check does not raise ValueError."""
+
+    def keep(text: str) -> str:
+        check(text)
+        return text
+
+    return AfterValidator(keep)
+
+
 class StoreSettings(BaseSettings):
     """What every role can be told. Times are in seconds."""
 
@@ -27,10 +38,12 @@ class StoreSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TASKYARD_", extra="ignore", hide_input_in_errors=True)
 
     config: str = Field("", description="YAML file with settings, by the names of flags with _ for -")
-    postgres_url: str = Field(
+    postgres_url: Annotated[str, _kept(Target.parse)] = Field(
         "postgresql://taskyard@127.0.0.1:5432/taskyard", repr=False, description="where Postgres is"
     )
-    redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False, description="where Redis or Valkey is")
+    redis_url: Annotated[str, _kept(understood)] = Field(
+        "redis://127.0.0.1:6379/0", repr=False, description="where Redis or Valkey is"
+    )
     etcd_endpoints: str = Field("127.0.0.1:2379", description="host:port of each etcd member, comma separated")
     etcd_prefix: str = Field("/taskyard", description="what all etcd keys begin with")
     etcd_ca_file: str = Field("", description="certificate authority of etcd; turns TLS on")
@@ -41,27 +54,12 @@ class StoreSettings(BaseSettings):
     redis_prefix: str = Field("taskyard", description="what all Redis keys begin with")
     postgres_connections: Count = Field(10, ge=2, description="most connections to Postgres of one process")
     metrics_interval: Seconds = Field(5.0, gt=0, description="how often the stores are asked for what metrics show")
+    lane_retention: Seconds = Field(600.0, gt=0, description="how long a lane is kept for which nothing waits")
     pod_name: str = Field(default_factory=socket.gethostname, description="name in logs, attempts and metrics")
     node_name: str = Field("", description="the Kubernetes node")
-    failpoints: str = Field("", description="where to fail on purpose; for experiments only")
-
-    @field_validator("failpoints")
-    @classmethod
-    def _can_be_armed(cls, text: str) -> str:
-        failpoints.check(text, os.getpid())
-        return text
-
-    @field_validator("postgres_url")
-    @classmethod
-    def _leads_to_postgres(cls, url: str) -> str:
-        Target.parse(url)
-        return url
-
-    @field_validator("redis_url")
-    @classmethod
-    def _leads_to_redis(cls, url: str) -> str:
-        understood(url)
-        return url
+    failpoints: Annotated[str, _kept(lambda text: failpoints.check(text, os.getpid()))] = Field(
+        "", description="where to fail on purpose; for experiments only"
+    )
 
     @model_validator(mode="after")
     def _leads_to_etcd(self) -> Self:

@@ -1,10 +1,11 @@
-"""Writing what was decided: every state change but the claim goes through here."""
+"""Every change of a task's state: claims, and what was decided."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from taskyard_core.domain.task import AttemptKey, Outcome
 from taskyard_core.domain.transitions import Change, Transition
+from taskyard_core.storage.claims import Bid, Claimed, Head
 
 
 class Applied(NamedTuple):
@@ -20,11 +21,6 @@ class Applied(NamedTuple):
         """What took place."""
         return [change for change in self.changes if change is not None]
 
-    @property
-    def ids(self) -> set[str]:
-        """The tasks that moved."""
-        return {change.transition.id for change in self.moved}
-
 
 class Standing(NamedTuple):
     """How an attempt ended, and whose it was; both None where it never ended."""
@@ -34,7 +30,24 @@ class Standing(NamedTuple):
 
 
 class Changes(Protocol):
-    """Conditional transitions, in batches. Every method raises StoreUnavailable."""
+    """Claims and conditional transitions, in batches. Every method raises StoreUnavailable."""
+
+    async def claim(self, bids: Sequence[Bid], generations: Mapping[str, int]) -> list[Claimed]:
+        """The bids that won, of sessions whose generation still holds; by id, until they carry CLAIM_BYTES."""
+
+    async def claim_heads(
+        self,
+        quotas: Mapping[str, int],
+        generations: Mapping[str, int],
+        assign: Callable[[Sequence[Head]], Sequence[Bid]],
+    ) -> list[Claimed]:
+        """Claim straight from the tables while the lanes are away: at most `quotas[lane]` of each lane.
+
+        What others are claiming just now is left out.
+        """
+
+    async def still_queued(self, entries: Sequence[AttemptKey]) -> set[str]:
+        """Ids of the (task, attempt) entries that still wait to be run."""
 
     async def apply(self, transitions: Sequence[Transition]) -> Applied:
         """Apply what still holds, in a transaction of its own."""

@@ -1,9 +1,6 @@
-"""Claiming: the only way from QUEUED to RUNNING, and the only place where `attempt` rises."""
+"""What a claim, the only way from QUEUED to RUNNING, is told and answers."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
-
-from taskyard_core.domain.task import AttemptKey
+from typing import NamedTuple
 
 CLAIM_BYTES = 4 * 1024 * 1024
 """Payloads of one claim: no more is claimed once they have come to this."""
@@ -42,24 +39,3 @@ class Claimed(NamedTuple):
     retry: str | None
     traceparent: str | None
     waited: float
-
-
-class Claims(Protocol):
-    """Claims batches for worker sessions. Every method raises StoreUnavailable."""
-
-    async def claim(self, bids: Sequence[Bid], generations: Mapping[str, int]) -> list[Claimed]:
-        """The bids that won, of sessions whose generation still holds; by id, until they carry CLAIM_BYTES."""
-
-    async def claim_heads(
-        self,
-        quotas: Mapping[str, int],
-        generations: Mapping[str, int],
-        assign: Callable[[Sequence[Head]], Sequence[Bid]],
-    ) -> list[Claimed]:
-        """Claim straight from the tables while the lanes are away: at most `quotas[lane]` of each lane.
-
-        What others are claiming just now is left out.
-        """
-
-    async def still_queued(self, entries: Sequence[AttemptKey]) -> set[str]:
-        """Ids of the (task, attempt) entries that still wait to be run."""

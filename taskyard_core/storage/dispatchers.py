@@ -1,7 +1,7 @@
 """Dispatchers as the task store knows them: who lately answered for its sessions, and how many it has."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +26,3 @@ class Peer(NamedTuple):
     accepting: bool
     sessions: int
     age: float
-
-
-class Dispatchers(Protocol):
-    """Every method raises StoreUnavailable."""
-
-    async def note(self, note: DispatcherNote) -> list[Peer]:
-        """Write it down, with the store's time, and so answer for each live session of that dispatcher; the others."""
-
-    async def leave(self, dispatcher: str) -> None:
-        """Answer for nobody any more."""

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from types import TracebackType
 from typing import Protocol, Self
 
 from taskyard_core.storage.backoff import Backoff
@@ -35,9 +34,11 @@ class HintStream(AsyncIterator[Hint]):
         self,
         subscribe: Callable[[], Awaitable[Subscription]],
         *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._subscribe = subscribe
+        self._sleep = sleep
         # Spread, since all processes lose their connections together.
         self._backoff = Backoff(first=0.05, longest=2.0, draw=draw)
         self._subscription: Subscription | None = None
@@ -47,9 +48,7 @@ class HintStream(AsyncIterator[Hint]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def __anext__(self) -> Hint:
@@ -75,7 +74,7 @@ class HintStream(AsyncIterator[Hint]):
                 subscription = await self._subscribe()
             except StoreUnavailable as error:
                 self.refusal = error if error.refused else None
-                await asyncio.sleep(self._backoff.next())
+                await self._sleep(self._backoff.next())
             else:
                 self.refusal = None
                 self._backoff.reset()

@@ -81,9 +81,6 @@ class LaneStore(Protocol):
         Pages together have all names that are there from the first to the last of them; some may come twice.
         """
 
-    async def names(self) -> set[str]:
-        """The names of all lanes that were published to and not swept since, page by page."""
-
     async def depths(self, lanes: Collection[str]) -> dict[str, LaneDepth]:
         """How full each lane is; a lane that is not there has depth 0."""
 
@@ -100,7 +97,7 @@ def tag(lane: str) -> str:
 
 
 async def all_names(lanes: LaneStore) -> set[str]:
-    """What all pages of a store have together."""
+    """The names of all lanes that were published to and not swept since, page by page."""
     names: set[str] = set()
     position = ""
     while True:

@@ -9,7 +9,10 @@ from taskyard_core.storage.identity import Identity
 from taskyard_core.storage.postgres.database import STATEMENT_SECONDS, Database, UnhurriedDatabase
 from taskyard_core.storage.postgres.identity import admission
 from taskyard_core.storage.postgres.store import PostgresStore
-from taskyard_core.storage.redis import Keys, RedisDelivery, RedisIdentity, connect
+from taskyard_core.storage.redis.connection import connect
+from taskyard_core.storage.redis.delivery import RedisDelivery
+from taskyard_core.storage.redis.identity import RedisIdentity
+from taskyard_core.storage.redis.keys import Keys
 from taskyard_core.storage.store import TaskStore
 
 _PROBE_CONNECTIONS = 2

@@ -1,6 +1,6 @@
-"""All QUEUED tasks, lane by lane: what the lanes should hold."""
+"""All QUEUED tasks, lane by lane: what the lanes should hold, and the outbox, which says what they do not hold yet."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from taskyard_core.storage.lanes import Entries, Page
@@ -9,7 +9,10 @@ ALL = 2**31 - 1
 
 
 class QueuedTasks(Protocol):
-    """Every method raises StoreUnavailable."""
+    """The outbox's rows name QUEUED tasks; they are written with them, and deleted once the lanes have them.
+
+    Every method raises StoreUnavailable.
+    """
 
     async def lanes(self, position: str = "", limit: int = ALL) -> Page:
         """Names of lanes with QUEUED tasks from a position on, in order: at most `limit`, or all of them."""
@@ -22,3 +25,12 @@ class QueuedTasks(Protocol):
 
     async def settled_counts(self, lanes: Collection[str], age: float) -> dict[str, int]:
         """How many tasks of each lane could have run for `age` seconds already."""
+
+    async def published(self, ids: Sequence[int]) -> None:
+        """Forget outbox rows whose tasks are in the lanes."""
+
+    async def unpublished(self, age: float, limit: int) -> tuple[list[int], Entries]:
+        """Outbox rows older than `age` seconds, and what they stand for."""
+
+    async def backlog(self) -> tuple[int, float]:
+        """Outbox rows that wait, and the age of the oldest in seconds."""

@@ -4,8 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from taskyard_core.domain.matching import Capabilities
 from taskyard_core.domain.task import AttemptKey
 from taskyard_core.storage.claims import Claimed
+from taskyard_core.storage.dispatchers import DispatcherNote, Peer
+from taskyard_core.storage.workers import Worker, WorkerPlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,15 +82,13 @@ class SecretMismatch(Exception):
 
 
 class Sessions(Protocol):
-    """All worker sessions. Every method raises StoreUnavailable."""
-
-    async def hello(self, record: SessionRecord) -> int:
-        """Store the session, alive; returns its new generation. Raises NamespaceMismatch, SecretMismatch."""
+    """All worker sessions, and the dispatchers that answer for them. Every method raises StoreUnavailable."""
 
     async def adopt(self, record: SessionRecord, known: Collection[AttemptKey] = ()) -> tuple[int, list[Held]]:
-        """`hello` and `held` as one: both or neither. Raises NamespaceMismatch.
+        """Store the session, alive; its new generation and what it runs. Raises NamespaceMismatch, SecretMismatch.
 
-        Else a session whose tasks cannot be read would be raised by each hello, and nobody would ever give it up.
+        One transaction: else a session whose tasks cannot be read would be raised by each hello, and nobody would ever
+        give it up.
         """
 
     async def renew(self, session: str, generation: int) -> int | None:
@@ -110,3 +111,19 @@ class Sessions(Protocol):
 
     async def live(self, dispatcher: str | None = None) -> list[LiveSession]:
         """All sessions that nobody has given up, or those of a dispatcher, by id."""
+
+    async def workers(
+        self, namespace: str | None, after: WorkerPlace | None, limit: int
+    ) -> tuple[list[Worker], WorkerPlace | None]:
+        """Workers by name, or those of a namespace: up to `limit` after a place, and the last one's or None on the last
+        page. Fewer where they come to more than `tasks.PAGE_BYTES` as JSON, but at least one.
+        """
+
+    async def capabilities(self, most: int) -> list[Capabilities]:
+        """What workers that take tasks can do, each once, at most so many."""
+
+    async def vouch(self, note: DispatcherNote) -> list[Peer]:
+        """Write it down, with the store's time, and so answer for each live session of that dispatcher; the others."""
+
+    async def leave(self, dispatcher: str) -> None:
+        """Answer for nobody any more."""

@@ -10,11 +10,20 @@ from taskyard_core.domain.task import TaskSpec
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A submission with the id it will have; `hash` tells equal requests under one idempotency key."""
+    """A submission with the id it will have.
+
+    Under one idempotency key `hash` tells requests that mean the same. `written` tells those that are written the same,
+    by which they were compared before: it serves rows of that time, and schedulers of the version before.
+    """
 
     id: str
     spec: TaskSpec
     hash: bytes = b""
+    written: bytes = b""
+
+    def repeats(self, hash: bytes | None, written: bytes) -> bool:
+        """Whether it asks for the same as the first request of its key, whose hash is None if it is of that time."""
+        return self.hash == hash if hash is not None else self.written == written
 
 
 @dataclass(frozen=True, slots=True)

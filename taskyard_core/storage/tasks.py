@@ -39,8 +39,26 @@ class Decidable(NamedTuple):
     traceparent: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """For how many seconds after their end tasks are kept: FAILED ones, and all others."""
+
+    ended: float
+    failed: float
+
+
+class EndedPage(NamedTuple):
+    """A page of all tasks by id: how many ids it has, the last one, and those that need not be kept."""
+
+    size: int
+    last: str | None
+    ended: list[str]
+
+
 class StoredTasks(Protocol):
-    """All tasks, seen by those who ask about them. Every method raises StoreUnavailable."""
+    """All tasks, seen by those who ask about them. Moments are those of the store's clock. Every method raises
+    StoreUnavailable.
+    """
 
     async def get(self, task_id: str) -> Task | None:
         """The task, or None if there is none."""
@@ -72,6 +90,15 @@ class StoredTasks(Protocol):
 
     async def find_failed(self, wanted: TaskFilter, limit: int) -> list[str]:
         """Ids of FAILED tasks that fit, oldest first."""
+
+    async def any_due(self) -> bool:
+        """Whether run_at of any SCHEDULED task has come."""
+
+    async def any_expired(self) -> bool:
+        """Whether expires_at of any task that did not start has passed."""
+
+    async def ended(self, after: str, before: str, limit: int, keeping: Keeping) -> EndedPage:
+        """The next `limit` ids between two, and which of these tasks need not be kept."""
 
 
 def within_weight(weighed: Iterable[tuple[Id, int]], most: int = PAGE_BYTES) -> list[Id]:

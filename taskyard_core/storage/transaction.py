@@ -6,9 +6,8 @@ from typing import Protocol
 
 from taskyard_core.domain.transitions import Transition
 from taskyard_core.storage.changes import Applied
-from taskyard_core.storage.history import Keeping
 from taskyard_core.storage.sessions import Held, Host
-from taskyard_core.storage.tasks import Decidable, TaskFilter
+from taskyard_core.storage.tasks import Decidable, Keeping, TaskFilter
 
 
 class Transaction(Protocol):

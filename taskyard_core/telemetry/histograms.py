@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from opentelemetry.sdk.metrics import ObservableCounter, ObservableGauge
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Histogram,
@@ -17,7 +18,9 @@ from opentelemetry.sdk.metrics.export import (
 
 from taskyard_core.telemetry.distribution import Distribution
 from taskyard_core.telemetry.ledger import Ledger
-from taskyard_core.telemetry.limits import CARDINALITY
+
+# The tallies bound the labels; the SDK's own limit of 2000 would lump together series below that bound.
+CARDINALITY: dict[type, int] = {ObservableCounter: 50_000, ObservableGauge: 50_000}
 
 Series = Iterable[tuple[Mapping[str, str], Distribution]]
 

@@ -13,10 +13,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from taskyard_core.telemetry import environment, histograms, instruments, resource
 from taskyard_core.telemetry.exposition import HistogramText
 from taskyard_core.telemetry.gauges import Gauges
-from taskyard_core.telemetry.histograms import Family, PushedReader
+from taskyard_core.telemetry.histograms import CARDINALITY, Family, PushedReader
 from taskyard_core.telemetry.identity import Identity
 from taskyard_core.telemetry.ledger import Ledger
-from taskyard_core.telemetry.limits import CARDINALITY
 
 _log = logging.getLogger(__name__)
 

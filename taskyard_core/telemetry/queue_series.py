@@ -8,7 +8,8 @@ from taskyard_core.telemetry.gauges import QueueReading
 from taskyard_core.telemetry.kept_places import KeptPlaces
 from taskyard_core.telemetry.tally import OTHER
 
-_STATES = (TaskState.SCHEDULED, TaskState.BLOCKED, TaskState.QUEUED, TaskState.RUNNING, TaskState.FAILED)
+DEPTHS = (TaskState.SCHEDULED, TaskState.BLOCKED, TaskState.QUEUED, TaskState.RUNNING, TaskState.FAILED)
+"""States whose tasks a queue counts."""
 
 
 class QueueSeries:
@@ -22,7 +23,7 @@ class QueueSeries:
         by_place = {(reading.namespace, reading.queue): reading for reading in readings}
         busy = {place for place, reading in by_place.items() if any(reading.depth.values())}
         self._kept.see(by_place, busy)
-        empty = dict.fromkeys(_STATES, 0)
+        empty = dict.fromkeys(DEPTHS, 0)
         shown = [by_place.get(place) or QueueReading(*place, empty, 0.0) for place in self._kept]
         others = [by_place[place] for place in by_place if place in busy and place not in self._kept]
         if others:

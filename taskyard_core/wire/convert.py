@@ -1,6 +1,10 @@
 """The domain's values as messages."""
 
-from taskyard_core.domain.task import Attempt, Outcome, Progress, RetryPolicy, Task, TaskError, TaskState
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+
+from taskyard_core.domain.task import Attempt, Outcome, RetryPolicy, Task, TaskError, TaskState
 from taskyard_core.domain.violations import Violation
 from taskyard_core.wire import times
 from taskyard_core.wire.gen import task_pb2
@@ -19,7 +23,7 @@ def state(number: int) -> TaskState | None:
 
 def task(value: Task) -> task_pb2.Task:
     """The whole task."""
-    message = task_pb2.Task(
+    return task_pb2.Task(
         id=value.id,
         namespace=value.namespace,
         queue=value.queue,
@@ -38,60 +42,48 @@ def task(value: Task) -> task_pb2.Task:
         worker=value.worker or "",
         traceparent=value.traceparent or "",
         cancel_requested=value.cancel_requested,
+        run_at=times.timestamp(value.run_at) if value.run_at else None,
+        expires_at=times.timestamp(value.expires_at) if value.expires_at else None,
+        timeout=None if value.timeout is None else times.duration(value.timeout),
+        started_at=times.timestamp(value.started_at) if value.started_at else None,
+        finished_at=times.timestamp(value.finished_at) if value.finished_at else None,
+        error=error(value.error) if value.error else None,
+        progress=task_pb2.Progress(**plain(value.progress)) if value.progress else None,
     )
-    _add_times(message, value)
-    if value.error is not None:
-        message.error.CopyFrom(error(value.error))
-    if value.progress is not None:
-        message.progress.CopyFrom(progress(value.progress))
-    return message
 
 
 def attempt(value: Attempt) -> task_pb2.Attempt:
     """One run of a task."""
-    return task_pb2.Attempt(
-        task_id=value.task_id,
-        attempt=value.attempt,
-        session_id=value.session_id,
-        worker=value.worker,
-        pod=value.pod,
-        dispatcher=value.dispatcher,
-        started_at=times.timestamp(value.started_at),
-        finished_at=times.timestamp(value.finished_at) if value.finished_at else None,
-        outcome=_OUTCOMES[value.outcome] if value.outcome else task_pb2.ATTEMPT_OUTCOME_UNSPECIFIED,
-        error=error(value.error) if value.error else None,
-    )
+    others = {
+        "started_at": times.timestamp(value.started_at),
+        "finished_at": times.timestamp(value.finished_at) if value.finished_at else None,
+        "outcome": _OUTCOMES[value.outcome] if value.outcome else task_pb2.ATTEMPT_OUTCOME_UNSPECIFIED,
+        "error": error(value.error) if value.error else None,
+    }
+    return task_pb2.Attempt(**plain(value) | others)
 
 
 def error(value: TaskError) -> task_pb2.TaskError:
     """Why an attempt or a task failed."""
-    return task_pb2.TaskError(type=value.type, message=value.message, stack=value.stack, retryable=value.retryable)
+    return task_pb2.TaskError(**plain(value))
 
 
 def retry(value: RetryPolicy) -> task_pb2.RetryPolicy:
     """The policy's given fields."""
+    # Written out, as `task` is: both are made for each task that is submitted.
     return task_pb2.RetryPolicy(
         max_attempts=value.max_attempts,
-        initial_backoff=None if value.initial_backoff is None else times.duration(value.initial_backoff),
+        initial_backoff=_duration(value.initial_backoff),
         multiplier=value.multiplier,
-        max_backoff=None if value.max_backoff is None else times.duration(value.max_backoff),
+        max_backoff=_duration(value.max_backoff),
         jitter=value.jitter,
     )
 
 
-def progress(value: Progress) -> task_pb2.Progress:
-    """How far a handler says it has come."""
-    return task_pb2.Progress(fraction=value.fraction, message=value.message)
+def plain(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass by their names, as they are."""
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
-def _add_times(message: task_pb2.Task, value: Task) -> None:
-    if value.run_at is not None:
-        message.run_at.CopyFrom(times.timestamp(value.run_at))
-    if value.expires_at is not None:
-        message.expires_at.CopyFrom(times.timestamp(value.expires_at))
-    if value.timeout is not None:
-        message.timeout.CopyFrom(times.duration(value.timeout))
-    if value.started_at is not None:
-        message.started_at.CopyFrom(times.timestamp(value.started_at))
-    if value.finished_at is not None:
-        message.finished_at.CopyFrom(times.timestamp(value.finished_at))
+def _duration(value: float | None) -> Duration | None:
+    return None if value is None else times.duration(value)

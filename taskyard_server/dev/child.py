@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from taskyard_server import apart
@@ -56,7 +55,8 @@ class ChildCluster:
 
     async def __aenter__(self) -> Self:
         """Starts it. Raises ProcessError when it does not become ready, OSError when it can't be started."""
-        self._make_directory()
+        # The log below is in it before the supervisor could do this.
+        make_private(self.directory)
         self._process.start()
         try:
             await self._wait_ready()
@@ -65,9 +65,7 @@ class ChildCluster:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._process.stop(grace=STOP_SECONDS)
 
     @property
@@ -79,10 +77,6 @@ class ChildCluster:
         """What runs now."""
         entries = self._document()["processes"]
         return tuple(ClusterProcess(**entry) for entry in entries)
-
-    def _make_directory(self) -> None:
-        # The log below is in it before the supervisor could do this.
-        make_private(self.directory)
 
     async def _wait_ready(self) -> None:
         roster = self.directory / ROSTER

@@ -102,7 +102,7 @@ class Cluster:
         be met, ProcessError or OccupiedError when a part does not become ready. Whatever was
         started has ended when this returns or raises.
         """
-        self._make_directory()
+        make_private(self._options.directory)
         with DirectoryLock(self._options.directory):
             self._take_signals()
             self._forget_roster()
@@ -123,9 +123,6 @@ class Cluster:
     def _report(self, line: str) -> None:
         with contextlib.suppress(OSError):  # whoever read it went away: the cluster goes on
             self._tell(line)
-
-    def _make_directory(self) -> None:
-        make_private(self._options.directory)
 
     def _take_signals(self) -> None:
         loop = asyncio.get_running_loop()

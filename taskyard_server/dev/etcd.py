@@ -1,12 +1,12 @@
 """A single etcd member."""
 
 import asyncio
-import http.client
 from collections.abc import Mapping
 from pathlib import Path
 
 from taskyard_server.dev import etcd_users
 from taskyard_server.dev.port import LOOPBACK, free_port
+from taskyard_server.dev.probe import get
 from taskyard_server.dev.process import Process, ProcessSpec, exit_text
 from taskyard_server.dev.store import (
     LOOK_EVERY_SECONDS,
@@ -72,17 +72,7 @@ class Etcd(Store):
 
     async def answers(self) -> bool:
         """Whether the member has a leader and can commit."""
-        return await asyncio.to_thread(self._is_healthy)
-
-    def _is_healthy(self) -> bool:
-        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=2)
-        try:
-            connection.request("GET", "/health")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return await asyncio.to_thread(get, f"http://{self.url}", "/health") is not None
 
     async def _prepare(self) -> None:
         await super()._prepare()
@@ -132,13 +122,5 @@ class Etcd(Store):
             "bcrypt-cost": "4",
             "log-level": "warn",
         }
-        return ProcessSpec(
-            name=self.role,
-            role=self.role,
-            argv=(str(self.binary), *(f"--{key}={value}" for key, value in settings.items())),
-            environment=plain_environment("ETCD_"),
-            log=self.log,
-            addresses=self.addresses,
-            directory=self.directory,
-            death_signal=self.stop_signal,
-        )
+        flags = (f"--{key}={value}" for key, value in settings.items())
+        return self._child(str(self.binary), *flags, environment=plain_environment("ETCD_"))

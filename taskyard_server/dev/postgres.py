@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -195,17 +196,9 @@ class Postgres(Store):
 
     def _spec_of(self, command: tuple[str, ...], name: str, directory: Path) -> ProcessSpec:
         mapped = os.geteuid() == 0 and can_map_user()
-        return ProcessSpec(
-            name=name,
-            role=self.role,
-            argv=(*AS_NOBODY, *command) if mapped else command,
-            environment=plain_environment("PG"),
-            log=self.log,
-            addresses=self.addresses,
-            directory=directory,
-            death_signal=self.stop_signal,
-            user_id=self._user_id(),
-        )
+        argv = (*AS_NOBODY, *command) if mapped else command
+        child = self._child(*argv, environment=plain_environment("PG"))
+        return replace(child, name=name, directory=directory, user_id=self._user_id())
 
     @classmethod
     def group_id(cls) -> int | None:

@@ -9,7 +9,7 @@ TIMEOUT_SECONDS = 3.0
 
 def is_ready(base_url: str) -> bool:
     """Whether the process at `base_url` answers 200 to /readyz; False when it cannot be reached."""
-    return _get(base_url, "/readyz") is not None
+    return get(base_url, "/readyz") is not None
 
 
 def connected_workers(rest_url: str) -> set[tuple[str, int]]:
@@ -17,14 +17,14 @@ def connected_workers(rest_url: str) -> set[tuple[str, int]]:
 
     The id is 0 for a worker that did not tell.
     """
-    body = _get(rest_url, "/v1/workers")
+    body = get(rest_url, "/v1/workers")
     if body is None:
         return set()
     # 64-bit numbers may be written as strings in JSON.
     return {(str(worker["name"]), int(worker.get("pid") or 0)) for worker in json.loads(body)["workers"]}
 
 
-def _get(base_url: str, path: str) -> bytes | None:
+def get(base_url: str, path: str) -> bytes | None:
     """The body of a 200 answer, None for any other and for none."""
     parts = urlsplit(base_url)
     connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=TIMEOUT_SECONDS)

@@ -87,6 +87,18 @@ class Store(ABC):
     @abstractmethod
     def _spec(self) -> ProcessSpec: ...
 
+    def _child(self, *argv: str, environment: Mapping[str, str]) -> ProcessSpec:
+        return ProcessSpec(
+            name=self.role,
+            role=self.role,
+            argv=argv,
+            environment=environment,
+            log=self.log,
+            addresses=self.addresses,
+            directory=self.directory,
+            death_signal=self.stop_signal,
+        )
+
     def secret(self, whose: str) -> str:
         """A password of one of the store's users, kept beside its directory."""
         return kept(self.directory.with_name(f"{self.directory.name}.{whose}.secret"))

@@ -87,13 +87,4 @@ class Valkey(Store):
         return f"user {name} reset on #{sha256(self.secret(name).encode()).hexdigest()} ~* &* {commands}"
 
     def _spec(self) -> ProcessSpec:
-        return ProcessSpec(
-            name=self.role,
-            role=self.role,
-            argv=(str(self.binary), CONFIGURATION),
-            environment=plain_environment(),
-            log=self.log,
-            addresses=self.addresses,
-            directory=self.directory,
-            death_signal=self.stop_signal,
-        )
+        return self._child(str(self.binary), CONFIGURATION, environment=plain_environment())

@@ -9,7 +9,7 @@ from taskyard_core.aftermath.announcements import Announcements
 from taskyard_core.aftermath.publication import Publication
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.storage.store import TaskStore
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_dispatcher.outcomes.completion import Completion
 from taskyard_dispatcher.outcomes.queues import QueueDefaults
 
@@ -21,7 +21,7 @@ def completion(store: TaskStore) -> Completion:
     telemetry = Telemetry.silent()
     return Completion(
         changes=store.changes,
-        aftermath=Aftermath(Publication(delivery.lanes, store.outbox), Announcements(delivery.hints), telemetry),
+        aftermath=Aftermath(Publication(delivery.lanes, store.queued), Announcements(delivery.hints), telemetry),
         queues=QueueDefaults(store.queues),
         telemetry=telemetry,
         clock=SystemClock(),

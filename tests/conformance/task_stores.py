@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from simulation.memory.link import Direct
 from simulation.memory.postgres import Change, MemoryTaskStore, TaskServer
+from taskyard_core.storage.changes import Applied
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.store import PostgresStore
 from taskyard_core.storage.store import TaskStore
@@ -84,3 +85,8 @@ async def waiting(yard: Yard, call: Coroutine[Any, Any, Answer]) -> asyncio.Task
         assert not task.done(), "it has waited for nothing"
         await asyncio.sleep(0)
     return task
+
+
+def moved(applied: Applied) -> set[str]:
+    """The tasks that moved."""
+    return {change.transition.id for change in applied.moved}

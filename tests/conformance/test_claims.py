@@ -41,7 +41,7 @@ async def test_a_claim_carries_so_many_bytes_and_no_more(life: Life) -> None:
         await life.yard.poison(task, payload=FULL)
     # It is not sent, and takes no room.
     await life.yard.poison(min(tasks), payload=FULL * 2)
-    won = await life.claims.claim([Bid(task, 0, session) for task in tasks], {session: 1})
+    won = await life.changes.claim([Bid(task, 0, session) for task in tasks], {session: 1})
     assert sorted(task.task_id for task in won) == sorted(tasks)[: 1 + room]
 
 

@@ -19,25 +19,25 @@ def hello(session: str, dispatcher: str) -> SessionRecord:
 
 
 async def test_each_is_told_of_all_others(yard: Yard) -> None:
-    dispatchers = yard.store.dispatchers
-    assert await dispatchers.note(note("b")) == []
-    (b,) = await dispatchers.note(note("a", sessions=3))
+    sessions = yard.store.sessions
+    assert await sessions.vouch(note("b")) == []
+    (b,) = await sessions.vouch(note("a", sessions=3))
     assert (b.id, b.registered, b.accepting, b.sessions) == ("b", True, True, 0)
     assert 0 <= b.age < 5
-    (a,) = await dispatchers.note(note("b", registered=False))
+    (a,) = await sessions.vouch(note("b", registered=False))
     assert (a.id, a.sessions) == ("a", 3)
-    await dispatchers.leave("a")
-    assert await dispatchers.note(note("b")) == []
+    await sessions.leave("a")
+    assert await sessions.vouch(note("b")) == []
 
 
 async def test_a_session_is_answered_for_by_the_dispatcher_that_it_said_hello_to_last(yard: Yard) -> None:
     store, session = yard.store, str(uuid.uuid4())
-    await store.sessions.hello(hello(session, "silent"))
+    await store.sessions.adopt(hello(session, "silent"))
     (alone,) = await store.sessions.live()
     assert alone.vouched is None
-    await store.dispatchers.note(note("speaks"))
+    await store.sessions.vouch(note("speaks"))
     assert [live.vouched for live in await store.sessions.live()] == [None]
-    await store.sessions.hello(hello(session, "speaks"))
+    await store.sessions.adopt(hello(session, "speaks"))
     (vouched,) = await store.sessions.live("speaks")
     assert vouched.vouched is not None
     assert 0 <= vouched.vouched < 5
@@ -46,22 +46,22 @@ async def test_a_session_is_answered_for_by_the_dispatcher_that_it_said_hello_to
 
 async def test_dispatchers_that_fell_silent_long_ago_are_forgotten(yard: Yard) -> None:
     store = yard.store
-    await store.dispatchers.note(note("old"))
+    await store.sessions.vouch(note("old"))
     async with store.transaction() as transaction:
         await transaction.delete_dispatchers(60.0)
-    assert [peer.id for peer in await store.dispatchers.note(note("a"))] == ["old"]
+    assert [peer.id for peer in await store.sessions.vouch(note("a"))] == ["old"]
     async with store.transaction() as transaction:
         await transaction.delete_dispatchers(-60.0)
-    assert await store.dispatchers.note(note("a")) == []
+    assert await store.sessions.vouch(note("a")) == []
 
 
 async def test_who_leads_is_told_as_long_as_it_says_so_itself(yard: Yard) -> None:
     store = yard.store
     await store.leader.begin(7, "a")
     assert await store.leader.led_by(60.0) is None
-    await store.dispatchers.note(replace(note("a"), leading=7))
+    await store.sessions.vouch(replace(note("a"), leading=7))
     assert await store.leader.led_by(60.0) == "a"
     assert await store.leader.led_by(-60.0) is None
-    await store.dispatchers.note(replace(note("b"), leading=7))
+    await store.sessions.vouch(replace(note("b"), leading=7))
     await store.leader.begin(8, "b")
     assert await store.leader.led_by(60.0) is None

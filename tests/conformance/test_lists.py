@@ -102,7 +102,7 @@ async def worker_pages(life: Life, namespace: str | None, size: int) -> list[lis
     found: list[list[Worker]] = []
     after: WorkerPlace | None = None
     while after or not found:
-        page, after = await life.store.workers.page(namespace, after, size)
+        page, after = await life.store.sessions.workers(namespace, after, size)
         found.append(page)
     return found
 

@@ -9,7 +9,7 @@ from taskyard_core.storage import retrying
 from taskyard_core.storage.claims import Bid
 from taskyard_core.storage.sessions import Held
 from taskyard_core.storage.submissions import Submitted
-from tests.conformance.task_stores import Yard, waiting
+from tests.conformance.task_stores import Yard, moved, waiting
 from tests.conformance.test_task_store import Life, new
 from tests.conformance.test_transactions import decided
 
@@ -26,7 +26,7 @@ async def test_claims_lock_tasks_in_the_order_of_their_ids(life: Life) -> None:
     async with life.store.transaction() as transaction:
         await transaction.apply([await decided(life.store, low, Cancelled())])
         bids = [Bid(high, 0, session), Bid(low, 0, session)]
-        claim = await waiting(life.yard, life.claims.claim(bids, {session: 1}))
+        claim = await waiting(life.yard, life.changes.claim(bids, {session: 1}))
         await transaction.apply([await decided(life.store, high, Cancelled())])
     assert await claim == []
 
@@ -37,7 +37,7 @@ async def test_claims_lock_sessions_in_the_order_of_their_ids(life: Life) -> Non
     async with life.store.transaction() as transaction:
         await transaction.end_session(low, 1, "gone")
         bids = [Bid(one, 0, high), Bid(other, 0, low)]
-        claim = await waiting(life.yard, life.claims.claim(bids, {high: 1, low: 1}))
+        claim = await waiting(life.yard, life.changes.claim(bids, {high: 1, low: 1}))
         await transaction.end_session(high, 1, "gone")
     assert await claim == []
 
@@ -65,7 +65,7 @@ async def test_changes_lock_tasks_in_the_order_of_their_ids(life: Life) -> None:
         await transaction.apply([low_cancelled])
         late = await waiting(life.yard, life.changes.apply([high_cancelled, low_cancelled]))
         await transaction.apply([high_cancelled])
-    assert (await late).ids == set()
+    assert moved(await late) == set()
 
 
 async def test_batches_take_keys_in_one_order(life: Life) -> None:

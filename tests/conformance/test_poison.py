@@ -77,7 +77,7 @@ class Bench:
         record = SessionRecord(
             id=str(uuid.uuid4()), namespace="default", worker="w", dispatcher="d", types=["demo.echo"], slots=5
         )
-        await self.store.sessions.hello(record)
+        await self.store.sessions.adopt(record)
         capabilities = Capabilities("default", frozenset(["demo.echo"]))
         return Session(
             id=record.id,
@@ -95,7 +95,7 @@ class Bench:
 
     async def claimed(self, session: Session, tasks: list[str], attempt: int = 0) -> list[Running]:
         bids = [Bid(task, attempt, session.id) for task in tasks]
-        return [Running(task, 0.0) for task in await self.store.claims.claim(bids, {session.id: 1})]
+        return [Running(task, 0.0) for task in await self.store.changes.claim(bids, {session.id: 1})]
 
     async def task(self, task_id: str) -> Task:
         found = await self.store.tasks.get(task_id)
@@ -149,7 +149,7 @@ async def test_the_log_names_the_session_as_readers_know_it(bench: Bench, caplog
 async def test_it_ends_alone_where_it_is_claimed_from_the_tables(bench: Bench) -> None:
     session, (one, poisoned, other) = await bench.session(), await bench.tasks()
     await bench.yard.poison(poisoned, timeout=math.inf)
-    claimed = await bench.store.claims.claim_heads(
+    claimed = await bench.store.changes.claim_heads(
         {LANE: 5}, {session.id: 1}, lambda heads: [Bid(head.task_id, head.attempt, session.id) for head in heads]
     )
     bench.handover.give(session, [Running(task, 0.0) for task in claimed])
@@ -228,16 +228,16 @@ async def test_the_last_attempt_there_can_be_is_not_claimed_and_keeps_nobody_wai
     last = 2**31 - 1
     await bench.yard.poison(poisoned, attempt=last)
     bids = [Bid(one, 0, session.id), Bid(poisoned, last, session.id), Bid(other, 0, session.id)]
-    won = await bench.store.claims.claim(bids, {session.id: 1})
+    won = await bench.store.changes.claim(bids, {session.id: 1})
     assert sorted(task.task_id for task in won) == sorted([one, other])
     # It counts as dead, or it would be thought to be the session's fault.
-    assert await bench.store.claims.still_queued([(poisoned, last)]) == set()
+    assert await bench.store.changes.still_queued([(poisoned, last)]) == set()
 
     def assign(heads: Sequence[Head]) -> list[Bid]:
         assert heads == []
         return []
 
-    await bench.store.claims.claim_heads({LANE: 5}, {session.id: 1}, assign)
+    await bench.store.changes.claim_heads({LANE: 5}, {session.id: 1}, assign)
 
 
 SHOWN: dict[str, dict[str, Any]] = {

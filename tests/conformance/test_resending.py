@@ -32,7 +32,7 @@ async def queued(store: TaskStore) -> str:
 async def claimed(store: TaskStore, session: str) -> str:
     """A task that the store says the session runs."""
     task = await queued(store)
-    assert len(await store.claims.claim([Bid(task, 0, session)], {session: 1})) == 1
+    assert len(await store.changes.claim([Bid(task, 0, session)], {session: 1})) == 1
     return task
 
 
@@ -46,7 +46,7 @@ def record(session: str, slots: int) -> SessionRecord:
 async def connected(store: TaskStore, slots: int = 2) -> Session:
     """A session that is in the store and in the dispatcher, and was sent nothing."""
     session = str(uuid.uuid4())
-    await store.sessions.hello(record(session, slots))
+    await store.sessions.adopt(record(session, slots))
     return Session(
         id=session,
         generation=1,
@@ -95,8 +95,8 @@ async def test_a_claim_that_comes_late_finds_its_generation_over(yard: Yard) -> 
     taken, late = await claimed(yard.store, session.id), await queued(yard.store)
     await resending(yard.store).settle(session)
     assert (session.generation, session.connected, list(session.running)) == (2, True, [taken])
-    assert await yard.store.claims.claim([Bid(late, 0, session.id)], {session.id: 1}) == []
-    assert len(await yard.store.claims.claim([Bid(late, 0, session.id)], {session.id: 2})) == 1
+    assert await yard.store.changes.claim([Bid(late, 0, session.id)], {session.id: 1}) == []
+    assert len(await yard.store.changes.claim([Bid(late, 0, session.id)], {session.id: 2})) == 1
 
 
 async def test_a_session_that_is_elsewhere_by_now_is_left_to_its_dispatcher(yard: Yard) -> None:
@@ -125,7 +125,7 @@ async def large(store: TaskStore, session: str, count: int) -> list[str]:
     """Tasks with large payloads that the store says the session runs; by id."""
     tasks = [NewTask(str(uuid_utils.uuid7()), build(type="demo.echo", payload=LARGE)) for _ in range(count)]
     await store.submissions.submit(tasks)
-    won = [task for new in tasks for task in await store.claims.claim([Bid(new.id, 0, session)], {session: 1})]
+    won = [task for new in tasks for task in await store.changes.claim([Bid(new.id, 0, session)], {session: 1})]
     assert len(won) == count
     return sorted(task.task_id for task in won)
 

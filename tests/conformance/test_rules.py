@@ -53,11 +53,11 @@ class Rows:
         record = SessionRecord(
             id=self.session, namespace="default", worker="w", dispatcher="d", types=["demo.echo"], slots=5
         )
-        await self.store.sessions.hello(record)
+        await self.store.sessions.adopt(record)
         receipt = await self.store.submissions.submit(new)
         assert receipt.outbox_id is not None
-        await self.store.outbox.delete([receipt.outbox_id])
-        await self.store.claims.claim([Bid(case.task, 0, self.session) for case in cases], {self.session: 1})
+        await self.store.queued.published([receipt.outbox_id])
+        await self.store.changes.claim([Bid(case.task, 0, self.session) for case in cases], {self.session: 1})
         for case in cases:
             await self.yard.poison(
                 case.task,
@@ -122,7 +122,7 @@ async def test_a_row_becomes_what_its_rule_says(yard: Yard) -> None:
         attempts, _ = await rows.store.tasks.attempts(case.task, 9)
         ended = [(attempt.outcome, attempt.error) for attempt in attempts if attempt.outcome]
         assert ended == ([(rule.outcome, NEW)] if rule.outcome else []), case
-    _, entries = await rows.store.outbox.stale(-1.0, 9)
+    _, entries = await rows.store.queued.unpublished(-1.0, 9)
     queued = {(case.task, 1) for case in cases if case.target is TaskState.QUEUED}
     assert {lane: set(some) for lane, some in entries.items()} == {LANE: queued}
 

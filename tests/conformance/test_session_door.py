@@ -24,7 +24,7 @@ from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.storage.etcd import Etcd, EtcdSettings
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.submissions import NewTask
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_core.wire.gen import worker_service_pb2 as wire
 from taskyard_core.wire.gen import worker_service_pb2_grpc as wire_grpc
 from taskyard_core.wire.gen.task_pb2 import TaskError
@@ -353,3 +353,31 @@ async def test_a_worker_whose_hello_is_on_its_way_when_the_dispatcher_stops_is_s
     assert (await worker.read()).go_away
     (session,) = place.parts.roster
     assert not session.accepting
+
+
+def impatient(place: Place) -> None:
+    streams = place.parts.streams
+    streams._settings = streams._settings.model_copy(update={"session_timeout": 1.0, "heartbeat_interval": 0.3})
+
+
+async def test_a_stream_that_is_given_up_says_why(place: Place) -> None:
+    impatient(place)
+    late, silent, deaf = place.worker(), place.worker(), place.worker()
+    # The call begins, and nothing comes of it.
+    await late.call.wait_for_connection()
+    await silent.begin()
+    await deaf.begin()
+    await deaf.send(heartbeat=wire.Heartbeat(sequence=1, heard=0))
+    await deaf.send(heartbeat=wire.Heartbeat(sequence=10, heard=0))
+    ends = await asyncio.gather(late.refused(), silent.refused(), deaf.refused())
+    assert {code for code, _ in ends} == {grpc.StatusCode.ABORTED}
+    words = [said for _, said in ends]
+    assert words[0] == "no hello within 1 s"
+    assert words[1].startswith("no frame for 1.")
+    assert words[2].startswith("heard has fallen 3.0 s behind")
+
+
+async def test_a_worker_that_half_closes_before_its_hello_is_refused(place: Place) -> None:
+    worker = place.worker()
+    await worker.call.done_writing()
+    assert await worker.refused() == (grpc.StatusCode.INVALID_ARGUMENT, "hello: the first frame must have it")

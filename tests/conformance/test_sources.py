@@ -17,10 +17,12 @@ from taskyard_core.domain.matching import Capabilities
 from taskyard_core.domain.submission import build
 from taskyard_core.domain.transitions import Runner
 from taskyard_core.runtime.clock import SystemClock
+from taskyard_core.storage.lanes import Quota
 from taskyard_core.storage.sessions import SessionRecord
 from taskyard_core.storage.submissions import NewTask
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
+from taskyard_dispatcher.dispatch import gates
 from taskyard_dispatcher.dispatch.board import LaneBoard
 from taskyard_dispatcher.dispatch.outages import Outages
 from taskyard_dispatcher.dispatch.pipeline import Claiming, Source, fill
@@ -58,19 +60,19 @@ class Bench:
                 consumer="d",
                 board=self.board,
                 lanes=self.lanes,
-                claims=yard.store.claims,
+                changes=yard.store.changes,
                 claiming=claiming,
                 clock=clock,
                 slots_freed=lambda: None,
             ),
-            "tables": TableSource(yard.store.claims, claiming, clock),
+            "tables": TableSource(yard.store.changes, claiming, clock),
         }
         self.source = sources[kind]
 
     async def session(self, slots: int) -> Session:
         id = str(uuid.uuid4())
         record = SessionRecord(id=id, namespace="default", worker="w", dispatcher="d", types=["t"], slots=slots)
-        await self.store.sessions.hello(record)
+        await self.store.sessions.adopt(record)
         capabilities = Capabilities("default", frozenset(["t"]))
         session = Session(
             id=id, generation=1, runner=Runner(id, "w"), capabilities=capabilities, slots=slots, draining=False
@@ -136,6 +138,21 @@ async def test_no_slot_is_filled_twice_and_none_is_lost(bench: Bench) -> None:
         assert session.free >= 0
         done += await bench.sent(session)
     assert sorted(done) == sorted(others)
+
+
+async def test_what_is_reclaimed_passes_the_gates(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not isinstance(bench.source, LaneSource):
+        pytest.skip("nothing is pending in tables")
+    session = await bench.session(slots=5)
+    tasks = await bench.tasks(5)
+    (lane,) = bench.board.served(1)
+    monkeypatch.setattr(gates, "READ_SIZE", 2)
+    # Read by a dispatcher that died.
+    assert len(await bench.lanes.take("other", [Quota(lane, 5)], 5)) == 5
+    await bench.source.reclaim([lane], 0.0)
+    sent = await bench.sent(session)
+    assert len(sent) == 2
+    assert set(sent) < set(tasks)
 
 
 async def test_nothing_is_read_while_postgres_is_away(bench: Bench) -> None:

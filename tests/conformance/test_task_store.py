@@ -32,7 +32,7 @@ from taskyard_core.storage.sessions import Host, NamespaceMismatch, SecretMismat
 from taskyard_core.storage.submissions import Conflict, NewTask, Receipt, Submitted
 from taskyard_core.storage.tasks import Decidable, TaskFilter
 from taskyard_core.storage.term import TermOver
-from tests.conformance.task_stores import Yard, waiting
+from tests.conformance.task_stores import Yard, moved, waiting
 
 
 def new(key: str | None = None, hash: bytes = b"", **fields: object) -> NewTask:
@@ -47,10 +47,9 @@ class Life:
         self.yard = yard
         self.store = yard.store
         self.submissions = self.store.submissions
-        self.claims = self.store.claims
         self.changes = self.store.changes
         self.sessions = self.store.sessions
-        self.outbox = self.store.outbox
+        self.queued = self.store.queued
 
     async def submitted(self, *tasks: NewTask) -> list[str]:
         receipt = await self.submissions.submit(tasks or [new()])
@@ -69,11 +68,11 @@ class Life:
                 **fields,
             }
         )
-        await self.sessions.hello(record)
+        await self.sessions.adopt(record)
         return record.id
 
     async def claimed(self, task: str, session: str, attempt: int = 0, generation: int = 1) -> list[Claimed]:
-        return await self.claims.claim([Bid(task, attempt, session)], {session: generation})
+        return await self.changes.claim([Bid(task, attempt, session)], {session: generation})
 
     async def end(self, task: str, session: str, event: Event, attempt: int = 1, **seen: int) -> Applied:
         snapshot = Snapshot(task, TaskState.RUNNING, attempt, session=session, **seen)  # type: ignore[arg-type]
@@ -110,13 +109,13 @@ async def test_a_task_with_a_delay_is_scheduled_and_not_in_the_outbox(life: Life
     now, later = await life.submitted(new(), new(delay=60.0))
     assert (await life.task(now)).state == "QUEUED"
     assert (await life.task(later)).state == "SCHEDULED"
-    _, entries = await life.outbox.stale(-1, 10)
+    _, entries = await life.queued.unpublished(-1, 10)
     assert entries == {"default/default/demo.echo/5/": [(now, 0)]}
 
 
 async def test_what_waits_makes_no_row_in_the_outbox(life: Life) -> None:
     assert (await life.submissions.submit([new(delay=60.0)])).outbox_id is None
-    assert (await life.outbox.backlog())[0] == 0
+    assert (await life.queued.backlog())[0] == 0
 
 
 async def test_the_lane_in_the_table_is_spelled_as_the_domain_does(life: Life) -> None:
@@ -146,6 +145,17 @@ async def test_another_request_under_the_same_key_is_a_conflict_that_names_the_f
     assert isinstance(fine, Submitted)
 
 
+async def test_requests_that_mean_the_same_are_one_however_they_are_written(life: Life) -> None:
+    first, again, other = (
+        NewTask(str(uuid_utils.uuid7()), new("k").spec, hash, written)
+        for hash, written in ((b"one", b"1"), (b"one", b"1.0"), (b"two", b"1"))
+    )
+    await life.submissions.submit([first])
+    same, conflict = (await life.submissions.submit([again, other])).outcomes
+    assert isinstance(same, Submitted)
+    assert (same.task_id, same.deduplicated, conflict) == (first.id, True, Conflict(first.id))
+
+
 async def test_keys_of_another_namespace_are_other_keys(life: Life) -> None:
     one, two = await life.submitted(new("k", b"a"), new("k", b"b", namespace="other"))
     assert one != two
@@ -156,7 +166,7 @@ async def test_an_attempt_is_claimed_once_however_many_try(life: Life) -> None:
     sessions = [await life.session() for _ in range(4)]
     claims = await asyncio.gather(
         *(
-            life.claims.claim([Bid(task, 0, session) for task in random.sample(tasks, 50)], {session: 1})
+            life.changes.claim([Bid(task, 0, session) for task in random.sample(tasks, 50)], {session: 1})
             for session in sessions
         )
     )
@@ -169,7 +179,7 @@ async def test_an_attempt_is_claimed_once_however_many_try(life: Life) -> None:
 async def test_a_session_whose_generation_is_not_current_gets_nothing(life: Life, generation: int) -> None:
     (task,), session = await life.submitted(), await life.session()
     assert await life.claimed(task, session, generation=generation) == []
-    assert await life.claims.still_queued([(task, 0)]) == {task}
+    assert await life.changes.still_queued([(task, 0)]) == {task}
 
 
 async def test_an_entry_of_another_attempt_a_cancelled_and_an_expired_task_are_not_claimed(life: Life) -> None:
@@ -180,7 +190,7 @@ async def test_an_entry_of_another_attempt_a_cancelled_and_an_expired_task_are_n
     assert await life.claimed(one, session, attempt=1) == []
     assert await life.claimed(cancelled, session) == []
     assert await life.claimed(expired, session) == []
-    assert await life.claims.still_queued([(one, 0), (cancelled, 0), (expired, 0)]) == {one}
+    assert await life.changes.still_queued([(one, 0), (cancelled, 0), (expired, 0)]) == {one}
 
 
 async def test_claiming_from_the_table_skips_what_others_are_claiming(life: Life) -> None:
@@ -196,7 +206,7 @@ async def test_claiming_from_the_table_skips_what_others_are_claiming(life: Life
         return [Bid(head.task_id, head.attempt, session) for head in heads]
 
     won = await asyncio.gather(
-        *(life.claims.claim_heads({lane: 10}, {s: 1}, lambda heads, s=s: bids_for(s, heads)) for s in sessions)  # type: ignore[misc]
+        *(life.changes.claim_heads({lane: 10}, {s: 1}, lambda heads, s=s: bids_for(s, heads)) for s in sessions)  # type: ignore[misc]
     )
     claimed = [task.task_id for some in won for task in some]
     assert sorted(claimed) == sorted(tasks[:30])
@@ -205,8 +215,8 @@ async def test_claiming_from_the_table_skips_what_others_are_claiming(life: Life
 async def test_a_success_ends_the_task_and_its_attempt_once(life: Life) -> None:
     (task,), session = await life.submitted(), await life.session()
     await life.claimed(task, session)
-    assert (await life.end(task, session, Succeeded(b'"done"'))).ids == {task}
-    assert (await life.end(task, session, Succeeded(b'"again"'))).ids == set()
+    assert moved(await life.end(task, session, Succeeded(b'"done"'))) == {task}
+    assert moved(await life.end(task, session, Succeeded(b'"again"'))) == set()
     row = await life.task(task)
     assert (row.state, row.result) == ("SUCCEEDED", b'"done"')
     assert (await life.seen(task)).snapshot.session == session
@@ -216,8 +226,8 @@ async def test_a_success_ends_the_task_and_its_attempt_once(life: Life) -> None:
 async def test_only_the_owner_of_an_attempt_can_end_it(life: Life) -> None:
     (task,), owner, other = await life.submitted(), await life.session(), await life.session()
     await life.claimed(task, owner)
-    assert (await life.end(task, other, Succeeded(b"1"))).ids == set()
-    assert (await life.end(task, owner, Succeeded(b"1"), attempt=2)).ids == set()
+    assert moved(await life.end(task, other, Succeeded(b"1"))) == set()
+    assert moved(await life.end(task, owner, Succeeded(b"1"), attempt=2)) == set()
     assert (await life.task(task)).state == "RUNNING"
 
 
@@ -231,7 +241,7 @@ async def test_a_failure_waits_for_its_retry(life: Life) -> None:
     assert row.started_at
     assert 0.5 < (row.run_at - row.started_at).total_seconds() < 1.5
     applied = await life.decided(task, Due())
-    assert applied.ids == {task}
+    assert moved(applied) == {task}
     assert applied.outbox_id is not None
 
 
@@ -255,7 +265,7 @@ async def test_a_lost_task_is_queued_again_and_its_owners_late_success_still_cou
     await life.end(task, session, Lost())
     row = await life.task(task)
     assert (row.state, row.crashes, (await life.seen(task)).snapshot.session) == ("QUEUED", 1, session)
-    assert (await life.end(task, session, Succeeded(b"1"))).ids == {task}
+    assert moved(await life.end(task, session, Succeeded(b"1"))) == {task}
     row = await life.task(task)
     assert (row.state, row.crashes) == ("SUCCEEDED", 1)
     assert await life.changes.standings([(task, 1)]) == [(Outcome.SUCCEEDED, session)]
@@ -266,7 +276,7 @@ async def test_the_late_success_is_stale_once_the_task_is_claimed_again(life: Li
     await life.claimed(task, first)
     await life.end(task, first, Lost())
     assert len(await life.claimed(task, second, attempt=1)) == 1
-    assert (await life.end(task, first, Succeeded(b"1"))).ids == set()
+    assert moved(await life.end(task, first, Succeeded(b"1"))) == set()
     assert await life.changes.standings([(task, 1)]) == [(Outcome.CRASHED, first)]
 
 
@@ -275,7 +285,7 @@ async def test_a_late_failure_or_hand_back_of_a_lost_attempt_changes_nothing(lif
     (task,), session = await life.submitted(), await life.session()
     await life.claimed(task, session)
     await life.end(task, session, Lost())
-    assert (await life.end(task, session, event)).ids == set()
+    assert moved(await life.end(task, session, event)) == set()
 
 
 async def test_a_success_after_a_reported_failure_is_not_salvaged(life: Life) -> None:
@@ -283,7 +293,7 @@ async def test_a_success_after_a_reported_failure_is_not_salvaged(life: Life) ->
     await life.claimed(task, session)
     await life.end(task, session, Released())
     assert (await life.task(task)).state == "QUEUED"
-    assert (await life.end(task, session, Succeeded(b"1"))).ids == set()
+    assert moved(await life.end(task, session, Succeeded(b"1"))) == set()
 
 
 async def test_a_redriven_task_starts_over_and_its_old_owner_is_forgotten(life: Life) -> None:
@@ -293,7 +303,7 @@ async def test_a_redriven_task_starts_over_and_its_old_owner_is_forgotten(life: 
     await life.changes.apply([decide(Snapshot(task, TaskState.FAILED, 1, 1), Redriven(), random.random)])
     row = await life.task(task)
     assert (row.state, row.attempt, row.failures, (await life.seen(task)).snapshot.session) == ("QUEUED", 1, 0, None)
-    assert (await life.end(task, session, Succeeded(b"1"))).ids == set()
+    assert moved(await life.end(task, session, Succeeded(b"1"))) == set()
 
 
 async def test_a_redriven_task_has_all_its_crashes_before_it(life: Life) -> None:
@@ -312,9 +322,9 @@ async def test_a_terminal_state_is_never_left_but_by_a_redrive(life: Life) -> No
     waiting = Snapshot(task, TaskState.QUEUED, 0)
     await life.changes.apply([decide(waiting, Cancelled(), random.random)])
     for event in (Cancelled(), Expired()):
-        assert (await life.changes.apply([decide(waiting, event, random.random)])).ids == set()
+        assert moved(await life.changes.apply([decide(waiting, event, random.random)])) == set()
     due = decide(Snapshot(task, TaskState.SCHEDULED, 0), Due(), random.random)
-    assert (await life.changes.apply([due])).ids == set()
+    assert moved(await life.changes.apply([due])) == set()
 
 
 async def test_a_cancel_asked_for_while_it_ran_ends_what_would_wait_again(life: Life) -> None:
@@ -339,7 +349,7 @@ async def test_a_redriven_task_runs_whatever_was_asked_for_before_it_failed(life
     # As releases before this table left rows whose cancel came while the failure was being written.
     await life.yard.poison(task, cancel_requested=True)
     assert (await life.task(task)).state == "FAILED"
-    assert (await life.decided(task, Redriven())).ids == {task}
+    assert moved(await life.decided(task, Redriven())) == {task}
     assert (await life.task(task)).state == "QUEUED"
     assert len(await life.claimed(task, session, attempt=1)) == 1
 
@@ -367,7 +377,7 @@ async def test_the_first_of_two_endings_in_one_batch_counts_whatever_it_comes_to
     running = Snapshot(task, TaskState.RUNNING, 1, session=session)
     late, success = decide(running, Released(), random.random), decide(running, Succeeded(b"1"), random.random)
     assert (await life.changes.apply([late, success])).changes == [None, None]
-    assert (await life.changes.apply([success])).ids == {task}
+    assert moved(await life.changes.apply([success])) == {task}
 
 
 async def test_a_page_counts_all_that_makes_its_tasks_large(life: Life) -> None:
@@ -432,7 +442,7 @@ async def test_the_word_of_a_former_stream_does_not_drain_a_session(life: Life) 
     session = await life.session()
 
     async def draining() -> list[bool]:
-        workers, _ = await life.store.workers.page(None, None, 10)
+        workers, _ = await life.store.sessions.workers(None, None, 10)
         return [worker.draining for worker in workers]
 
     await life.sessions.drain(session, 1)
@@ -480,7 +490,9 @@ async def test_a_session_that_has_a_secret_is_kept_from_those_who_do_not_know_it
 async def test_those_who_ask_see_a_name_of_the_session_and_not_its_id(life: Life) -> None:
     (task,), session = await life.submitted(), await life.session()
     await life.claimed(task, session)
-    assert [worker.session_id for worker in (await life.store.workers.page(None, None, 9))[0]] == [public_name(session)]
+    assert [worker.session_id for worker in (await life.store.sessions.workers(None, None, 9))[0]] == [
+        public_name(session)
+    ]
     assert [run.session_id for run in (await life.store.tasks.attempts(task, 9))[0]] == [public_name(session)]
     await life.end(task, session, Succeeded(b"1"))
     assert [run.session_id for run in (await life.store.tasks.attempts(task, 9))[0]] == [public_name(session)]

@@ -30,12 +30,11 @@ from taskyard_core.domain.transitions import (
     decide,
 )
 from taskyard_core.storage.claims import Bid, Claimed, Head
-from taskyard_core.storage.history import Keeping
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.sessions import NamespaceMismatch, SessionRecord
 from taskyard_core.storage.store import TaskStore
 from taskyard_core.storage.submissions import NewTask
-from taskyard_core.storage.tasks import TaskFilter
+from taskyard_core.storage.tasks import Keeping, TaskFilter
 from taskyard_core.storage.term import TermOver
 from tests.conformance.task_stores import MemoryYard, PostgresYard
 
@@ -101,7 +100,7 @@ class Chance:
                 [None, RetryPolicy(max_attempts=3, initial_backoff=3600.0), RetryPolicy(initial_backoff=0)]
             ),
         )
-        return NewTask(task, spec, draw.choice([b"h", b"i"]))
+        return NewTask(task, spec, draw.choice([b"h", b"i"]), draw.choice([b"v", b"w"]))
 
     def filter(self) -> TaskFilter:
         draw = self.random.choice
@@ -144,7 +143,7 @@ class Chance:
             labels={"k": "v"},
             slots=3,
         )
-        return lambda store: store.sessions.hello(record)
+        return lambda store: store.sessions.adopt(record)
 
     def ask_drain(self) -> Ask:
         session, generation = self.random.choice(self.sessions), self.random.randint(1, 3)
@@ -156,15 +155,19 @@ class Chance:
         async def ask(store: TaskStore) -> object:
             held = await store.sessions.held(session)
             read = (await store.sessions.live(), await store.sessions.generations(self.sessions))
-            first, place = await store.workers.page(None, None, 2)
-            workers = first, await store.workers.page(None, place, 9), await store.workers.page("other", None, 1)
+            first, place = await store.sessions.workers(None, None, 2)
+            workers = (
+                first,
+                await store.sessions.workers(None, place, 9),
+                await store.sessions.workers("other", None, 1),
+            )
             return held, read, sorted(await store.sessions.running(self.sessions, -1.0)), workers
 
         return ask
 
     def ask_claim(self) -> Ask:
         bids, generations = self.bids(self.some())
-        return lambda store: store.claims.claim(bids, generations)
+        return lambda store: store.changes.claim(bids, generations)
 
     def ask_claim_heads(self) -> Ask:
         _, generations = self.bids([])
@@ -176,7 +179,7 @@ class Chance:
             def assign(heads: Any) -> list[Bid]:
                 return [Bid(head.task_id, head.attempt, session) for head in heads if isinstance(head, Head)]
 
-            return await store.claims.claim_heads(quotas, generations, assign) if quotas else None
+            return await store.changes.claim_heads(quotas, generations, assign) if quotas else None
 
         return ask
 
@@ -207,15 +210,15 @@ class Chance:
 
     def ask_still_queued(self) -> Ask:
         bids, _ = self.bids(self.some())
-        return lambda store: store.claims.still_queued([(bid.task_id, bid.attempt) for bid in bids])
+        return lambda store: store.changes.still_queued([(bid.task_id, bid.attempt) for bid in bids])
 
     def ask_outbox(self) -> Ask:
         rows = self.random.randint(0, 3)
 
         async def ask(store: TaskStore) -> object:
-            ids, entries = await store.outbox.stale(-1.0, 3)
-            await store.outbox.delete(ids[:rows])
-            backlog, _ = await store.outbox.backlog()
+            ids, entries = await store.queued.unpublished(-1.0, 3)
+            await store.queued.published(ids[:rows])
+            backlog, _ = await store.queued.backlog()
             return len(ids), {lane: sorted(entries[lane]) for lane in entries}, backlog
 
         return ask
@@ -256,7 +259,7 @@ class Chance:
             listed = await store.queues.page(None, None, 9), await store.queues.fullest(1), one
             able = {
                 (said.namespace, said.types, said.queues, tuple(sorted(said.labels.items())))
-                for said in await store.workers.capabilities(9)
+                for said in await store.sessions.capabilities(9)
             }
             return told, listed, pages, waiting, loads, able, await store.queues.retries()
 
@@ -313,7 +316,7 @@ class Chance:
         keeping = Keeping(self.random.choice([-1.0, 60.0]), self.random.choice([-1.0, 60.0]))
 
         async def ask(store: TaskStore) -> object:
-            page = await store.history.page(FIRST, LAST, 3, keeping)
+            page = await store.tasks.ended(FIRST, LAST, 3, keeping)
             async with store.transaction() as transaction:
                 tasks = await transaction.delete_ended(page.ended, keeping)
                 return page, tasks, await transaction.delete_sessions(keeping.ended, 1)

@@ -15,7 +15,7 @@ from taskyard_core.storage.submissions import NewTask, Submitted
 from taskyard_core.storage.tasks import TaskFilter
 from taskyard_core.storage.term import TermOver
 from taskyard_core.storage.unavailable import StoreUnavailable
-from tests.conformance.task_stores import Yard, waiting
+from tests.conformance.task_stores import Yard, moved, waiting
 
 
 async def submitted(store: TaskStore, count: int = 1, **fields: object) -> list[str]:
@@ -28,9 +28,9 @@ async def running(store: TaskStore, count: int = 1) -> tuple[list[str], str]:
     """Tasks that a session runs, and the session."""
     session = str(uuid_utils.uuid4())
     record = SessionRecord(id=session, namespace="default", worker="w", dispatcher="d", types=["demo.echo"], slots=9)
-    await store.sessions.hello(record)
+    await store.sessions.adopt(record)
     tasks = await submitted(store, count)
-    await store.claims.claim([Bid(task, 0, session) for task in tasks], {session: 1})
+    await store.changes.claim([Bid(task, 0, session) for task in tasks], {session: 1})
     return tasks, session
 
 
@@ -48,7 +48,7 @@ async def test_nobody_sees_what_is_not_committed(yard: Yard) -> None:
     store = yard.store
     (task,) = await submitted(store)
     async with store.transaction() as transaction:
-        assert (await transaction.apply([await decided(store, task, Cancelled())])).ids == {task}
+        assert moved(await transaction.apply([await decided(store, task, Cancelled())])) == {task}
         assert await state(store, task) is TaskState.QUEUED
     assert await state(store, task) is TaskState.CANCELLED
 
@@ -56,13 +56,13 @@ async def test_nobody_sees_what_is_not_committed(yard: Yard) -> None:
 async def test_a_transaction_that_fails_leaves_nothing_behind(yard: Yard) -> None:
     store = yard.store
     (task,), session = await running(store)
-    before = await store.outbox.backlog()
+    before = await store.queued.backlog()
     lost = await decided(store, task, Lost())
 
     async def fails() -> None:
         async with store.transaction() as transaction:
             assert await transaction.end_session(session, 1, "gone")
-            assert (await transaction.apply([lost])).ids == {task}
+            assert moved(await transaction.apply([lost])) == {task}
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -70,8 +70,8 @@ async def test_a_transaction_that_fails_leaves_nothing_behind(yard: Yard) -> Non
     assert [held.task.task_id for held in await store.sessions.held(session)] == [task]
     assert await store.sessions.generations([session]) == {session: 1}
     assert (await store.tasks.attempts(task, 50))[0]
-    assert (await store.outbox.backlog())[0] == before[0]
-    assert (await store.changes.apply([lost])).ids == {task}
+    assert (await store.queued.backlog())[0] == before[0]
+    assert moved(await store.changes.apply([lost])) == {task}
 
 
 async def test_a_change_waits_for_who_holds_the_row_and_then_finds_it_moved(yard: Yard) -> None:
@@ -82,14 +82,14 @@ async def test_a_change_waits_for_who_holds_the_row_and_then_finds_it_moved(yard
         assert len(await transaction.held(session)) == 1
         late = await waiting(yard, store.changes.apply([released]))
         await transaction.apply([lost])
-    assert (await late).ids == set()
+    assert moved(await late) == set()
     assert [attempt.outcome for attempt in (await store.tasks.attempts(task, 50))[0]] == ["CRASHED"]
 
 
 async def test_what_somebody_holds_is_left_out_by_those_who_take_what_is_free(yard: Yard) -> None:
     store = yard.store
     tasks = await submitted(store, 3, delay=0.0001)
-    while not await store.waiting.any_due():  # noqa: ASYNC110 - time is what comes
+    while not await store.tasks.any_due():  # noqa: ASYNC110 - time is what comes
         await asyncio.sleep(0.001)
     async with store.transaction() as first, store.transaction() as second:
         one = await first.lock_due(1)
@@ -104,7 +104,7 @@ async def test_a_claim_and_the_end_of_its_session_cannot_both_win(yard: Yard) ->
     (task,) = await submitted(store)
     async with store.transaction() as transaction:
         assert await transaction.end_session(session, 1, "gone")
-        claim = await waiting(yard, store.claims.claim([Bid(task, 0, session)], {session: 1}))
+        claim = await waiting(yard, store.changes.claim([Bid(task, 0, session)], {session: 1}))
     assert await claim == []
     assert await state(store, task) is TaskState.QUEUED
 
@@ -115,7 +115,7 @@ async def test_a_claim_waits_for_who_changes_the_task_and_then_finds_it_moved(ya
     (task,) = await submitted(store)
     async with store.transaction() as transaction:
         await transaction.apply([await decided(store, task, Cancelled())])
-        claim = await waiting(yard, store.claims.claim([Bid(task, 0, session)], {session: 1}))
+        claim = await waiting(yard, store.changes.claim([Bid(task, 0, session)], {session: 1}))
     assert await claim == []
     assert await state(store, task) is TaskState.CANCELLED
 
@@ -130,8 +130,8 @@ async def test_heads_that_were_assigned_to_nobody_are_free_again(yard: Yard) -> 
         return []
 
     lane = (await store.queued.lanes("", 100)).names[0]
-    assert await store.claims.claim_heads({lane: 5}, {}, to_nobody) == []
-    assert await store.claims.claim_heads({lane: 5}, {}, to_nobody) == []
+    assert await store.changes.claim_heads({lane: 5}, {}, to_nobody) == []
+    assert await store.changes.claim_heads({lane: 5}, {}, to_nobody) == []
     assert seen == [Head(task, 0, lane)] * 2
 
 

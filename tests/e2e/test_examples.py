@@ -4,9 +4,14 @@ import asyncio
 import os
 import re
 import shlex
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+import wave
+from array import array
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -14,7 +19,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from examples import checkout, media
 from taskyard import RetryPolicy, TaskFailed
+from taskyard.testing import run_task
 from tests.e2e.dev_cluster import DevCluster, dev_cluster
 from tests.e2e.eventually import eventually
 
@@ -60,6 +67,37 @@ async def hello_worker(small_cluster: DevCluster, environment: dict[str, str]) -
         if worker.returncode is None:
             worker.terminate()
         assert await asyncio.wait_for(worker.wait(), 30) == 0
+
+
+@asynccontextmanager
+async def program(
+    *command: str, environment: dict[str, str], ready: Callable[[int], Awaitable[bool]]
+) -> AsyncIterator[None]:
+    """A program that runs until the test has what it wants, and then has to end well."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", *command, env=environment, cwd=ROOT)
+
+    async def is_ready() -> bool:
+        assert process.returncode is None
+        return await ready(process.pid)
+
+    try:
+        await eventually(is_ready, within=30)
+        yield
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        # uvicorn ends in order, and then by the signal all the same.
+        assert await asyncio.wait_for(process.wait(), 30) in (0, -signal.SIGTERM)
+
+
+@asynccontextmanager
+async def sample_worker(cluster: DevCluster, name: str, environment: dict[str, str]) -> AsyncIterator[None]:
+    async def is_connected(pid: int) -> bool:
+        return any(listed["pid"] == pid for listed in (await cluster.get("/v1/workers"))["workers"])
+
+    command = ("taskyard.cli", "worker", "run", f"examples.{name}:worker")
+    async with program(*command, environment=environment, ready=is_connected):
+        yield
 
 
 async def output_of(*command: str, environment: dict[str, str]) -> str:
@@ -166,3 +204,117 @@ async def test_every_curl_that_the_apis_page_shows_is_answered(
     for words in shown:
         answer = await as_curl_would(small_cluster.rest, words)
         assert answer.status_code in (200, 201), (words, answer.text)
+
+
+async def sample(name: str, *arguments: str, environment: dict[str, str]) -> list[str]:
+    said = await output_of(sys.executable, "-m", f"examples.{name}", *arguments, environment=environment)
+    return said.splitlines()
+
+
+@pytest.mark.usefixtures("hello_worker")
+async def test_hello_defined_once(environment: dict[str, str]) -> None:
+    assert await sample("hello", environment=environment) == ["Hello Lyon, from attempt 1"]
+
+
+async def test_checkout_charges_once(small_cluster: DevCluster, environment: dict[str, str], tmp_path: Path) -> None:
+    environment = {**environment, "SHOP_LEDGER": str(tmp_path / "ledger.db")}
+    async with sample_worker(small_cluster, "checkout", environment):
+        said = await sample("checkout", environment=environment)
+    assert said == ["the same task", "Receipt(order='flaky-1', attempt=2)"]
+    assert checkout.Ledger(environment["SHOP_LEDGER"]).paid() == [("flaky-1", 4200)]
+
+
+def test_checkout_refuses_an_attempt_that_comes_late(tmp_path: Path) -> None:
+    ledger, order = checkout.Ledger(str(tmp_path / "ledger.db")), checkout.Order("order-1", 100)
+    ledger.reserve(order, 1)
+    ledger.reserve(order, 2)
+    with pytest.raises(checkout.Superseded):
+        ledger.pay(order, 1)
+    with pytest.raises(checkout.Superseded):
+        ledger.reserve(order, 1)
+    assert ledger.paid() == []
+    ledger.pay(order, 2)
+    assert ledger.paid() == [("order-1", 100)]
+
+
+async def test_media_goes_where_its_labels_are(
+    small_cluster: DevCluster, environment: dict[str, str], tmp_path: Path
+) -> None:
+    source, target = tmp_path / "in.wav", tmp_path / "out.wav"
+    with wave.open(str(source), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(array("h", range(10_000)).tobytes())
+    progress = run_task(media.worker, media.transcode, media.Job(str(source), str(target))).attempts[0].progress
+    assert [report.message.partition(" ")[0] for report in progress] == ["0", "4096", "8192", "10000"]
+    target.unlink()
+    async with sample_worker(small_cluster, "media", environment):
+        said = await sample("media", str(source), str(target), environment=environment)
+    assert said[-1] == "Media(seconds=1.25, rate=4000)"
+    with wave.open(str(target), "rb") as file:
+        assert file.getframerate() == 4000
+        assert array("h", file.readframes(10_000)).tolist() == list(range(0, 10_000, 2))
+
+
+async def test_the_nightly_report_is_retried_and_redriven(
+    small_cluster: DevCluster, environment: dict[str, str], tmp_path: Path
+) -> None:
+    async with sample_worker(small_cluster, "nightly", environment):
+        said = await sample("nightly", str(tmp_path), environment=environment)
+    assert said == [
+        "Report(day=datetime.date(2026, 11, 28), orders=2, cents=600)",
+        "ValueError",
+        "1 redriven",
+        "Report(day=datetime.date(2026, 11, 27), orders=2, cents=300)",
+    ]
+
+
+SERVERS = {
+    "flask": ("gunicorn", "--preload", "--workers", "2", "--bind", "127.0.0.1:{port}", "examples.web_flask:app"),
+    "django": (
+        "gunicorn",
+        "--preload",
+        "--workers",
+        "2",
+        "--bind",
+        "127.0.0.1:{port}",
+        "examples.web_django:application",
+    ),
+    "fastapi": ("uvicorn", "--port", "{port}", "examples.web_fastapi:app"),
+    # The master has used its client before it forks.
+    "forked": (
+        "gunicorn",
+        "--preload",
+        "--workers",
+        "2",
+        "--bind",
+        "127.0.0.1:{port}",
+        "tests.e2e.used_before_fork:app",
+    ),
+}
+
+
+@pytest.mark.usefixtures("hello_worker")
+@pytest.mark.parametrize("name", SERVERS)
+async def test_requests_submit_tasks(environment: dict[str, str], name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [word.format(port=port) for word in SERVERS[name]]
+
+    async def answers(_: int) -> bool:
+        try:
+            return (await web.get("/")).status_code == 404
+        except httpx.TransportError:
+            return False
+
+    async with (
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=40) as web,
+        program(*command, environment=environment, ready=answers),
+    ):
+        town = {"json": {"town": "Nice"}} if name == "fastapi" else {"data": {"town": "Nice"}}
+        # More at once than one of its processes would take.
+        submitted = await asyncio.gather(*(web.post("/greetings", **town) for _ in range(6)))  # type: ignore[arg-type]
+        assert [answer.status_code for answer in submitted] == [202] * 6
+        told = await web.get(f"/greetings/{submitted[0].json()['id']}")
+        assert told.json() == {"greeting": "Hello Nice, from attempt 1"}
+        again = [await web.post("/greetings", headers={"Idempotency-Key": f"{name}-1"}, **town) for _ in range(2)]  # type: ignore[arg-type]
+        assert again[0].json() == again[1].json()

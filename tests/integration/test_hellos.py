@@ -20,7 +20,7 @@ from taskyard_core.domain import limits
 from taskyard_core.domain.violations import Violation
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.storage.postgres.migration import migrate
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_core.wire.gen import worker_service_pb2 as wire
 from taskyard_core.wire.gen import worker_service_pb2_grpc
 from taskyard_dispatcher.assembly import Assembly
@@ -117,7 +117,7 @@ async def test_large_hellos_cost_etcd_little_and_are_held_to_a_rate(door: Door) 
     assert profile.mod_revision == profile.create_revision
     assert len(profile.value) <= limits.SESSION_PROFILE_BYTES
     assert orjson.loads(profile.value)["shortened"]["types"] == limits.SESSION_TYPES
-    ((shown,), _) = await door.parts.stores.tasks.workers.page(None, None, 30)
+    ((shown,), _) = await door.parts.stores.tasks.sessions.workers(None, None, 30)
     assert len(shown.types) == limits.SESSION_TYPES
     with pytest.raises(grpc.aio.AioRpcError, match="too many or too large") as refusal:
         await door.hellos(100)

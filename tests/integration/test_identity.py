@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from taskyard_core.storage.etcd import Etcd, EtcdRejected, EtcdSettings, EtcdUnavailable
 from taskyard_core.storage.identity import ForeignStore, Identity
+from taskyard_core.storage.lanes import all_names
 from taskyard_core.storage.postgres.migration import migrate
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_dispatcher.settings import DispatcherSettings
@@ -100,7 +101,7 @@ async def test_another_cluster_is_refused_by_both_stores(two: tuple[str, str], p
             for attempt in (others.etcd.kv.put("/taskyard/x", b""), others.etcd.access.grant(5)):
                 with pytest.raises(EtcdUnavailable, match="two clusters meet"):
                     await attempt
-        assert await mine.delivery.lanes.names() == set()
+        assert await all_names(mine.delivery.lanes) == set()
         assert await mine.etcd.kv.get("/taskyard/x") is None
 
 

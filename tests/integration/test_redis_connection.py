@@ -10,8 +10,11 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from taskyard_core.storage.redis import Keys, LaneStore, connect
+from taskyard_core.storage.lanes import all_names
 from taskyard_core.storage.redis.batch import Batch
+from taskyard_core.storage.redis.connection import connect
+from taskyard_core.storage.redis.keys import Keys
+from taskyard_core.storage.redis.lanes import LaneStore
 from taskyard_core.storage.redis.script import Script
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_server.dev.valkey import Valkey
@@ -65,15 +68,15 @@ async def test_a_server_that_is_gone_is_unavailable_and_found_again(server: Valk
 async def test_a_server_that_does_not_answer_is_unavailable(server: Valkey) -> None:
     async with connect(server.url, command_timeout=0.2) as redis:
         store = LaneStore(redis, Keys())
-        assert await store.names() == set()
+        assert await all_names(store) == set()
         assert server.pid is not None
         os.kill(server.pid, signal.SIGSTOP)
         try:
             with pytest.raises(StoreUnavailable, match="Timeout"):
-                await store.names()
+                await all_names(store)
         finally:
             os.kill(server.pid, signal.SIGCONT)
-        assert await store.names() == set()
+        assert await all_names(store) == set()
 
 
 async def replicate(redis: Redis, host: str, port: str) -> None:
@@ -96,9 +99,9 @@ async def test_too_many_callers_wait_and_then_find_it_unavailable(redis_url: str
     async with connect(redis_url, max_connections=1, command_timeout=0.2) as redis:
         held = await redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
         with pytest.raises(StoreUnavailable, match="No connection available"):
-            await LaneStore(redis, Keys()).names()
+            await all_names(LaneStore(redis, Keys()))
         await redis.connection_pool.release(held)
-        assert await LaneStore(redis, Keys()).names() == set()
+        assert await all_names(LaneStore(redis, Keys())) == set()
 
 
 async def test_a_script_is_not_sent_again_when_its_reply_is_lost() -> None:
@@ -156,7 +159,7 @@ async def test_entries_do_not_pile_up_while_their_lane_cannot_be_named(redis_url
         await redis.delete(keys.lanes)
         await store.publish({A: [("task", 1)]})
         assert await redis.xlen(keys.lane(A)) == 2
-        assert await store.names() == {A}
+        assert await all_names(store) == {A}
 
 
 @pytest.mark.parametrize(

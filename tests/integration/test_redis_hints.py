@@ -11,15 +11,11 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from taskyard_core.storage.redis import (
-    CancelRequested,
-    Hint,
-    Hints,
-    HintStream,
-    Keys,
-    Reconnected,
-    connect,
-)
+from taskyard_core.storage.hints import CancelRequested, Hint, Reconnected
+from taskyard_core.storage.redis.connection import connect
+from taskyard_core.storage.redis.hint_stream import HintStream
+from taskyard_core.storage.redis.hints import Hints
+from taskyard_core.storage.redis.keys import Keys
 from taskyard_server.dev.valkey import Valkey
 
 KEYS = Keys("test")

@@ -8,9 +8,12 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from taskyard_core.storage.redis import Entry, Keys, LaneStore, Quota, connect, lanes
+from taskyard_core.storage.lanes import Entry, Quota, all_names
+from taskyard_core.storage.redis import lanes
 from taskyard_core.storage.redis.batch import Batch
-from taskyard_core.storage.redis.keys import GROUP
+from taskyard_core.storage.redis.connection import connect
+from taskyard_core.storage.redis.keys import GROUP, Keys
+from taskyard_core.storage.redis.lanes import LaneStore
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_server.dev.valkey import Valkey
 
@@ -83,7 +86,7 @@ async def test_a_publish_between_the_steps_of_a_sweep_keeps_its_lane_registered(
 
     monkeypatch.setattr(lanes, "Batch", Interrupted)
     assert not await store.sweep(A, 60_000)
-    assert await store.names() == {A}
+    assert await all_names(store) == {A}
     assert (await store.depths([A]))[A].length == 1
 
 
@@ -117,7 +120,7 @@ async def test_two_clusters_share_a_server(redis: Redis, store: LaneStore) -> No
     other = LaneStore(redis, Keys("other"))
     await store.publish({A: [("a", 1)]})
     assert await other.take("c", [Quota(A, 1)], 1) == []
-    assert await other.names() == set()
+    assert await all_names(other) == set()
 
 
 def test_lanes_of_a_queue_share_a_slot_of_a_cluster() -> None:

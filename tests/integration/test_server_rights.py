@@ -14,12 +14,15 @@ from redis.asyncio import Redis
 from taskyard_core.domain.task import TaskError, TaskState
 from taskyard_core.domain.transitions import Event, Failed, Redriven, Succeeded
 from taskyard_core.storage.hints import LanesFilled
-from taskyard_core.storage.history import Keeping
 from taskyard_core.storage.identity import Identity
+from taskyard_core.storage.lanes import Quota, all_names
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.migration import migrate
-from taskyard_core.storage.redis import Keys, Quota, RedisIdentity, connect
+from taskyard_core.storage.redis.connection import connect
 from taskyard_core.storage.redis.delivery import RedisDelivery
+from taskyard_core.storage.redis.identity import RedisIdentity
+from taskyard_core.storage.redis.keys import Keys
+from taskyard_core.storage.tasks import Keeping
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_server.dev.postgres import Postgres
 from taskyard_server.dev.valkey import Valkey
@@ -79,7 +82,7 @@ async def forbidden(url: str) -> None:
 async def live(life: Life) -> None:
     """A bit of everything that servers write."""
     tasks = await life.submitted(new("key"), new())
-    _, entries = await life.outbox.stale(-1, 10)
+    _, entries = await life.queued.unpublished(-1, 10)
     assert {task for lane in entries.values() for task, _ in lane} == set(tasks)
     session = await life.session()
     events: tuple[Event, ...] = (Succeeded(b"1"), Failed(TaskError("E", "m", "", False)))
@@ -150,7 +153,7 @@ async def test_servers_do_with_the_commands_that_are_told(limited: tuple[Redis, 
     await delivery.lanes.take("d", [Quota(lane, 1)], 1)
     assert len(await delivery.lanes.reclaim("e", [lane], 0, 10)) == 1
     assert (await delivery.lanes.depths([lane]))[lane].length == 1
-    assert await delivery.lanes.names() == {lane}
+    assert await all_names(delivery.lanes) == {lane}
     assert not await delivery.lanes.sweep(lane, 1_000_000)
     await delivery.ping()
 

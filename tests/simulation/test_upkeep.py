@@ -23,7 +23,7 @@ from taskyard_core.domain.transitions import Runner
 from taskyard_core.storage.claims import Bid
 from taskyard_core.storage.sessions import RunningRef, SessionRecord
 from taskyard_core.storage.submissions import NewTask
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_dispatcher.outcomes.completion import Completion
 from taskyard_dispatcher.outcomes.handover import Handover
 from taskyard_dispatcher.outcomes.queues import QueueDefaults
@@ -43,7 +43,7 @@ class Stage:
         self.store = MemoryTaskStore(TaskServer(lambda: EPOCH + loop.time(), lambda _: None), Direct())
         delivery = MemoryDelivery(RedisServer(loop.time, lambda: "id"), timeout=None)
         clock, roster, telemetry = VirtualClock(loop), Roster(), Telemetry.silent()
-        aftermath = Aftermath(Publication(delivery.lanes, self.store.outbox), Announcements(delivery.hints), telemetry)
+        aftermath = Aftermath(Publication(delivery.lanes, self.store.queued), Announcements(delivery.hints), telemetry)
         queues = QueueDefaults(self.store.queues)
         completion = Completion(
             changes=self.store.changes,
@@ -77,13 +77,13 @@ class Stage:
         record = SessionRecord(
             id=self.session.id, namespace="default", worker="w", dispatcher="d", types=["x"], slots=9
         )
-        await self.store.sessions.hello(record)
+        await self.store.sessions.adopt(record)
 
     async def runs(self, *, sent: bool = True, payload: bytes = b"1") -> str:
         """A task that the session runs, of which it knows or not."""
         task = NewTask(str(uuid_utils.uuid7()), build(type="x", payload=payload))
         await self.store.submissions.submit([task])
-        (claimed,) = await self.store.claims.claim([Bid(task.id, 0, self.session.id)], {self.session.id: 1})
+        (claimed,) = await self.store.changes.claim([Bid(task.id, 0, self.session.id)], {self.session.id: 1})
         if sent:
             self.session.assign([Running(claimed, self.loop.time())], [])
         return task.id

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from taskyard_core.domain.violations import Violation
 from taskyard_core.storage.tasks import TaskFilter
 from taskyard_core.wire import times
 from taskyard_scheduler.api import filters
-from taskyard_scheduler.api.rest import documents, values
+from taskyard_scheduler.api.rest import answers, documents, values
 
 SPACE = st.sampled_from(["", " ", "\n\t "])
 JSON = st.recursive(
@@ -69,9 +70,9 @@ def test_negative_durations_have_one_sign(seconds: float) -> None:
 
 @given(MOMENTS)
 def test_moments_are_read_back(moment: datetime) -> None:
-    text = values.rfc3339(moment)
-    assert text is not None
-    assert values.moment(text) == moment
+    body = bytes(answers.response(moment).body)
+    assert body.endswith(b'Z"')
+    assert values.moment(orjson.loads(body)) == moment
     assert times.moment("f", times.timestamp(moment)) == moment
 
 

@@ -14,7 +14,7 @@ from simulation.memory.redis import MemoryDelivery, RedisServer
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.runtime.service import Part
 from taskyard_core.storage.etcd import Etcd, EtcdSettings
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_dispatcher.assembly import Assembly as DispatcherAssembly
 from taskyard_dispatcher.settings import DispatcherSettings
 from taskyard_dispatcher.stores import Stores as DispatcherStores
@@ -44,7 +44,8 @@ def called(step: Callable[..., Any] | None) -> Iterator[tuple[int, str]]:
 
 def forgotten(assembly: Any, parts: tuple[Part, ...]) -> set[str]:
     named = {method for part in parts for step in (part.run, part.stop) for method in called(step)}
-    members = [name for name, member in vars(type(assembly)).items() if isinstance(member, cached_property)]
+    later = {name for name, member in vars(type(assembly)).items() if isinstance(member, cached_property)}
+    members = later | vars(assembly).keys() - inspect.signature(type(assembly)).parameters.keys()
     return {
         f"{name}.{method}"
         for name in members

@@ -6,7 +6,8 @@ from typing import cast
 
 from taskyard_core.domain.demand import Demand, LaneLoad
 from taskyard_core.storage.queues import StoredQueues
-from taskyard_core.telemetry import BacklogReading, BacklogSeries
+from taskyard_core.telemetry.backlog_series import BacklogSeries
+from taskyard_core.telemetry.gauges import BacklogReading
 from taskyard_scheduler.api.backlogs import FRESH_SECONDS, Backlogs, pool
 
 POOL = pool("", {}, (), ())

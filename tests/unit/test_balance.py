@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from taskyard_core.domain.matching import Capabilities
 from taskyard_core.domain.transitions import Runner
 from taskyard_core.storage.dispatchers import Peer
-from taskyard_dispatcher.membership.balance import REST, SETTLED, Isolation, Movement, surplus
+from taskyard_dispatcher.membership.balance import Isolation, Movement, surplus
 from taskyard_dispatcher.sessions.roster import Roster
 from taskyard_dispatcher.sessions.state import Session
+from taskyard_dispatcher.timing import BalanceTiming
 
 counts = st.lists(st.integers(0, 60), min_size=2, max_size=8)
 
@@ -109,9 +110,9 @@ def roster() -> Roster:
 def test_the_least_busy_is_sent_once_it_has_settled(roster: Roster) -> None:
     movement = Movement()
     movement.look(0.0, roster)
-    assert movement.choose(SETTLED - 1, roster, 1) == []
-    assert [chosen.id for chosen in movement.choose(SETTLED, roster, 1)] == ["idle"]
-    assert [chosen.id for chosen in movement.choose(SETTLED, roster, 5)] == ["busy"]
+    assert movement.choose(BalanceTiming.settled - 1, roster, 1) == []
+    assert [chosen.id for chosen in movement.choose(BalanceTiming.settled, roster, 1)] == ["idle"]
+    assert [chosen.id for chosen in movement.choose(BalanceTiming.settled, roster, 5)] == ["busy"]
 
 
 def test_who_comes_back_is_left_alone_for_longer_each_time(roster: Roster) -> None:
@@ -121,7 +122,7 @@ def test_who_comes_back_is_left_alone_for_longer_each_time(roster: Roster) -> No
         if any(chosen.id == "busy" for chosen in movement.choose(float(now), roster, 5)):
             sent_at.append(float(now))
     pauses = [later - before for before, later in pairwise(sent_at)]
-    assert pauses == [REST, 2 * REST, 4 * REST, 8 * REST]
+    assert pauses == [BalanceTiming.rest, 2 * BalanceTiming.rest, 4 * BalanceTiming.rest, 8 * BalanceTiming.rest]
 
 
 def test_of_whom_it_did_not_send_nothing_is_kept(roster: Roster) -> None:

@@ -114,7 +114,7 @@ def go_modules() -> set[str]:
 
 def node_packages() -> set[str]:
     package = json.loads((ROOT / "sdk/typescript/package.json").read_text())
-    return package["dependencies"].keys() | package["devDependencies"].keys()
+    return set(package["dependencies"]) | set(package["devDependencies"])
 
 
 def test_every_error_reason_is_documented_with_its_statuses() -> None:

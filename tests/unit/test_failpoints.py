@@ -10,9 +10,8 @@ from taskyard_core.runtime import failpoints
 from taskyard_core.runtime.failpoints import Failpoints, Rule, parse
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_dispatcher.duties.audit import Audit
-from taskyard_dispatcher.duties.expiry import Expiry
 from taskyard_dispatcher.duties.outbox import OutboxDuty
-from taskyard_dispatcher.duties.promotion import Promotion
+from taskyard_dispatcher.duties.passage import Expiry, Promotion
 from taskyard_dispatcher.duties.reaping import Reaping
 from taskyard_dispatcher.duties.rebuild import Rebuild
 from taskyard_dispatcher.duties.retention import Retention

@@ -36,7 +36,7 @@ def test_lanes_are_grouped_by_who_can_serve_them_the_most_particular_first() -> 
     groups = lanes.groups()
     assert [[one.id for one in group.sessions] for group in groups] == [["ssd"], ["plain", "ssd"]]
     assert {one.priority for one in groups[1].lanes} == {5, 9}
-    assert [group.free for group in groups] == [10, 20]
+    assert [sum(session.free for session in group.sessions) for group in groups] == [10, 20]
 
 
 def test_lanes_that_nobody_serves_and_full_sessions_are_left_out() -> None:

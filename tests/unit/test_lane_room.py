@@ -4,8 +4,10 @@ import pytest
 
 from taskyard_core.domain.lanes import Lane
 from taskyard_core.domain.matching import Capabilities
-from taskyard_scheduler.api.lane_room import REMEMBERED_SECONDS, LaneRoom
+from taskyard_scheduler.api.lane_room import LaneRoom
 from taskyard_scheduler.api.recent import Recent
+
+KEPT = 30.0
 
 
 def lane(number: int | str, namespace: str = "n") -> str:
@@ -49,7 +51,7 @@ def test_what_a_connected_worker_serves_is_taken_up_to_twice_the_bound() -> None
 
 
 def test_a_lane_that_was_used_lately_is_not_new() -> None:
-    room = LaneRoom(10)
+    room = LaneRoom(10, KEPT)
     honest = Lane("n", "q", "x", 5, "").name
     assert room.admit(honest)
     for moment in range(3):
@@ -60,7 +62,7 @@ def test_a_lane_that_was_used_lately_is_not_new() -> None:
         assert not room.admit(lane("new"))
     room.begin_count()
     for late in (1, 2, 3):
-        room.counted([lane(number) for number in range(10)], late * REMEMBERED_SECONDS + 10)
+        room.counted([lane(number) for number in range(10)], late * KEPT + 10)
     assert not room.admit(honest)
 
 

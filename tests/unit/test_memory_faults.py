@@ -13,7 +13,7 @@ from simulation.memory.etcd import EtcdServer, MemoryAccess
 from simulation.memory.redis import MemoryDelivery, RedisServer
 from taskyard_core.storage.etcd import Etcd, EtcdSettings, EtcdUnavailable
 from taskyard_core.storage.hints import CancelRequested, Reconnected
-from taskyard_core.storage.lanes import Quota
+from taskyard_core.storage.lanes import Quota, all_names
 from taskyard_core.storage.unavailable import StoreUnavailable
 
 A = "default/mail/send/5/"
@@ -61,7 +61,7 @@ async def test_a_silent_server_is_given_up_after_a_while() -> None:
     delivery = MemoryDelivery(redis(), link, timeout=0.01)
     link.silent = True
     with pytest.raises(StoreUnavailable, match="no answer"):
-        await delivery.lanes.names()
+        await all_names(delivery.lanes)
 
 
 async def test_a_silent_subscription_is_noticed_and_made_again() -> None:

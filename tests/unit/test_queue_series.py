@@ -3,7 +3,10 @@
 import re
 
 from taskyard_core.domain.task import TaskSpec, TaskState
-from taskyard_core.telemetry import BacklogReading, BacklogSeries, QueueReading, QueueSeries, Telemetry
+from taskyard_core.telemetry.backlog_series import BacklogSeries
+from taskyard_core.telemetry.facade import Telemetry
+from taskyard_core.telemetry.gauges import BacklogReading, QueueReading
+from taskyard_core.telemetry.queue_series import QueueSeries
 
 STATES = (TaskState.SCHEDULED, TaskState.BLOCKED, TaskState.QUEUED, TaskState.RUNNING, TaskState.FAILED)
 

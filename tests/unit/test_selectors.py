@@ -102,6 +102,18 @@ def test_what_is_no_selector_is_refused(text: str) -> None:
     assert caught.value.field == "selector"
 
 
+@pytest.mark.parametrize("text", ["gpu=>1", "io=ssd, gpu => 1", "gpu>1"])
+def test_what_was_meant_for_at_least_is_told_how_that_is_written(text: str) -> None:
+    with pytest.raises(Violation, match="at least is written >="):
+        selectors.parse(text)
+
+
+def test_who_wrote_it_right_is_not_told_so() -> None:
+    with pytest.raises(Violation) as caught:
+        selectors.parse("gpu>=x")
+    assert "written" not in str(caught.value)
+
+
 def test_many_terms_are_refused() -> None:
     terms = [f"k{n}" for n in range(limits.SELECTOR_TERMS + 1)]
     assert len(selectors.parse(",".join(terms[:-1]))) == limits.SELECTOR_TERMS

@@ -198,10 +198,15 @@ def test_what_is_set_is_what_the_parts_of_a_dispatcher_are_timed_by() -> None:
     as_it_comes = DispatcherSettings.model_validate({})
     assert (as_it_comes.dispatch, as_it_comes.duties) == (DispatchTiming(), DutyTiming())
     names = ("poll_interval", "reclaim_after", "duty_timeout", "duty_page", "audit_interval")
-    values = dict(zip((*names, "lane_retention", "queue_retention"), itertools.count(15)))
+    values = dict(zip((*names, "lane_retention"), itertools.count(15)), queue_retention=7200)
     told = DispatcherSettings.model_validate(values)
     assert told.dispatch == DispatchTiming(poll=15, reclaim_idle=16)
-    assert told.duties == DutyTiming(bound=17, page=18, audit_interval=19, lane_unused=20, queue_unused=21)
+    assert told.duties == DutyTiming(bound=17, page=18, audit_interval=19, lane_unused=20, queue_unused=7200)
+
+
+def test_a_queue_that_is_used_cannot_be_forgotten() -> None:
+    with pytest.raises(ValidationError, match="queue_retention"):
+        DispatcherSettings.model_validate({"queue_retention": 7199})
 
 
 NUMBERS = [

@@ -9,10 +9,10 @@ import pytest
 
 from taskyard_core.domain.task import TaskError, TaskSpec, TaskState
 from taskyard_core.domain.transitions import DUE, FAILED, RETRIED, Change, Runner, Transition
-from taskyard_core.telemetry import Claim
 from taskyard_core.telemetry.identity import Identity
 from taskyard_core.telemetry.journal import Journal
 from taskyard_core.telemetry.ledger import Ledger
+from taskyard_core.telemetry.records import Claim
 from taskyard_core.telemetry.styles import JsonStyle, Style, TextStyle
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -12,9 +12,12 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from taskyard_core.domain.transitions import Runner
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.telemetry import Claim, LogSettings, Telemetry, logs
+from taskyard_core.telemetry import logs
 from taskyard_core.telemetry.clock import stamp
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_core.telemetry.identity import Identity
+from taskyard_core.telemetry.records import Claim
+from taskyard_core.telemetry.settings import LogSettings
 
 IDENTITY = Identity("scheduler", "pod-1", "s-1")
 

@@ -18,21 +18,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from taskyard_core.domain.task import Outcome, TaskError, TaskSpec, TaskState
 from taskyard_core.domain.transitions import CANCELLED, DUE, REDRIVEN, RULES, Change, Runner, Transition
-from taskyard_core.telemetry import (
-    Claim,
-    LeaderReading,
-    OutboxReading,
-    QueueReading,
-    SizeReading,
-    SlotsReading,
-    Telemetry,
-)
 from taskyard_core.telemetry.distribution import SECONDS, Distribution
+from taskyard_core.telemetry.facade import Telemetry
+from taskyard_core.telemetry.gauges import LeaderReading, OutboxReading, QueueReading, SizeReading, SlotsReading
 from taskyard_core.telemetry.histograms import PushedReader, families
 from taskyard_core.telemetry.identity import Identity
 from taskyard_core.telemetry.instruments import create_counters
 from taskyard_core.telemetry.ledger import Ledger
 from taskyard_core.telemetry.metrics import Metrics
+from taskyard_core.telemetry.records import Claim
 from taskyard_core.telemetry.tally import Tallies
 from taskyard_core.telemetry.traces import Traces
 

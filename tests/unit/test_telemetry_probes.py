@@ -10,7 +10,10 @@ import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from taskyard_core.telemetry import GrpcHealth, LagProbe, ProbeServer, Telemetry
+from taskyard_core.telemetry.facade import Telemetry
+from taskyard_core.telemetry.health import GrpcHealth
+from taskyard_core.telemetry.lag import LagProbe
+from taskyard_core.telemetry.probes import ProbeServer
 
 
 class Clock:

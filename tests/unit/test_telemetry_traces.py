@@ -8,9 +8,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from taskyard_core.domain.task import Outcome, TaskError, TaskState
 from taskyard_core.domain.transitions import RULES, Change, Runner, Transition
-from taskyard_core.telemetry import Claim
 from taskyard_core.telemetry.environment import exporters
 from taskyard_core.telemetry.identity import Identity
+from taskyard_core.telemetry.records import Claim
 from taskyard_core.telemetry.traces import Traces, sampled
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

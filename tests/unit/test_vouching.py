@@ -69,7 +69,6 @@ class Stage:
             dispatcher="me",
             pod="p",
             address="me:1",
-            dispatchers=self.store.dispatchers,
             sessions=self.store.sessions,
             roster=self.roster,
             loss=Loss(self.store, Nobody()),  # type: ignore[arg-type]
@@ -83,7 +82,7 @@ class Stage:
     async def open(self, dispatcher: str = "me", *, held: bool = True) -> str:
         id = str(uuid.uuid4())
         record = SessionRecord(id=id, namespace="default", worker="w", dispatcher=dispatcher, types=["t"], slots=2)
-        generation = await self.store.sessions.hello(record)
+        generation = (await self.store.sessions.adopt(record))[0]
         if held:
             capabilities = Capabilities("default", frozenset("t"), frozenset(), {})
             self.roster.put(
@@ -107,7 +106,7 @@ class Stage:
         return {session.id for session in await self.store.sessions.live()}
 
     async def peer(self, *, sessions: int = 0, registered: bool = True, accepting: bool = True) -> None:
-        await self.store.dispatchers.note(
+        await self.store.sessions.vouch(
             DispatcherNote(
                 id="peer",
                 pod="q",
@@ -121,7 +120,7 @@ class Stage:
 
     async def me(self) -> Peer:
         """What others are told."""
-        return next(peer for peer in await self.store.dispatchers.note(_OTHER) if peer.id == "me")
+        return next(peer for peer in await self.store.sessions.vouch(_OTHER) if peer.id == "me")
 
     def sent(self) -> int:
         return sum(session._outgoing.go_away for session in self.roster)

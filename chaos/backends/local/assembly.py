@@ -170,7 +170,7 @@ class Assembly:
         return await self.health.unconnected(self.rest, self.parts(Role.WORKER), self._namespaces())
 
     def _namespaces(self) -> set[str]:
-        return {environment.get("TASKYARD_NAMESPACE", "default") for environment in self.options.workers}
+        return {hand.environment.get("TASKYARD_NAMESPACE", "default") for hand in self.options.workers}
 
     def _place(self, name: str) -> Place:
         return Place(self.directory / "stores" / name, self.logs / f"{name}.volume.log", self.volume_bytes)

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.backends.cluster import EPOCH_VARIABLE, WORKER_LOG_VARIABLE, Link, Role
+from chaos.backends.cluster import EPOCH_VARIABLE, MODE_VARIABLE, WORKER_LOG_VARIABLE, WORKS, Link, Role
 from chaos.backends.local.clock import Clocks
 from chaos.backends.local.layout import ETCD_MEMBERS, POSTGRES, REDIS, Layout
 from chaos.backends.local.member import Member
-from chaos.backends.local.options import Options
+from chaos.backends.local.options import CHAOS_WORKER, Options
 from chaos.backends.local.process import Command
 from chaos.backends.local.stores.postgres import Postgres
 from chaos.backends.local.stores.redis import Redis
@@ -56,16 +56,16 @@ class Roles:
         return self._member(name, role, addresses, (*SERVER, str(role)), settings)
 
     def _worker(self, name: str) -> Member:
-        index = self.layout.workers.index(name)
+        hand = self.options.workers[self.layout.workers.index(name)]
         dispatchers = [self._proxied(name, dispatcher) for dispatcher in self.layout.dispatchers]
         settings = {
             "TASKYARD_DISPATCHERS": ",".join(dispatchers),
             "TASKYARD_WORKER_NAME": name,
             WORKER_LOG_VARIABLE: str(self.worker_logs / f"{name}.jsonl"),
             EPOCH_VARIABLE: repr(time.time() - time.monotonic()),
-            **self.options.workers[index],
+            **hand.environment,
         }
-        return self._member(name, Role.WORKER, {}, self.options.worker_command, settings)
+        return self._member(name, Role.WORKER, {}, hand.command, settings)
 
     def _stores(self, name: str) -> dict[str, str]:
         return {
@@ -91,7 +91,9 @@ class Roles:
                 **await self.versions.environment(member.version),
                 **member.environment,
             }
-            return Command(argv, environment, self.logs / f"{name}.log")
+            # Bad manners are no SDK's: a worker of any language misbehaves as this one does.
+            command = CHAOS_WORKER if environment.get(MODE_VARIABLE, WORKS) != WORKS else argv
+            return Command(command, environment, self.logs / f"{name}.log")
 
         return Member(name, role, addresses, prepare, ended=self.clocks.forget)
 

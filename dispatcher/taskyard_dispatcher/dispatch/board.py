@@ -31,11 +31,6 @@ class Group(NamedTuple):
     sessions: list[Session]
     credits: Credits
 
-    @property
-    def free(self) -> int:
-        """Slots that are free now."""
-        return sum(session.free for session in self.sessions)
-
 
 class _Crew:
     """Sessions that said the very same of themselves, and the lanes that they serve."""
@@ -164,9 +159,9 @@ class LaneBoard:
         crews = together.crews if together else ()
         return [session for crew in crews for session in crew.sessions.values() if session.free > 0]
 
-    def free_slots(self) -> int:
-        """Free slots of all sessions here."""
-        return sum(max(0, session.free) for session in self._roster)
+    def free_sessions(self) -> list[Session]:
+        """All sessions here with a free slot."""
+        return [session for session in self._roster if session.free > 0]
 
     def groups(self) -> list[Group]:
         """Ready lanes by the sessions that serve them, where slots are free; the most particular lanes come first.

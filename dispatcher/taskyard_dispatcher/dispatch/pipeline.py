@@ -14,7 +14,8 @@ from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.claims import Claimed
 from taskyard_core.storage.lanes import Quota
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.telemetry import Claim, Telemetry
+from taskyard_core.telemetry.facade import Telemetry
+from taskyard_core.telemetry.records import Claim
 from taskyard_dispatcher.dispatch.assignment import Reservation
 from taskyard_dispatcher.dispatch.board import Group, LaneBoard
 from taskyard_dispatcher.dispatch.gates import passing
@@ -51,7 +52,7 @@ async def fill(board: LaneBoard, source: Source, outages: Outages) -> bool:
         # Claims fail in the background, too, and each failure frees slots to read for.
         if outages.postgres:
             return False
-        budget = passing(group)
+        budget = passing(group.sessions)
         if budget > 0:
             await _read(board, source, group, budget)
     return bool(groups)

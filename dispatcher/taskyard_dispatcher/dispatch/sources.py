@@ -8,11 +8,13 @@ from taskyard_core.runtime import failpoints
 from taskyard_core.runtime.background import Background
 from taskyard_core.runtime.batcher import Batcher
 from taskyard_core.runtime.clock import Clock
-from taskyard_core.storage.claims import CLAIM_BYTES, Bid, Claimed, Claims, Head
+from taskyard_core.storage.changes import Changes
+from taskyard_core.storage.claims import CLAIM_BYTES, Bid, Claimed, Head
 from taskyard_core.storage.lanes import Entry, LaneStore, Quota, by_lane
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_dispatcher.dispatch.assignment import Reservation
 from taskyard_dispatcher.dispatch.board import LaneBoard
+from taskyard_dispatcher.dispatch.gates import passing
 from taskyard_dispatcher.dispatch.pipeline import Claiming
 from taskyard_dispatcher.dispatch.planning import within
 from taskyard_dispatcher.sessions.state import Session
@@ -38,7 +40,7 @@ class LaneSource:
         consumer: str,
         board: LaneBoard,
         lanes: LaneStore,
-        claims: Claims,
+        changes: Changes,
         claiming: Claiming,
         clock: Clock,
         slots_freed: Callable[[], None],
@@ -46,7 +48,7 @@ class LaneSource:
         self._consumer = consumer
         self._board = board
         self._lanes = lanes
-        self._claims = claims
+        self._changes = changes
         self._claiming = claiming
         self._clock = clock
         self._slots_freed = slots_freed
@@ -74,14 +76,16 @@ class LaneSource:
 
         What fits nowhere goes back. Raises StoreUnavailable if Redis is away.
         """
-        budget = self._board.free_slots()
+        budget = passing(self._board.free_sessions())
         if not budget:
             return
         found = by_lane(await self._lanes.reclaim(self._consumer, lanes, int(idle * 1000), budget))
         self._board.learn(found)
         left_over: list[Entry] = []
         for lane, entries in found.items():
-            left_over += self._offer(entries, Reservation(self._board.sessions(lane)))
+            able = self._board.sessions(lane)
+            most = passing(able)
+            left_over += [*self._offer(entries[:most], Reservation(able)), *entries[most:]]
         await self._give_back(left_over)
 
     def _offer(self, entries: Sequence[Entry], reservation: Reservation) -> Sequence[Entry]:
@@ -106,7 +110,7 @@ class LaneSource:
         generations = _generations(sessions)
         began = self._clock.monotonic()
         try:
-            claimed = await self._claims.claim(bids, generations)
+            claimed = await self._changes.claim(bids, generations)
         except StoreUnavailable:
             raise
         except Exception as error:
@@ -144,7 +148,7 @@ class LaneSource:
     async def _dispose(self, offers: Sequence[Offer], generations: Mapping[str, int]) -> None:
         """Offers that were not claimed: dead entries are deleted, the others go back for whoever can take them."""
         try:
-            waiting = await self._claims.still_queued([(o.entry.task_id, o.entry.attempt) for o in offers])
+            waiting = await self._changes.still_queued([(o.entry.task_id, o.entry.attempt) for o in offers])
         except StoreUnavailable as error:
             _log.info("%d entries stay pending: %s", len(offers), error)
             return
@@ -175,8 +179,8 @@ class LaneSource:
 class TableSource:
     """Reads the tables, and claims under the locks of the same transaction."""
 
-    def __init__(self, claims: Claims, claiming: Claiming, clock: Clock) -> None:
-        self._claims = claims
+    def __init__(self, changes: Changes, claiming: Claiming, clock: Clock) -> None:
+        self._changes = changes
         self._claiming = claiming
         self._clock = clock
 
@@ -195,7 +199,7 @@ class TableSource:
         began = self._clock.monotonic()
         # Any lane may have to make up for others that hold less than their quotas.
         most = {quota.lane: budget for quota in quotas}
-        claimed = await self._claims.claim_heads(most, _generations(reservation.able), assign)
+        claimed = await self._changes.claim_heads(most, _generations(reservation.able), assign)
         await self._claiming.send(claimed, reservation.able, began)
         return claimed
 

@@ -7,17 +7,17 @@ from taskyard_core.aftermath.aftermath import Aftermath
 from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.epoch import LaneEpoch
 from taskyard_core.storage.etcd import Etcd
-from taskyard_core.storage.history import Keeping
 from taskyard_core.storage.lanes import LaneStore
 from taskyard_core.storage.store import TaskStore
+from taskyard_core.storage.tasks import Keeping
 from taskyard_dispatcher.duties.audit import Audit
 from taskyard_dispatcher.duties.duty import Duty
-from taskyard_dispatcher.duties.expiry import Expiry
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.duties.outbox import OutboxDuty
-from taskyard_dispatcher.duties.promotion import Promotion
+from taskyard_dispatcher.duties.passage import Expiry, Promotion
 from taskyard_dispatcher.duties.reaping import Reaping
 from taskyard_dispatcher.duties.rebuild import Rebuild
+from taskyard_dispatcher.duties.refill import LaneStores
 from taskyard_dispatcher.duties.registrations import Registrations
 from taskyard_dispatcher.duties.retention import Retention
 from taskyard_dispatcher.duties.rota import DutyStalled, Rota
@@ -47,15 +47,16 @@ def rota(
     The duties run side by side: a store of their own keeps them from waiting for, and holding up, the hot path.
     """
     fence = store.leader
+    lane_stores = LaneStores(tables=store, lanes=lanes, epoch=epoch, clock=clock, timing=timing)
 
     @asynccontextmanager
     async def enlist() -> AsyncIterator[Sequence[Duty]]:
         registrations = Registrations(etcd, clock)
         try:
             yield [
-                OutboxDuty(Fenced(fence, OutboxDuty.name), store.outbox, lanes, timing),
-                Promotion(Fenced(fence, Promotion.name), store.waiting, aftermath, timing.page),
-                Expiry(Fenced(fence, Expiry.name), store.waiting, aftermath, timing.page),
+                OutboxDuty(Fenced(fence, OutboxDuty.name), store.queued, lanes, timing),
+                Promotion(Fenced(fence, Promotion.name), store.tasks, aftermath, timing.page),
+                Expiry(Fenced(fence, Expiry.name), store.tasks, aftermath, timing.page),
                 registrations,
                 Reaping(
                     fenced=Fenced(fence, Reaping.name),
@@ -66,25 +67,9 @@ def rota(
                     clock=clock,
                     patience=patience or Patience(),
                 ),
-                Rebuild(
-                    fenced=Fenced(fence, Rebuild.name),
-                    fence=fence,
-                    epoch=epoch,
-                    queued=store.queued,
-                    lanes=lanes,
-                    clock=clock,
-                    timing=timing,
-                ),
-                Audit(
-                    fenced=Fenced(fence, Audit.name),
-                    fence=fence,
-                    epoch=epoch,
-                    queued=store.queued,
-                    lanes=lanes,
-                    clock=clock,
-                    timing=timing,
-                ),
-                Retention(Fenced(fence, Retention.name), store.history, clock, keeping, timing),
+                Rebuild(Fenced(fence, Rebuild.name), lane_stores),
+                Audit(Fenced(fence, Audit.name), lane_stores),
+                Retention(Fenced(fence, Retention.name), store.tasks, clock, keeping, timing),
             ]
         finally:
             await registrations.close()

@@ -3,16 +3,11 @@
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from taskyard_core.runtime.clock import Clock
-from taskyard_core.storage.epoch import LaneEpoch
-from taskyard_core.storage.lanes import LaneStore
-from taskyard_core.storage.leader import LeaderFence
-from taskyard_core.storage.queued import QueuedTasks
+from taskyard_core.storage.lanes import all_names
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.duties.moment import first_id
-from taskyard_dispatcher.duties.refill import Refill
+from taskyard_dispatcher.duties.refill import LaneStores, Refill
 from taskyard_dispatcher.leadership import Term
-from taskyard_dispatcher.timing import DutyTiming
 
 _log = logging.getLogger(__name__)
 
@@ -46,25 +41,11 @@ class Audit:
 
     name = "audit"
 
-    def __init__(
-        self,
-        *,
-        fenced: Fenced,
-        fence: LeaderFence,
-        epoch: LaneEpoch,
-        queued: QueuedTasks,
-        lanes: LaneStore,
-        clock: Clock,
-        timing: DutyTiming = DutyTiming(),
-    ) -> None:
+    def __init__(self, fenced: Fenced, stores: LaneStores) -> None:
         self._fenced = fenced
-        self._fence = fence
-        self._epoch = epoch
-        self._queued = queued
-        self._lanes = lanes
-        self._clock = clock
-        self._timing = timing
-        self._emptiness = Emptiness(timing.lane_unused)
+        self._stores = stores
+        self._timing = stores.timing
+        self._emptiness = Emptiness(stores.timing.lane_unused)
         self._refill: Refill | None = None
 
     @property
@@ -74,7 +55,7 @@ class Audit:
 
     async def run_once(self, term: Term) -> None:
         """See Duty."""
-        if await self._epoch.current() != await self._fence.lane_epoch():
+        if await self._stores.epoch.current() != await self._stores.tables.leader.lane_epoch():
             # They are being rebuilt as a whole.
             self._refill = None
             return
@@ -84,35 +65,36 @@ class Audit:
             self._refill = None
 
     async def _look(self, term: Term) -> Refill | None:
-        now = self._clock.time()
-        rows = await self._queued.counts(first_id(now - self._timing.settled))
-        lengths = await self._lengths(await self._lanes.names() | rows.keys())
+        before = first_id(self._stores.clock.time() - self._timing.settled)
+        rows = await self._stores.tables.queued.counts(before)
+        lengths = await self._lengths(await all_names(self._stores.lanes) | rows.keys())
         await self._sweep(term, [lane for lane in lengths if lane not in rows])
         short = await self._confirmed(short_lanes(rows, lengths))
         if not short:
             return None
         await self._fenced.check(term)
         _log.warning("lanes hold less than they should", extra={"lanes": len(short), "first": short[0]})
-        return Refill(self._queued, self._lanes, self._clock, short, self._timing.refill_spell)
+        return Refill(self._stores, short)
 
     async def _confirmed(self, suspects: Sequence[str]) -> list[str]:
         """Those that are short indeed: measured before the rows are counted, and without what was queued just now."""
         if not suspects:
             return []
         lengths = await self._lengths(suspects)
-        return short_lanes(await self._queued.settled_counts(suspects, self._timing.settled), lengths)
+        rows = await self._stores.tables.queued.settled_counts(suspects, self._timing.settled)
+        return short_lanes(rows, lengths)
 
     async def _sweep(self, term: Term, unused: Collection[str]) -> None:
         # No row is QUEUED there that was made before the count, and what became QUEUED since then came lately.
-        for lane in self._emptiness.note(unused, self._clock.monotonic())[:SWEEPS]:
+        for lane in self._emptiness.note(unused, self._stores.clock.monotonic())[:SWEEPS]:
             term.require()
-            if await self._lanes.sweep(lane, int(self._timing.lane_unused * 1000)):
+            if await self._stores.lanes.sweep(lane, int(self._timing.lane_unused * 1000)):
                 _log.info("lane swept", extra={"lane": lane})
 
     async def _lengths(self, lanes: Collection[str]) -> dict[str, int]:
         lengths: dict[str, int] = {}
         for chunk in _chunks(sorted(lanes)):
-            depths = await self._lanes.depths(chunk)
+            depths = await self._stores.lanes.depths(chunk)
             lengths.update((lane, depth.length) for lane, depth in depths.items())
         return lengths
 

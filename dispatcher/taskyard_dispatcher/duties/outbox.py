@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from taskyard_core.storage.lanes import LaneStore
-from taskyard_core.storage.outbox import Outbox
+from taskyard_core.storage.queued import QueuedTasks
 from taskyard_dispatcher.duties.fenced import Fenced
 from taskyard_dispatcher.leadership import Term
 from taskyard_dispatcher.timing import DutyTiming
@@ -23,16 +23,18 @@ class OutboxDuty:
     name = "outbox"
     interval = 1.0
 
-    def __init__(self, fenced: Fenced, outbox: Outbox, lanes: LaneStore, timing: DutyTiming = DutyTiming()) -> None:
+    def __init__(
+        self, fenced: Fenced, queued: QueuedTasks, lanes: LaneStore, timing: DutyTiming = DutyTiming()
+    ) -> None:
         self._fenced = fenced
-        self._outbox = outbox
+        self._queued = queued
         self._lanes = lanes
         self._age = timing.outbox_age
 
     async def run_once(self, term: Term) -> None:
         """See Duty."""
         for _ in range(PAGES):
-            ids, entries = await self._outbox.stale(self._age, PAGE)
+            ids, entries = await self._queued.unpublished(self._age, PAGE)
             if not ids:
                 return
             await self._fenced.check(term)

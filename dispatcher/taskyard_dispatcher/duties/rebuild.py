@@ -2,16 +2,10 @@
 
 import logging
 
-from taskyard_core.runtime.clock import Clock
-from taskyard_core.storage.epoch import LaneEpoch
-from taskyard_core.storage.lanes import LaneStore
-from taskyard_core.storage.leader import LeaderFence
-from taskyard_core.storage.queued import QueuedTasks
 from taskyard_core.storage.term import TermOver
 from taskyard_dispatcher.duties.fenced import Fenced
-from taskyard_dispatcher.duties.refill import Refill
+from taskyard_dispatcher.duties.refill import LaneStores, Refill
 from taskyard_dispatcher.leadership import Term
-from taskyard_dispatcher.timing import DutyTiming
 
 _log = logging.getLogger(__name__)
 
@@ -25,31 +19,16 @@ class Rebuild:
     name = "rebuild"
     interval = 0.5
 
-    def __init__(
-        self,
-        *,
-        fenced: Fenced,
-        fence: LeaderFence,
-        epoch: LaneEpoch,
-        queued: QueuedTasks,
-        lanes: LaneStore,
-        clock: Clock,
-        timing: DutyTiming = DutyTiming(),
-    ) -> None:
+    def __init__(self, fenced: Fenced, stores: LaneStores) -> None:
         self._fenced = fenced
-        self._fence = fence
-        self._epoch = epoch
-        self._queued = queued
-        self._lanes = lanes
-        self._clock = clock
-        self._spell = timing.refill_spell
+        self._stores = stores
         self._began: str | None = None
         self._refill: Refill | None = None
 
     async def run_once(self, term: Term) -> None:
         """See Duty."""
-        current = await self._epoch.current()
-        if current is not None and current == await self._fence.lane_epoch():
+        current = await self._stores.epoch.current()
+        if current is not None and current == await self._stores.tables.leader.lane_epoch():
             return
         if self._refill is None or current != self._began:
             # Not gone on with if beginning fails half-way.
@@ -57,7 +36,7 @@ class Rebuild:
             self._refill = await self._begin(term)
         if not await self._refill.advance(term):
             return
-        if await self._epoch.current() == self._began:
+        if await self._stores.epoch.current() == self._began:
             await self._finish(term, self._refill.published)
 
     async def _begin(self, term: Term) -> Refill:
@@ -65,19 +44,19 @@ class Rebuild:
         term.require()
         self._began = await self._begin_epoch(term)
         # Listed after the epoch began: what is queued from now on is published into it by whoever queues it.
-        names = (await self._queued.lanes()).names
+        names = (await self._stores.tables.queued.lanes()).names
         _log.warning("the lanes are filled again", extra={"epoch": self._began, "lanes": len(names)})
-        return Refill(self._queued, self._lanes, self._clock, names, self._spell)
+        return Refill(self._stores, names)
 
     async def _begin_epoch(self, term: Term) -> str:
         try:
-            return await self._epoch.begin(term.number)
+            return await self._stores.epoch.begin(term.number)
         except TermOver as error:
             # Postgres decides: if this term still is the newest there, Redis remembers what Postgres has forgotten, or
             # never knew. Should a later leader begin right now, it finds the epoch changed, and fills the lanes anew.
             await self._fenced.check(term)
             _log.warning("Redis remembers a later term than Postgres has; it is passed over: %s", error)
-            return await self._epoch.begin(term.number, regardless=True)
+            return await self._stores.epoch.begin(term.number, regardless=True)
 
     async def _finish(self, term: Term, published: int) -> None:
         epoch = self._began

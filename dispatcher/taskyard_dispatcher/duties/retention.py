@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Awaitable, Callable
 
+from taskyard_core.domain import limits
 from taskyard_core.runtime.clock import Clock
-from taskyard_core.storage.history import History, Keeping
+from taskyard_core.storage.tasks import Keeping, StoredTasks
 from taskyard_core.storage.transaction import Transaction
 from taskyard_dispatcher.duties.course import BEGINNING
 from taskyard_dispatcher.duties.fenced import Fenced
@@ -24,10 +25,10 @@ class Retention:
     name = "retention"
 
     def __init__(
-        self, fenced: Fenced, history: History, clock: Clock, keeping: Keeping, timing: DutyTiming = DutyTiming()
+        self, fenced: Fenced, tasks: StoredTasks, clock: Clock, keeping: Keeping, timing: DutyTiming = DutyTiming()
     ) -> None:
         self._fenced = fenced
-        self._history = history
+        self._tasks = tasks
         self._clock = clock
         self._keeping = keeping
         self._timing = timing
@@ -44,7 +45,8 @@ class Retention:
         if self._cursor == BEGINNING:
             age, timing = self._keeping.ended, self._timing
             await self._forget(term, lambda t: t.delete_sessions(age, timing.page))
-            await self._forget(term, lambda t: t.delete_queues(min(age, timing.queue_unused), timing.page))
+            unused = max(min(age, timing.queue_unused), 2 * limits.QUEUE_NOTED_SECONDS)
+            await self._forget(term, lambda t: t.delete_queues(unused, timing.page))
             await self._fenced.write(term, lambda t: t.delete_dispatchers(timing.dispatcher_gone))
         pause_at = self._clock.monotonic() + self._timing.retention_spell
         while await self._step(term):
@@ -56,7 +58,7 @@ class Retention:
         """Deal with one page; False at the end of the walk."""
         keeping = self._keeping
         before = first_id(self._clock.time() - min(keeping.ended, keeping.failed))
-        page = await self._history.page(self._cursor, before, self._timing.page, keeping)
+        page = await self._tasks.ended(self._cursor, before, self._timing.page, keeping)
         if page.ended:
             term.require()
             deleted = await self._fenced.write(term, lambda t: t.delete_ended(page.ended, keeping))

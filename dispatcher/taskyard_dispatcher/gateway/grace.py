@@ -10,19 +10,26 @@ from taskyard_dispatcher.gateway.presence import Presence
 from taskyard_dispatcher.outcomes.loss import Loss
 from taskyard_dispatcher.sessions.roster import Roster
 from taskyard_dispatcher.sessions.state import Phase, Session
+from taskyard_dispatcher.timing import GatewayTiming
 
 _log = logging.getLogger(__name__)
 
 BROKEN = "stream broken"
-STORE_PAUSE = 1.0
-"""Seconds between looks whether Postgres is back."""
 
 
 class Grace:
     """Gives sessions up whose worker said goodbye, or did not come back in time."""
 
     def __init__(
-        self, roster: Roster, loss: Loss, presence: Presence, clock: Clock, *, grace: float, patience: float
+        self,
+        roster: Roster,
+        loss: Loss,
+        presence: Presence,
+        clock: Clock,
+        *,
+        grace: float,
+        patience: float,
+        timing: GatewayTiming = GatewayTiming(),
     ) -> None:
         """`grace` and `patience` are seconds: for a stream that broke, and for a worker that was asked to leave."""
         self._roster = roster
@@ -31,6 +38,7 @@ class Grace:
         self._clock = clock
         self._grace = grace
         self._patience = max(grace, patience)
+        self._store_pause = timing.store_pause
         self._background = Background()
 
     def begin(self, session: Session, settled: Callable[[], Awaitable[None]]) -> None:
@@ -59,7 +67,7 @@ class Grace:
 
     async def _until_postgres_answers(self) -> None:
         while not await self._loss.possible():
-            await self._clock.sleep(STORE_PAUSE)
+            await self._clock.sleep(self._store_pause)
 
     async def _given_up(self, session: Session, reason: str) -> bool:
         try:

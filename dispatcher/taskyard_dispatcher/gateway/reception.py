@@ -7,6 +7,7 @@ worker, which keeps them until they are acknowledged, and gRPC's flow control ke
 import asyncio
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from taskyard_core.domain import limits
@@ -20,6 +21,7 @@ from taskyard_dispatcher.gateway.credit import Credit, Manners
 from taskyard_dispatcher.outcomes.completion import Completion, Report, read_result
 from taskyard_dispatcher.outcomes.progress import ProgressReports
 from taskyard_dispatcher.sessions.state import Session
+from taskyard_dispatcher.timing import GatewayTiming
 
 RESULT_BYTES = 32 * 1024 * 1024
 """Results of all sessions that are being stored."""
@@ -28,14 +30,13 @@ SESSION_BYTES = 8 * 1024 * 1024
 OTHER_BYTES = 4 * 1024 * 1024
 """Results, of all sessions, for attempts that they don't hold."""
 OTHERS_AT_ONCE = 200
-OTHERS_PAUSE = 0.1
-"""Seconds from one lot of those to the next: nobody waits for them, and nobody shall for their sake."""
 CREDIT = 2000
 CREDIT_PER_SECOND = 100.0
 PROGRESS_WORTH = 0.05
 """Of a frame without results, for the progress of each attempt."""
-PAUSE = 0.1
-"""Seconds that a stream without credit is not read on."""
+GATHER_SECONDS = 0.002
+"""From one lot of a session's reports to the next, at least: a worker that sends each result in a frame of its own must
+not cost several times as much as one that gathers them. Whoever reports less often waits for nothing."""
 _OVERHEAD = 512
 """About what a report costs beside the bytes of its result."""
 
@@ -44,14 +45,30 @@ class Flooded(Exception):
     """The worker sends more than can be of use; the message is for it."""
 
 
+@dataclass(slots=True)
+class _Lot:
+    """Reports of some frames, which are settled together."""
+
+    reports: list[Report] = field(default_factory=list)
+    size: int = 0
+
+
 class Reception:
     """Takes in what workers report. What is under way is bounded for each session, and for all of them."""
 
-    def __init__(self, completion: Completion, progress: ProgressReports, clock: Clock, interval: float) -> None:
+    def __init__(
+        self,
+        completion: Completion,
+        progress: ProgressReports,
+        clock: Clock,
+        interval: float,
+        timing: GatewayTiming = GatewayTiming(),
+    ) -> None:
         self.completion = completion
         self.progress = progress
         self.clock = clock
         self.interval = interval
+        self.timing = timing
         self.results = Budget(RESULT_BYTES)
         self.others = Budget(OTHER_BYTES)
         self.background = Background()
@@ -70,7 +87,7 @@ class Reception:
         for start in range(0, len(reports), OTHERS_AT_ONCE):
             async with self._turn:
                 await self.completion.report(session, reports[start : start + OTHERS_AT_ONCE])
-                await self.clock.sleep(OTHERS_PAUSE)
+                await self.clock.sleep(self.timing.others_pause)
 
 
 class Inbox:
@@ -82,6 +99,9 @@ class Inbox:
         self._clock = reception.clock
         self._budget = Budget(SESSION_BYTES)
         self._reporting: set[asyncio.Task[None]] = set()
+        self._lot: _Lot | None = None
+        """What is gathered until the next lot may go."""
+        self._next_lot = 0.0
         self._credit = Credit(CREDIT + 2 * session.slots, CREDIT_PER_SECOND, self._clock.monotonic())
 
     async def take(self, frame: wire.WorkerFrame) -> None:
@@ -103,11 +123,7 @@ class Inbox:
         if held or released:
             size = frame.ByteSize() + _OVERHEAD * (len(held) + len(released)) - of_others
             await self._reserve(size, reception.results)
-            reports = [*map(read_result, held), *map(_release, released)]
-            work = reception.completion.report(session, reports)
-            reporting = self._begin(work, size, reception.results)
-            self._reporting.add(reporting)
-            reporting.add_done_callback(self._reporting.discard)
+            self._gather([*map(read_result, held), *map(_release, released)], size)
         useless = count - len(held) - len(released) - (1 - PROGRESS_WORTH) * len(frame.progress)
         if useless or not (held or released):
             await self._pay(useless + 1)
@@ -115,6 +131,31 @@ class Inbox:
             await self._reserve(of_others, reception.others)
             work = reception.settle_others(session, list(self._possible(others)))
             self._begin(work, of_others, reception.others)
+
+    def _gather(self, reports: Sequence[Report], size: int) -> None:
+        """Settle reports soon, together with those of other frames that come close to this one."""
+        lot = self._lot
+        # Large results wait for their like only, and so would what is in one lot with them.
+        if lot is None or lot.size + size > limits.LARGE_BYTES:
+            lot = self._lot = _Lot()
+            reporting = self._reception.background.start(self._settle(lot))
+            self._reporting.add(reporting)
+            reporting.add_done_callback(self._reporting.discard)
+        lot.reports += reports
+        lot.size += size
+
+    async def _settle(self, lot: _Lot) -> None:
+        now = self._clock.monotonic()
+        pause, self._next_lot = self._next_lot - now, max(now, self._next_lot) + GATHER_SECONDS
+        try:
+            if pause > 0:
+                await self._clock.sleep(pause)
+            if self._lot is lot:
+                self._lot = None
+            await self._reception.completion.report(self._session, lot.reports)
+        finally:
+            self._reception.results.give_back(lot.size)
+            self._budget.give_back(lot.size)
 
     async def settled(self) -> None:
         """Wait until the outcomes that were reported so far are stored."""
@@ -138,7 +179,7 @@ class Inbox:
             raise Flooded("too many frames without results, or reports on attempts that this session does not hold")
         if manners is Manners.SHORT:
             with self._unread():
-                await self._clock.sleep(PAUSE)
+                await self._clock.sleep(self._reception.timing.unread_pause)
 
     async def _reserve(self, size: int, common: Budget) -> None:
         """Wait until there is room for so much, here and in all."""
@@ -149,7 +190,7 @@ class Inbox:
             self._budget.give_back(size)
             raise
 
-    def _begin(self, work: Coroutine[Any, Any, None], size: int, common: Budget) -> asyncio.Task[None]:
+    def _begin(self, work: Coroutine[Any, Any, None], size: int, common: Budget) -> None:
         """Settle reports in the background, and give back what was reserved for them."""
 
         async def settle() -> None:
@@ -159,7 +200,7 @@ class Inbox:
                 common.give_back(size)
                 self._budget.give_back(size)
 
-        return self._reception.background.start(settle())
+        self._reception.background.start(settle())
 
     async def _spend(self, budget: Budget, size: int) -> None:
         if budget.allows(size):

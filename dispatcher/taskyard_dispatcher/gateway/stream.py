@@ -32,6 +32,10 @@ _log = logging.getLogger(__name__)
 Context = grpc.aio.ServicerContext[wire.WorkerFrame, wire.DispatcherFrame]
 
 
+class GivenUp(Exception):
+    """The worker is not heard, or does not hear, any more; the message is for it, should it be there all the same."""
+
+
 class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
     """Serves `WorkerService.Session`."""
 
@@ -95,13 +99,16 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
             for part in parts:
                 part.cancel()
             self._background.start(_report_failures(session, parts))
-        await _refuse(reader, context)
+        await _tell(parts, context)
 
     async def _open(self, incoming: AsyncIterator[wire.WorkerFrame], context: Context) -> WorkerSession:
         try:
             async with asyncio.timeout(self._settings.session_timeout):
                 first = await anext(incoming)
-        except (TimeoutError, StopAsyncIteration):
+        except TimeoutError:
+            # Not for what it says, which it may say in time elsewhere.
+            await context.abort(grpc.StatusCode.ABORTED, f"no hello within {self._settings.session_timeout:g} s")
+        except StopAsyncIteration:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "hello: the first frame must have it")
         if not first.HasField("hello"):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "hello: the first frame must have it")
@@ -161,25 +168,23 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
             now = self._clock.monotonic()
             if session.receive(frame, now):
                 self._background.start(self._note_drain(session))
-            deaf = frame.HasField("heartbeat") and self._is_deaf(session, hearing, frame.heartbeat, now)
+            unheard = self._unheard(hearing, frame, now)
             await inbox.take(frame)
-            if deaf:
-                return
+            if unheard >= self._settings.session_timeout:
+                # One that only sends would hold its tasks without ever knowing of them.
+                _log.warning("session deaf", extra={"session": session.runner.session, "seconds": round(unheard, 1)})
+                raise GivenUp(f"heard has fallen {unheard:.1f} s behind: no echo of a heartbeat arrives")
             if frame.goodbye:
                 # What came before must not be overtaken: an attempt that was handed back has not crashed.
                 await inbox.settled()
                 session.leave()
                 return
 
-    def _is_deaf(self, session: WorkerSession, hearing: Hearing, heartbeat: wire.Heartbeat, now: float) -> bool:
-        """Whether the worker can't receive: one that only sends would hold its tasks without ever knowing of them."""
-        if not heartbeat.HasField("heard"):
-            return False
-        unheard = hearing.heard(heartbeat.sequence, heartbeat.heard, now)
-        if unheard < self._settings.session_timeout:
-            return False
-        _log.warning("session deaf", extra={"session": session.runner.session, "seconds": round(unheard, 1)})
-        return True
+    def _unheard(self, hearing: Hearing, frame: wire.WorkerFrame, now: float) -> float:
+        """Seconds for which the worker has not received what was sent, as far as this frame tells."""
+        if not (frame.HasField("heartbeat") and frame.heartbeat.HasField("heard")):
+            return 0.0
+        return hearing.heard(frame.heartbeat.sequence, frame.heartbeat.heard, now)
 
     async def _note_drain(self, session: WorkerSession) -> None:
         try:
@@ -188,21 +193,23 @@ class SessionStreams(worker_service_pb2_grpc.WorkerServiceServicer):
             _log.info("drain is not shown: %s", error)
 
     async def _watch(self, session: WorkerSession) -> None:
-        """Returns once the worker has been silent for too long."""
+        """Raises GivenUp once the worker has been silent for too long."""
         while (silence := session.silence(self._clock.monotonic())) < self._settings.session_timeout:
             await self._clock.sleep(self._settings.session_timeout - silence)
         _log.warning("session silent", extra={"session": session.runner.session, "seconds": round(silence, 1)})
+        raise GivenUp(f"no frame for {silence:.1f} s, not even a heartbeat")
 
 
-async def _refuse(reader: asyncio.Task[None], context: Context) -> None:
-    """Raise what was wrong with a frame, or with too many, so that the worker hears of it."""
-    if not reader.done() or reader.cancelled():
-        return
-    error = reader.exception()
-    if isinstance(error, Violation):
-        raise error
-    if isinstance(error, Flooded):
-        await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+async def _tell(parts: Iterable[asyncio.Task[None]], context: Context) -> None:
+    """End the stream with why it ends, where that is not the worker's own wish."""
+    for part in parts:
+        error = part.exception() if part.done() and not part.cancelled() else None
+        if isinstance(error, Violation):
+            raise error
+        if isinstance(error, Flooded):
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        if isinstance(error, GivenUp):
+            await context.abort(grpc.StatusCode.ABORTED, str(error))
 
 
 def _retry_trailers(refusal: TooManyHellos) -> tuple[tuple[str, bytes]]:
@@ -213,9 +220,13 @@ def _retry_trailers(refusal: TooManyHellos) -> tuple[tuple[str, bytes]]:
     return (("grpc-status-details-bin", status.SerializeToString()),)
 
 
+_TOLD = (grpc.RpcError, grpc.aio.BaseError, Violation, GivenUp)
+"""Ends that are no failure of this dispatcher's, or are in its log already."""
+
+
 async def _report_failures(session: WorkerSession, parts: Iterable[asyncio.Task[None]]) -> None:
     for error in await asyncio.gather(*parts, return_exceptions=True):
         if isinstance(error, Flooded):
             _log.warning("session refused: %s", error, extra={"session": session.runner.session})
-        elif isinstance(error, Exception) and not isinstance(error, grpc.RpcError | grpc.aio.BaseError | Violation):
+        elif isinstance(error, Exception) and not isinstance(error, _TOLD):
             _log.error("session failed", exc_info=error, extra={"session": session.runner.session})

@@ -6,14 +6,10 @@ from dataclasses import dataclass, replace
 
 from taskyard_core.storage.dispatchers import Peer
 from taskyard_dispatcher.sessions.state import Session
+from taskyard_dispatcher.timing import BalanceTiming
 
 TOLERANCE = 1.25
 """A dispatcher keeps up to so many times its share."""
-SETTLED = 5.0
-"""Seconds that a session stays where it said hello, at least."""
-REST = 60.0
-"""Seconds before a session that was sent on, and came back, is sent on again: twice as many after each time."""
-LONGEST_REST = 3600.0
 
 
 def surplus(sessions: int, peers: Iterable[Peer]) -> int:
@@ -53,21 +49,23 @@ class _Stay:
     times: int = 0
     sent_at: float = -math.inf
 
-    def may_go(self, now: float) -> bool:
-        rest = min(LONGEST_REST, REST * 2.0 ** (self.times - 1)) if self.times else 0.0
-        return now - self.since >= SETTLED and now - self.sent_at >= rest
+    def may_go(self, now: float, timing: BalanceTiming) -> bool:
+        rest = min(timing.longest_rest, timing.rest * 2.0 ** (self.times - 1)) if self.times else 0.0
+        return now - self.since >= timing.settled and now - self.sent_at >= rest
 
 
 class Movement:
     """Chooses whom to send on, and remembers it: a worker that knows no other way comes back, and is left alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, timing: BalanceTiming = BalanceTiming()) -> None:
+        self._timing = timing
         self._stays: dict[str, _Stay] = {}
 
     def look(self, now: float, sessions: Iterable[Session]) -> None:
         """Note who is here. Of those who left, what was sent on is remembered."""
         here = {session.id for session in sessions}
-        self._stays = {id: stay for id, stay in self._stays.items() if id in here or now - stay.sent_at < LONGEST_REST}
+        gone = now - self._timing.longest_rest
+        self._stays = {id: stay for id, stay in self._stays.items() if id in here or stay.sent_at > gone}
         for id in here - self._stays.keys():
             self._stays[id] = _Stay(now)
 
@@ -84,4 +82,4 @@ class Movement:
 
     def _may_go(self, now: float, session: Session) -> bool:
         stay = self._stays.get(session.id)
-        return stay is not None and stay.may_go(now)
+        return stay is not None and stay.may_go(now, self._timing)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from taskyard_core.runtime.clock import Clock
-from taskyard_core.storage.dispatchers import DispatcherNote, Dispatchers, Peer
+from taskyard_core.storage.dispatchers import DispatcherNote, Peer
 from taskyard_core.storage.sessions import Sessions
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_dispatcher.membership import DispatcherRegistration
@@ -53,7 +53,6 @@ class Vouching:
         dispatcher: str,
         pod: str,
         address: str,
-        dispatchers: Dispatchers,
         sessions: Sessions,
         roster: Roster,
         loss: Loss,
@@ -66,7 +65,6 @@ class Vouching:
         self._dispatcher = dispatcher
         self._pod = pod
         self._address = address
-        self._dispatchers = dispatchers
         self._sessions = sessions
         self._roster = roster
         self._loss = loss
@@ -103,7 +101,7 @@ class Vouching:
         if self._left:
             return
         await self._give_up_strays()
-        peers = [peer for peer in await self._dispatchers.note(self._note()) if peer.age <= self._fresh]
+        peers = [peer for peer in await self._sessions.vouch(self._note()) if peer.age <= self._fresh]
         self._isolate(peers)
         self._send_on(peers)
 
@@ -115,7 +113,7 @@ class Vouching:
         """Answer for nobody any more; with Postgres away that is seen a little later."""
         self._left = True
         try:
-            await self._dispatchers.leave(self._dispatcher)
+            await self._sessions.leave(self._dispatcher)
         except StoreUnavailable as error:
             _log.info("the dispatcher's row is left behind: %s", error)
 

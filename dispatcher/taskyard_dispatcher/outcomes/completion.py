@@ -16,17 +16,15 @@ from taskyard_core.domain.violations import Violation
 from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.changes import Applied, Changes, Standing
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_core.wire.gen import worker_service_pb2 as wire
 from taskyard_dispatcher.outcomes.queues import QueueDefaults
-from taskyard_dispatcher.outcomes.storing import RETRY_PAUSE, Stored, Storing
+from taskyard_dispatcher.outcomes.storing import Stored, Storing
 from taskyard_dispatcher.sessions import frames
 from taskyard_dispatcher.sessions.state import Running, Session
+from taskyard_dispatcher.timing import OutcomeTiming
 
 _log = logging.getLogger(__name__)
-
-LONGEST_PAUSE = 30.0
-"""Seconds between tries to store an outcome that did not pass alone, in the end."""
 
 _REFUSALS = {wire.VERDICT_STALE: "stale", wire.VERDICT_DUPLICATE: "duplicate"}
 
@@ -66,6 +64,8 @@ class Completion:
         telemetry: Telemetry,
         clock: Clock,
         slots_freed: Callable[[], None],
+        timing: OutcomeTiming = OutcomeTiming(),
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self._changes = changes
         self._aftermath = aftermath
@@ -73,7 +73,9 @@ class Completion:
         self._telemetry = telemetry
         self._clock = clock
         self._slots_freed = slots_freed
-        self._storing = Storing(changes, clock, self._committed)
+        self._timing = timing
+        self._draw = draw
+        self._storing = Storing(changes, clock, self._committed, timing)
 
     async def report(self, session: Session, reports: Sequence[Report]) -> None:
         """Settle what a worker reported, and acknowledge it; tries until Postgres has answered."""
@@ -86,14 +88,14 @@ class Completion:
         """End an attempt from here, e.g. one that has overrun its timeout."""
         report = Report(held.task.task_id, held.task.attempt, event, self._clock.monotonic() - held.since)
         transition = self._of_held(session, held, report)
-        pause = RETRY_PAUSE
+        pause = self._timing.retry_pause
         stored = await self._storing.store([transition])
         while isinstance(stored[0], Exception):
             _log.warning(
                 "an end is not stored: %s", stored[0], extra={"task": report.task_id, "session": session.runner.session}
             )
             await self._clock.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, self._timing.longest_pause)
             stored = await self._storing.store([transition], hard=True)
         self._forget(session, [report])
 
@@ -132,7 +134,7 @@ class Completion:
 
     async def _insist(self, session: Session, report: Report, error: Exception) -> None:
         """Store an outcome that did not pass alone: for as long as it takes, and apart from all others."""
-        pause = RETRY_PAUSE
+        pause = self._timing.retry_pause
         unsettled = [(report, error)]
         while unsettled:
             (report, error), *_ = unsettled
@@ -143,7 +145,7 @@ class Completion:
                 # What the store refuses now, it will refuse for ever.
                 report = report._replace(event=_invalid("the store refuses it"), invalid=True)
             await self._clock.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, self._timing.longest_pause)
             unsettled = await self._settle(session, [report], partial(self._storing.store, hard=True))
 
     def _transition(self, session: Session, report: Report) -> Transition | None:
@@ -162,7 +164,7 @@ class Completion:
         if type(report.event) is Succeeded:
             return _success(session, report, report.event.result, longest)
         snapshot = held.snapshot(self._queues.retry(held.task.lane))
-        decided = decide(snapshot, report.event, random.random)
+        decided = decide(snapshot, report.event, self._draw)
         return decided._replace(runner=session.runner, ran=_ran(report.run_seconds, longest))
 
     async def _standings(self, reports: Sequence[Report]) -> list[Standing]:
@@ -170,7 +172,7 @@ class Completion:
             try:
                 return await self._changes.standings([(report.task_id, report.attempt) for report in reports])
             except StoreUnavailable:
-                await self._clock.sleep(RETRY_PAUSE)
+                await self._clock.sleep(self._timing.retry_pause)
 
     def _forget(self, session: Session, reports: Iterable[Report]) -> None:
         for report in reports:

@@ -2,6 +2,7 @@
 
 import logging
 import random
+from collections.abc import Callable
 
 from taskyard_core.aftermath.aftermath import Aftermath
 from taskyard_core.domain import limits
@@ -21,11 +22,17 @@ class Loss:
     """Ends sessions in the task store and requeues their RUNNING tasks in the same transaction."""
 
     def __init__(
-        self, transactions: Transactions, aftermath: Aftermath, crashes_allowed: int = limits.CRASHES_ALLOWED
+        self,
+        transactions: Transactions,
+        aftermath: Aftermath,
+        crashes_allowed: int = limits.CRASHES_ALLOWED,
+        *,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self._event = Lost(crashes_allowed)
         self._transactions = transactions
         self._aftermath = aftermath
+        self._draw = draw
 
     async def possible(self) -> bool:
         """Whether the task store answers."""
@@ -54,21 +61,13 @@ class Loss:
             return None
         held = await transaction.held(session)
         runner = Runner(public_name(session), host.worker, host.pod)
-        applied = await transaction.apply([_lost(row, runner, self._event) for row in held])
+        applied = await transaction.apply([self._lost(row, runner) for row in held])
         whose = {"session": runner.session, "worker": host.worker, "worker_pod": host.pod}
         _log.info("session given up", extra={**whose, "reason": reason, "tasks": len(held)})
         return applied
 
-
-def _lost(held: Held, runner: Runner, event: Lost) -> Transition:
-    task = held.task
-    snapshot = Snapshot(
-        task.task_id,
-        TaskState.RUNNING,
-        task.attempt,
-        task.failures,
-        task.crashes,
-        held.cancel_requested,
-        session=task.session,
-    )
-    return decide(snapshot, event, random.random)._replace(runner=runner)
+    def _lost(self, held: Held, runner: Runner) -> Transition:
+        task = held.task
+        counts = (task.attempt, task.failures, task.crashes)
+        snapshot = Snapshot(task.task_id, TaskState.RUNNING, *counts, held.cancel_requested, session=task.session)
+        return decide(snapshot, self._event, self._draw)._replace(runner=runner)

@@ -12,20 +12,20 @@ from taskyard_core.storage.changes import Changes
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_core.wire.gen.worker_service_pb2 import TaskProgress
 from taskyard_dispatcher.sessions.state import Session
+from taskyard_dispatcher.timing import OutcomeTiming
 
 _log = logging.getLogger(__name__)
 
-INTERVAL = 1.0
-"""Seconds between writes."""
 MESSAGE_LENGTH = 1000
 
 
 class ProgressReports:
-    """Collects progress and writes it in one statement a second; nothing depends on it."""
+    """Collects progress and writes it in one statement now and then; nothing depends on it."""
 
-    def __init__(self, changes: Changes, clock: Clock) -> None:
+    def __init__(self, changes: Changes, clock: Clock, timing: OutcomeTiming = OutcomeTiming()) -> None:
         self._changes = changes
         self._clock = clock
+        self._interval = timing.progress_interval
         self._newest: dict[AttemptKey, str] = {}
 
     def add(self, session: Session, reports: Iterable[TaskProgress]) -> None:
@@ -48,7 +48,7 @@ class ProgressReports:
                 _log.info("progress dropped: %s", error)
 
     async def run(self) -> None:
-        """Write every INTERVAL."""
+        """Write again and again."""
         while True:
-            await self._clock.sleep(INTERVAL)
+            await self._clock.sleep(self._interval)
             await self.run_once()

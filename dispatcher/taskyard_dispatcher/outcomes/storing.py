@@ -10,11 +10,10 @@ from taskyard_core.runtime.batcher import Batcher
 from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.changes import Applied, Changes
 from taskyard_core.storage.unavailable import StoreUnavailable, TooLong
+from taskyard_dispatcher.timing import OutcomeTiming
 
 _log = logging.getLogger(__name__)
 
-RETRY_PAUSE = 0.5
-"""Seconds between tries to store outcomes while Postgres is away."""
 BATCH_SIZE = 1000
 BATCH_BYTES = 4 * 1024 * 1024
 _OVERHEAD = 512
@@ -31,10 +30,17 @@ class Storing:
     that one takes nobody with it. The next batches are no larger than what passed last, and twice that if they pass.
     """
 
-    def __init__(self, changes: Changes, clock: Clock, committed: Callable[[Applied, float], None]) -> None:
+    def __init__(
+        self,
+        changes: Changes,
+        clock: Clock,
+        committed: Callable[[Applied, float], None],
+        timing: OutcomeTiming = OutcomeTiming(),
+    ) -> None:
         self._changes = changes
         self._clock = clock
         self._committed = committed
+        self._pause = timing.retry_pause
         self._most = BATCH_BYTES
         self._batcher = Batcher(self._apply, size=BATCH_SIZE, parallel=2, weigh=weight, weight=BATCH_BYTES)
         # With a large one go those that came with it.
@@ -50,7 +56,7 @@ class Storing:
                 return await batcher.add(transitions)
             except StoreUnavailable as error:
                 _log.warning("%d outcomes wait: %s", len(transitions), error)
-                await self._clock.sleep(RETRY_PAUSE)
+                await self._clock.sleep(self._pause)
 
     async def _apply(self, transitions: Sequence[Transition]) -> Sequence[Stored]:
         await failpoints.reach("result-received")

@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from taskyard_core.domain import lanes
+from taskyard_core.domain import lanes, limits
 from taskyard_core.domain.task import TaskSpec
 from taskyard_core.runtime.clock import Clock, SystemClock
 from taskyard_core.runtime.pace import COUNTING, rest
 from taskyard_core.storage.queues import StoredQueues
+from taskyard_core.storage.sessions import Sessions
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.storage.workers import LiveWorkers
 from taskyard_scheduler.api import failures
 from taskyard_scheduler.api.lane_room import LaneRoom
 from taskyard_scheduler.api.recent import Recent
@@ -23,7 +23,6 @@ COUNTED_LANES = 100_000
 """Most lanes of one count, several times what may be made."""
 _PERIOD_SECONDS = 1.0
 _RETRY_SECONDS = 2.0
-_NOTED_SECONDS = 3600.0
 _NOTED_QUEUES = 10_000
 _WORKERS = 1000
 
@@ -44,21 +43,21 @@ class Admission:
     def __init__(
         self,
         queues: StoredQueues,
-        workers: LiveWorkers,
+        sessions: Sessions,
         limit: int = DEFAULT_LIMIT,
         lane_room: LaneRoom | None = None,
         *,
         clock: Clock | None = None,
     ) -> None:
         self._queues = queues
-        self._workers = workers
+        self._sessions = sessions
         self._limit = limit
         self._lanes = lane_room or LaneRoom()
         self._clock = clock or SystemClock()
         self._rooms: dict[tuple[str, str], _Room] = {}
         self._limits: Mapping[tuple[str, str], int] = {}
         # Queues whose use was noted in the table lately, and those that wait for it.
-        self._noted: Recent[tuple[str, str]] = Recent(_NOTED_SECONDS, _NOTED_QUEUES)
+        self._noted: Recent[tuple[str, str]] = Recent(limits.QUEUE_NOTED_SECONDS, _NOTED_QUEUES)
         self._new: dict[tuple[str, str], None] = {}
 
     def refusal(self, spec: TaskSpec) -> failures.Failure | None:
@@ -87,7 +86,7 @@ class Admission:
         self._limits = await self._queues.limits()
         self._lanes.counted(waiting.keys(), self._clock.monotonic())
         if self._lanes.crowded:
-            self._lanes.serving(await self._workers.capabilities(_WORKERS))
+            self._lanes.serving(await self._sessions.capabilities(_WORKERS))
         totals: Counter[tuple[str, str]] = Counter()
         for lane, tasks in waiting.items():
             totals[lanes.place(lane)] += tasks

@@ -21,49 +21,30 @@ _CROWD_RETRY_SECONDS = 1.0
 class Reason(StrEnum):
     """A stable word to branch on; `code` is its gRPC status, `http` its HTTP status."""
 
-    INVALID_ARGUMENT = "INVALID_ARGUMENT"
-    PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
-    UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
-    NOT_FOUND = "NOT_FOUND"
-    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
-    IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
-    FAILED_PRECONDITION = "FAILED_PRECONDITION"
-    BACKLOG_FULL = "BACKLOG_FULL"
-    TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS"
-    CROSS_SITE = "CROSS_SITE"
-    UNKNOWN_HOST = "UNKNOWN_HOST"
-    TOO_MANY_LANES = "TOO_MANY_LANES"
-    UNAVAILABLE = "UNAVAILABLE"
-    INTERNAL = "INTERNAL"
+    code: grpc.StatusCode
+    http: int
 
-    @property
-    def code(self) -> grpc.StatusCode:
-        """The gRPC status."""
-        return _STATUS[self][0]
+    def __new__(cls, word: str, code: grpc.StatusCode, http: int) -> "Reason":
+        """A word with its statuses."""
+        reason = str.__new__(cls, word)
+        reason._value_, reason.code, reason.http = word, code, http
+        return reason
 
-    @property
-    def http(self) -> int:
-        """The HTTP status."""
-        return _STATUS[self][1]
-
-
-_STATUS = {
-    Reason.INVALID_ARGUMENT: (grpc.StatusCode.INVALID_ARGUMENT, 400),
+    INVALID_ARGUMENT = ("INVALID_ARGUMENT", grpc.StatusCode.INVALID_ARGUMENT, 400)
     # Not RESOURCE_EXHAUSTED, which clients take for a reason to try again.
-    Reason.PAYLOAD_TOO_LARGE: (grpc.StatusCode.INVALID_ARGUMENT, 413),
-    Reason.UNSUPPORTED_MEDIA_TYPE: (grpc.StatusCode.INVALID_ARGUMENT, 415),
-    Reason.NOT_FOUND: (grpc.StatusCode.NOT_FOUND, 404),
-    Reason.METHOD_NOT_ALLOWED: (grpc.StatusCode.UNIMPLEMENTED, 405),
-    Reason.IDEMPOTENCY_CONFLICT: (grpc.StatusCode.ALREADY_EXISTS, 409),
-    Reason.FAILED_PRECONDITION: (grpc.StatusCode.FAILED_PRECONDITION, 409),
-    Reason.BACKLOG_FULL: (grpc.StatusCode.RESOURCE_EXHAUSTED, 429),
-    Reason.TOO_MANY_REQUESTS: (grpc.StatusCode.RESOURCE_EXHAUSTED, 429),
-    Reason.CROSS_SITE: (grpc.StatusCode.PERMISSION_DENIED, 403),
-    Reason.UNKNOWN_HOST: (grpc.StatusCode.PERMISSION_DENIED, 421),
-    Reason.TOO_MANY_LANES: (grpc.StatusCode.RESOURCE_EXHAUSTED, 429),
-    Reason.UNAVAILABLE: (grpc.StatusCode.UNAVAILABLE, 503),
-    Reason.INTERNAL: (grpc.StatusCode.INTERNAL, 500),
-}
+    PAYLOAD_TOO_LARGE = ("PAYLOAD_TOO_LARGE", grpc.StatusCode.INVALID_ARGUMENT, 413)
+    UNSUPPORTED_MEDIA_TYPE = ("UNSUPPORTED_MEDIA_TYPE", grpc.StatusCode.INVALID_ARGUMENT, 415)
+    NOT_FOUND = ("NOT_FOUND", grpc.StatusCode.NOT_FOUND, 404)
+    METHOD_NOT_ALLOWED = ("METHOD_NOT_ALLOWED", grpc.StatusCode.UNIMPLEMENTED, 405)
+    IDEMPOTENCY_CONFLICT = ("IDEMPOTENCY_CONFLICT", grpc.StatusCode.ALREADY_EXISTS, 409)
+    FAILED_PRECONDITION = ("FAILED_PRECONDITION", grpc.StatusCode.FAILED_PRECONDITION, 409)
+    BACKLOG_FULL = ("BACKLOG_FULL", grpc.StatusCode.RESOURCE_EXHAUSTED, 429)
+    TOO_MANY_REQUESTS = ("TOO_MANY_REQUESTS", grpc.StatusCode.RESOURCE_EXHAUSTED, 429)
+    CROSS_SITE = ("CROSS_SITE", grpc.StatusCode.PERMISSION_DENIED, 403)
+    UNKNOWN_HOST = ("UNKNOWN_HOST", grpc.StatusCode.PERMISSION_DENIED, 421)
+    TOO_MANY_LANES = ("TOO_MANY_LANES", grpc.StatusCode.RESOURCE_EXHAUSTED, 429)
+    UNAVAILABLE = ("UNAVAILABLE", grpc.StatusCode.UNAVAILABLE, 503)
+    INTERNAL = ("INTERNAL", grpc.StatusCode.INTERNAL, 500)
 
 
 class Failure(Exception):

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import uuid
+from typing import Generic, NamedTuple, TypeVar
 
 from taskyard_core.domain import limits, submission
 from taskyard_core.domain.task import TaskState
@@ -13,6 +14,14 @@ from taskyard_core.storage.tasks import TaskFilter
 from taskyard_core.storage.workers import WorkerPlace
 
 _MARK_BYTES = 8
+Item = TypeVar("Item")
+
+
+class Page(NamedTuple, Generic[Item]):
+    """Some of a list, in its order; the token is empty on the last page."""
+
+    items: list[Item]
+    next_page_token: str
 
 
 def task_filter(

@@ -8,8 +8,6 @@ from taskyard_core.domain.matching import Capabilities
 from taskyard_scheduler.api.recent import Recent
 
 DEFAULT_LANES = 10_000
-REMEMBERED_SECONDS = 600.0
-"""A lane that was used so recently is not new."""
 NAMESPACE_SHARE = 2
 """One namespace may have the nth part of the lanes, so that another finds room."""
 SERVED_BONUS = 2
@@ -23,9 +21,10 @@ class LaneRoom:
     admit between two counts.
     """
 
-    def __init__(self, most: int = DEFAULT_LANES) -> None:
+    def __init__(self, most: int = DEFAULT_LANES, kept: float = 600.0) -> None:
+        """A lane that was used in the last `kept` seconds is there still, and so it is not new."""
         self.most = most
-        self._known: Recent[str] = Recent(REMEMBERED_SECONDS, SERVED_BONUS * most)
+        self._known: Recent[str] = Recent(kept, SERVED_BONUS * most)
         self._waiting: set[str] = set()
         # Admitted since the last count began, and in the time before: what is on its way is in no count yet.
         self._since_count: set[str] = set()

@@ -2,23 +2,15 @@
 
 import base64
 import binascii
-from dataclasses import dataclass
 
 from taskyard_core.domain import limits, submission
 from taskyard_core.domain.task import RetryPolicy
 from taskyard_core.domain.violations import Violation
 from taskyard_core.storage.queues import Place, Queue, StoredQueues
 from taskyard_scheduler.api import filters
+from taskyard_scheduler.api.filters import Page
 
 _BACKLOG_MAX = 2**53
-
-
-@dataclass(frozen=True, slots=True)
-class QueuePage:
-    """Some queues; the token is empty on the last page."""
-
-    queues: list[Queue]
-    next_page_token: str
 
 
 class Queues:
@@ -28,13 +20,13 @@ class Queues:
         self._stored = stored
         self._listed = listed
 
-    async def page(self, namespace: str, size: int, token: str) -> QueuePage:
+    async def page(self, namespace: str, size: int, token: str) -> Page[Queue]:
         """Queues of the namespace, or all where it is empty, by name; `token` is the page before's, or empty."""
         size = filters.page_size(size, limits.PAGE_SIZE_MAX)
         where = submission.name("namespace", namespace) if namespace else None
         found = await self._listed.page(where, _after(token), size + 1)
         queues = found[:size]
-        return QueuePage(queues, _token(queues[-1]) if len(found) > size else "")
+        return Page(queues, _token(queues[-1]) if len(found) > size else "")
 
     async def update(self, namespace: str, name: str, retry: RetryPolicy | None, max_backlog: int | None) -> Queue:
         """Set what is given: `retry` as a whole, and how many tasks may wait (0: the cluster's limit)."""

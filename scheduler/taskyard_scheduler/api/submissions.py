@@ -9,7 +9,7 @@ from taskyard_core.domain import limits
 from taskyard_core.domain.task import RetryPolicy, Task, TaskSpec, TaskState
 from taskyard_core.storage.submissions import Conflict, Submitted
 from taskyard_core.storage.tasks import TASK_BYTES, StoredTasks, within_weight
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_scheduler.api import failures
 from taskyard_scheduler.api.admission import Admission
 from taskyard_scheduler.api.failures import Failure

@@ -19,6 +19,7 @@ from taskyard_core.storage.tasks import PAGE_BYTES, Decidable, StoredTasks, Task
 from taskyard_core.storage.transaction import Transactions
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_scheduler.api import failures, filters
+from taskyard_scheduler.api.filters import Page
 from taskyard_scheduler.api.traffic import Direction
 from taskyard_scheduler.api.waits import Waits
 
@@ -35,22 +36,6 @@ _ONE_BYTES = 128 * 1024
 """What a task counts before its size is known; most are smaller."""
 _NAMED_IDS = 100
 """How many ids a bulk operation's answer names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some tasks, newest first; the token is empty on the last page."""
-
-    tasks: list[Task]
-    next_page_token: str
-
-
-@dataclass(frozen=True, slots=True)
-class Runs:
-    """Some of a task's runs, oldest first; the token is empty on the last page."""
-
-    attempts: list[Attempt]
-    next_page_token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +93,20 @@ class Tasks:
             raise failures.no_task(task_id)
         return task
 
-    async def page(self, wanted: TaskFilter, size: int, token: str, caller: str = "") -> Page:
-        """A page of tasks; `token` is the page before's, or empty."""
+    async def page(self, wanted: TaskFilter, size: int, token: str, caller: str = "") -> Page[Task]:
+        """A page of tasks, newest first; `token` is the page before's, or empty."""
         size, after = filters.page_size(size), filters.after(wanted, token)
         async with self._leaving.room(caller, PAGE_BYTES):
             tasks, last = await self._listed.page(wanted, size, after)
         return Page(tasks, filters.page_token(wanted, last) if last else "")
 
-    async def attempts(self, task_id: str, size: int, token: str) -> Runs:
-        """A page of the task's runs; `token` is the page before's, or empty."""
+    async def attempts(self, task_id: str, size: int, token: str) -> Page[Attempt]:
+        """A page of the task's runs, oldest first; `token` is the page before's, or empty."""
         size = filters.page_size(size)
         found, last = await self._stored.attempts(task_id, size, filters.attempts_after(task_id, token))
         if not found:
             await self.get(task_id)
-        return Runs(found, filters.attempts_token(task_id, last) if last else "")
+        return Page(found, filters.attempts_token(task_id, last) if last else "")
 
     async def wait(self, task_id: str, seconds: float, caller: str = "", kind: str = "") -> Task:
         """The task once it is terminal, or as it is when the time is up. `kind` is whom the wait counts for."""

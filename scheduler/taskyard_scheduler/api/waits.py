@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from taskyard_core.domain import limits
+from taskyard_core.runtime.clock import Clock
 from taskyard_core.storage.tasks import StoredTasks
 from taskyard_core.storage.unavailable import StoreUnavailable
 from taskyard_scheduler.api import failures
@@ -51,8 +52,9 @@ class Waits:
     Hints say at once which tasks may have ended, and a look at Postgres each second says it again.
     """
 
-    def __init__(self, stored: StoredTasks) -> None:
+    def __init__(self, stored: StoredTasks, clock: Clock) -> None:
         self._stored = stored
+        self._clock = clock
         self._period = _PERIOD_SECONDS
         self._watchers: dict[str, set[Watcher]] = {}
         self.calls = Census(limits.WAITS, limits.WAITS_EACH, "too many calls wait here at once")
@@ -97,7 +99,7 @@ class Waits:
     async def run(self) -> None:
         """Serve the watchers until cancelled."""
         while True:
-            await asyncio.sleep(self._period)
+            await self._clock.sleep(self._period)
             try:
                 await self._look()
             except StoreUnavailable as error:

@@ -1,7 +1,8 @@
 """Conditional transitions: apply.sql, attempt_standing.sql, request_cancel.sql and record_progress.sql in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from simulation.memory.postgres import claims
 from simulation.memory.postgres.client import Client
 from simulation.memory.postgres.tables import AttemptRow, OutboxRow, TaskRow
 from simulation.memory.postgres.work import Work
@@ -9,6 +10,7 @@ from taskyard_core.domain.task import AttemptKey, TaskState
 from taskyard_core.domain.transitions import Change, Transition
 from taskyard_core.storage import codec
 from taskyard_core.storage.changes import Applied, Standing, distinct
+from taskyard_core.storage.claims import Bid, Claimed, Head
 
 
 class Changes:
@@ -16,6 +18,29 @@ class Changes:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+
+    async def claim(self, bids: Sequence[Bid], generations: Mapping[str, int]) -> list[Claimed]:
+        """The bids that won, of sessions whose generation still holds."""
+        if not bids:
+            return []
+        return await self._client.run(lambda work: claims.claim_within(work, bids, generations))
+
+    async def claim_heads(
+        self,
+        quotas: Mapping[str, int],
+        generations: Mapping[str, int],
+        assign: Callable[[Sequence[Head]], Sequence[Bid]],
+    ) -> list[Claimed]:
+        """Claim at most `quotas[lane]` of each lane, leaving out what others are claiming."""
+        async with self._client.transaction() as transaction:
+            bids = assign(await transaction.run(lambda work: claims.lock_heads(work, quotas)))
+            return await transaction.run(lambda work: claims.claim_within(work, bids, generations)) if bids else []
+
+    async def still_queued(self, entries: Sequence[AttemptKey]) -> set[str]:
+        """Ids of the (task, attempt) entries that still wait to be run."""
+        return await self._client.run(
+            lambda work: {task for task, attempt in entries if claims.ready(work, task, attempt)}
+        )
 
     async def apply(self, transitions: Sequence[Transition]) -> Applied:
         """Apply what still holds."""

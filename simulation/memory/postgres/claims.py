@@ -1,41 +1,12 @@
 """Claiming: claim.sql, lane_heads.sql and still_queued.sql in memory."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from simulation.memory.postgres.client import Client
 from simulation.memory.postgres.tables import TaskRow
 from simulation.memory.postgres.work import Work
 from taskyard_core.domain import limits
-from taskyard_core.domain.task import AttemptKey, TaskState
+from taskyard_core.domain.task import TaskState
 from taskyard_core.storage.claims import CLAIM_BYTES, Bid, Claimed, Head
-
-
-class Claims:
-    """See taskyard_core.storage.claims."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    async def claim(self, bids: Sequence[Bid], generations: Mapping[str, int]) -> list[Claimed]:
-        """The bids that won, of sessions whose generation still holds."""
-        if not bids:
-            return []
-        return await self._client.run(lambda work: _claim(work, bids, generations))
-
-    async def claim_heads(
-        self,
-        quotas: Mapping[str, int],
-        generations: Mapping[str, int],
-        assign: Callable[[Sequence[Head]], Sequence[Bid]],
-    ) -> list[Claimed]:
-        """Claim at most `quotas[lane]` of each lane, leaving out what others are claiming."""
-        async with self._client.transaction() as transaction:
-            bids = assign(await transaction.run(lambda work: _lock_heads(work, quotas)))
-            return await transaction.run(lambda work: _claim(work, bids, generations)) if bids else []
-
-    async def still_queued(self, entries: Sequence[AttemptKey]) -> set[str]:
-        """Ids of the (task, attempt) entries that still wait to be run."""
-        return await self._client.run(lambda work: {task for task, attempt in entries if _ready(work, task, attempt)})
 
 
 def claimed(row: TaskRow, now: float) -> Claimed:
@@ -56,17 +27,18 @@ def claimed(row: TaskRow, now: float) -> Claimed:
     )
 
 
-def _claim(work: Work, bids: Sequence[Bid], generations: Mapping[str, int]) -> list[Claimed]:
+def claim_within(work: Work, bids: Sequence[Bid], generations: Mapping[str, int]) -> list[Claimed]:
+    """The bids that won."""
     live = _lock_live(work, sorted({bid.session for bid in bids}), generations)
-    ready: dict[str, tuple[Bid, TaskRow]] = {}
+    won_by: dict[str, tuple[Bid, TaskRow]] = {}
     for bid in sorted(bids):
-        row = _ready(work, bid.task_id, bid.attempt) if bid.session in live else None
-        if row is not None and bid.task_id not in ready:
+        row = ready(work, bid.task_id, bid.attempt) if bid.session in live else None
+        if row is not None and bid.task_id not in won_by:
             work.lock(work.tables.tasks, bid.task_id)
-            ready[bid.task_id] = bid, row
+            won_by[bid.task_id] = bid, row
     won: list[Claimed] = []
     carried = 0
-    for bid, row in ready.values():
+    for bid, row in won_by.values():
         if carried >= CLAIM_BYTES:
             break
         carried += len(row.payload) if len(row.payload) <= limits.PAYLOAD_BYTES else 0
@@ -92,7 +64,8 @@ def _lock_live(work: Work, sessions: Sequence[str], generations: Mapping[str, in
     return live
 
 
-def _ready(work: Work, task_id: str, attempt: int) -> TaskRow | None:
+def ready(work: Work, task_id: str, attempt: int) -> TaskRow | None:
+    """The task, if the entry still is of it."""
     row = work.get(work.tables.tasks, task_id)
     if row is None or row.state is not TaskState.QUEUED or row.attempt != attempt:
         return None
@@ -107,7 +80,8 @@ def _may_run(row: TaskRow, now: float) -> bool:
     return row.attempt < _LAST and not row.cancel_requested and (row.expires_at is None or row.expires_at > now)
 
 
-def _lock_heads(work: Work, quotas: Mapping[str, int]) -> list[Head]:
+def lock_heads(work: Work, quotas: Mapping[str, int]) -> list[Head]:
+    """At most `quotas[lane]` waiting tasks of each lane that nobody else holds, locked."""
     heads: list[Head] = []
     waiting = sorted(row for row in work.tasks(TaskState.QUEUED) if _may_run(row, work.time) and row.lane in quotas)
     left = dict(quotas)

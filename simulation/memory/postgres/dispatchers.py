@@ -1,24 +1,8 @@
 """Dispatchers in memory: dispatcher_note.sql and the like."""
 
-from simulation.memory.postgres.client import Client
 from simulation.memory.postgres.tables import DispatcherRow
 from simulation.memory.postgres.work import Work
 from taskyard_core.storage.dispatchers import DispatcherNote, Peer
-
-
-class Dispatchers:
-    """See taskyard_core.storage.dispatchers."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    async def note(self, note: DispatcherNote) -> list[Peer]:
-        """Write it down; returns the others."""
-        return await self._client.run(lambda work: _note(work, note))
-
-    async def leave(self, dispatcher: str) -> None:
-        """Answer for nobody any more."""
-        await self._client.run(lambda work: work.put(work.tables.dispatchers, dispatcher, None))
 
 
 def delete_dispatchers_within(work: Work, age: float) -> None:
@@ -28,7 +12,8 @@ def delete_dispatchers_within(work: Work, age: float) -> None:
             work.put(work.tables.dispatchers, row.note.id, None)
 
 
-def _note(work: Work, note: DispatcherNote) -> list[Peer]:
+def note(work: Work, note: DispatcherNote) -> list[Peer]:
+    """Write it down; the others."""
     work.lock(work.tables.dispatchers, note.id)
     others = sorted((row for row in work.tables.dispatchers.rows.values() if row.note.id != note.id), key=_id)
     work.put(work.tables.dispatchers, note.id, DispatcherRow(note, work.time))

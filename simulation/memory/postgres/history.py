@@ -2,23 +2,11 @@
 
 from collections.abc import Sequence
 
-from simulation.memory.postgres.client import Client
+from simulation.memory.postgres.rows import purge_within
 from simulation.memory.postgres.tables import TaskRow
-from simulation.memory.postgres.tasks import purge_within
 from simulation.memory.postgres.work import Work
 from taskyard_core.domain.task import TaskState
-from taskyard_core.storage.history import EndedPage, Keeping
-
-
-class History:
-    """See taskyard_core.storage.history."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    async def page(self, after: str, before: str, limit: int, keeping: Keeping) -> EndedPage:
-        """The next `limit` ids between two."""
-        return await self._client.run(lambda work: _page(work, after, before, limit, keeping))
+from taskyard_core.storage.tasks import EndedPage, Keeping
 
 
 def delete_ended_within(work: Work, ids: Sequence[str], keeping: Keeping) -> int:
@@ -51,7 +39,8 @@ def delete_sessions_within(work: Work, age: float, limit: int) -> int:
     return deleted
 
 
-def _page(work: Work, after: str, before: str, limit: int, keeping: Keeping) -> EndedPage:
+def page(work: Work, after: str, before: str, limit: int, keeping: Keeping) -> EndedPage:
+    """The next ids between two."""
     rows = sorted(row for row in work.tables.tasks.rows.values() if after < row.id < before)[:limit]
     ended = [row.id for row in rows if _is_over(row, work.time, keeping)]
     return EndedPage(len(rows), rows[-1].id if rows else None, ended)

@@ -2,29 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from simulation.memory.postgres.client import Client
 from simulation.memory.postgres.work import Work
 from taskyard_core.domain.task import TaskState
 from taskyard_core.storage.lanes import Entries, lane_entries
-
-
-class Outbox:
-    """See taskyard_core.storage.outbox."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    async def delete(self, ids: Sequence[int]) -> None:
-        """Forget rows that are published."""
-        await self._client.run(lambda work: delete_within(work, ids))
-
-    async def stale(self, age: float, limit: int) -> tuple[list[int], Entries]:
-        """Rows older than `age` seconds, and what they stand for."""
-        return await self._client.run(lambda work: _stale(work, age, limit))
-
-    async def backlog(self) -> tuple[int, float]:
-        """Rows that wait, and the age of the oldest in seconds."""
-        return await self._client.run(_backlog)
 
 
 def delete_within(work: Work, ids: Sequence[int]) -> None:
@@ -35,7 +15,8 @@ def delete_within(work: Work, ids: Sequence[int]) -> None:
             work.put(work.tables.outbox, id, None)
 
 
-def _stale(work: Work, age: float, limit: int) -> tuple[list[int], Entries]:
+def stale(work: Work, age: float, limit: int) -> tuple[list[int], Entries]:
+    """Rows older than `age` seconds, and what they stand for."""
     before = work.time - age
     rows = sorted(row for row in work.tables.outbox.rows.values() if row.created_at < before)[:limit]
     return [row.id for row in rows], _entries(work, (task for row in rows for task in row.task_ids))
@@ -46,6 +27,7 @@ def _entries(work: Work, task_ids: Iterable[str]) -> Entries:
     return lane_entries((row.lane, row.id, row.attempt) for row in rows if row and row.state is TaskState.QUEUED)
 
 
-def _backlog(work: Work) -> tuple[int, float]:
+def backlog(work: Work) -> tuple[int, float]:
+    """Rows that wait, and the age of the oldest in seconds."""
     rows = work.tables.outbox.rows.values()
     return len(rows), max((work.time - row.created_at for row in rows), default=0.0)

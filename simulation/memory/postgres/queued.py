@@ -1,7 +1,8 @@
 """All QUEUED tasks, lane by lane."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from simulation.memory.postgres import outbox
 from simulation.memory.postgres.client import Client
 from simulation.memory.postgres.tables import TaskRow
 from simulation.memory.postgres.work import Work
@@ -35,6 +36,18 @@ class QueuedTasks:
     async def settled_counts(self, lanes: Collection[str], age: float) -> dict[str, int]:
         """How many tasks of each lane could have run for `age` seconds already."""
         return await self._client.run(lambda work: _settled(work, lanes, age))
+
+    async def published(self, ids: Sequence[int]) -> None:
+        """Forget rows that are published."""
+        await self._client.run(lambda work: outbox.delete_within(work, ids))
+
+    async def unpublished(self, age: float, limit: int) -> tuple[list[int], Entries]:
+        """Rows older than `age` seconds, and what they stand for."""
+        return await self._client.run(lambda work: outbox.stale(work, age, limit))
+
+    async def backlog(self) -> tuple[int, float]:
+        """Rows that wait, and the age of the oldest in seconds."""
+        return await self._client.run(outbox.backlog)
 
 
 def _pages(work: Work, after: Mapping[str, str], limit: int) -> Entries:

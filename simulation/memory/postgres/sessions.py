@@ -3,12 +3,15 @@
 import hmac
 from collections.abc import Collection, Sequence
 
+from simulation.memory.postgres import dispatchers, workers
 from simulation.memory.postgres.claims import claimed
 from simulation.memory.postgres.client import Client
 from simulation.memory.postgres.tables import SessionRow
 from simulation.memory.postgres.work import Work
+from taskyard_core.domain.matching import Capabilities
 from taskyard_core.domain.task import AttemptKey, TaskState
 from taskyard_core.storage.claims import CLAIM_BYTES
+from taskyard_core.storage.dispatchers import DispatcherNote, Peer
 from taskyard_core.storage.sessions import (
     Held,
     Host,
@@ -18,6 +21,7 @@ from taskyard_core.storage.sessions import (
     SecretMismatch,
     SessionRecord,
 )
+from taskyard_core.storage.workers import Worker, WorkerPlace
 
 
 class Sessions:
@@ -26,12 +30,8 @@ class Sessions:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def hello(self, record: SessionRecord) -> int:
-        """Store the session, alive; returns its new generation. Raises NamespaceMismatch, SecretMismatch."""
-        return await self._client.run(lambda work: _hello(work, record))
-
     async def adopt(self, record: SessionRecord, known: Collection[AttemptKey] = ()) -> tuple[int, list[Held]]:
-        """`hello` and `held` as one: both or neither. Raises NamespaceMismatch."""
+        """Store the session, alive; its new generation and what it runs. Raises NamespaceMismatch, SecretMismatch."""
         return await self._client.run(
             lambda work: (_hello(work, record), held_within(work, record.id, known, CLAIM_BYTES))
         )
@@ -59,6 +59,24 @@ class Sessions:
     async def live(self, dispatcher: str | None = None) -> list[LiveSession]:
         """All sessions that nobody has given up, or those of a dispatcher, by id."""
         return await self._client.run(lambda work: _live(work, dispatcher))
+
+    async def workers(
+        self, namespace: str | None, after: WorkerPlace | None, limit: int
+    ) -> tuple[list[Worker], WorkerPlace | None]:
+        """Workers by name, or those of a namespace: up to `limit` after a place, and the last one's."""
+        return await self._client.run(lambda work: workers.page(work, namespace, after, limit))
+
+    async def capabilities(self, most: int) -> list[Capabilities]:
+        """What workers that take tasks can do, each once, at most so many."""
+        return await self._client.run(lambda work: workers.capabilities(work)[:most])
+
+    async def vouch(self, note: DispatcherNote) -> list[Peer]:
+        """Write it down; returns the others."""
+        return await self._client.run(lambda work: dispatchers.note(work, note))
+
+    async def leave(self, dispatcher: str) -> None:
+        """Answer for nobody any more."""
+        await self._client.run(lambda work: work.put(work.tables.dispatchers, dispatcher, None))
 
 
 def end_within(work: Work, session: str, generation: int, reason: str) -> Host | None:

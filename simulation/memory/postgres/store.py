@@ -5,12 +5,8 @@ from contextlib import asynccontextmanager
 
 from simulation.memory.link import Link
 from simulation.memory.postgres.changes import Changes
-from simulation.memory.postgres.claims import Claims
 from simulation.memory.postgres.client import Client
-from simulation.memory.postgres.dispatchers import Dispatchers
-from simulation.memory.postgres.history import History
 from simulation.memory.postgres.leader import LeaderFence
-from simulation.memory.postgres.outbox import Outbox
 from simulation.memory.postgres.queued import QueuedTasks
 from simulation.memory.postgres.queues import StoredQueues
 from simulation.memory.postgres.server import TaskServer
@@ -18,9 +14,7 @@ from simulation.memory.postgres.sessions import Sessions
 from simulation.memory.postgres.submissions import Submissions
 from simulation.memory.postgres.tasks import StoredTasks
 from simulation.memory.postgres.transaction import Transaction
-from simulation.memory.postgres.waiting import WaitingTasks
 from simulation.memory.postgres.work import Work
-from simulation.memory.postgres.workers import LiveWorkers
 
 
 class MemoryTaskStore:
@@ -29,17 +23,11 @@ class MemoryTaskStore:
     def __init__(self, server: TaskServer, link: Link, application: str = "") -> None:
         self._client = client = Client(server, link, application)
         self.submissions = Submissions(client)
-        self.claims = Claims(client)
         self.changes = Changes(client)
         self.sessions = Sessions(client)
-        self.dispatchers = Dispatchers(client)
-        self.outbox = Outbox(client)
         self.tasks = StoredTasks(client)
         self.queued = QueuedTasks(client)
-        self.waiting = WaitingTasks(client)
-        self.history = History(client)
         self.queues = StoredQueues(client)
-        self.workers = LiveWorkers(client)
         self.leader = LeaderFence(client)
 
     @asynccontextmanager

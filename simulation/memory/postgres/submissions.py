@@ -44,9 +44,9 @@ def _accepted(work: Work, new: NewTask) -> Submitted | Conflict:
     work.lock(work.tables.keys, slot)
     owner = work.get(work.tables.keys, slot)
     if owner is None:
-        work.put(work.tables.keys, slot, KeyRow(*slot, new.hash, new.id, work.time))
+        work.put(work.tables.keys, slot, KeyRow(*slot, new.hash, new.written, new.id, work.time))
         return Submitted(new.id, created)
-    if owner.hash != new.hash:
+    if not new.repeats(owner.hash, owner.written):
         return Conflict(owner.task_id)
     return Submitted(owner.task_id, datetime.fromtimestamp(owner.created_at, UTC), deduplicated=True)
 

@@ -93,6 +93,7 @@ class KeyRow(NamedTuple):
     namespace: str
     key: str
     hash: bytes
+    written: bytes
     task_id: str
     created_at: float
 

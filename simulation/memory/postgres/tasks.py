@@ -1,18 +1,27 @@
-"""Reading tasks, and what is done to many FAILED ones at once."""
+"""Reading tasks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from simulation.memory.postgres import history, waiting
 from simulation.memory.postgres.client import Client
+from simulation.memory.postgres.rows import decidable, lock_within, rows
 from simulation.memory.postgres.tables import AttemptRow, TaskRow
 from simulation.memory.postgres.work import Work
 from taskyard_core.domain import limits
 from taskyard_core.domain.session_names import public_name
 from taskyard_core.domain.task import Attempt, RetryPolicy, Task, TaskState
-from taskyard_core.domain.transitions import Snapshot
 from taskyard_core.storage import codec
-from taskyard_core.storage.tasks import INDEXED_STATES, TASK_BYTES, Decidable, TaskFilter, within_weight
+from taskyard_core.storage.tasks import (
+    INDEXED_STATES,
+    TASK_BYTES,
+    Decidable,
+    EndedPage,
+    Keeping,
+    TaskFilter,
+    within_weight,
+)
 
 
 class StoredTasks:
@@ -27,19 +36,19 @@ class StoredTasks:
 
     async def get_many(self, ids: Sequence[str]) -> dict[str, Task]:
         """Those of the tasks that exist, by id."""
-        return await self._client.run(lambda work: {row.id: _task(work, row) for row in _rows(work, ids)})
+        return await self._client.run(lambda work: {row.id: _task(work, row) for row in rows(work, ids)})
 
     async def decidable(self, task_id: str) -> Decidable | None:
         """What a decision about the task looks at, or None if there is none."""
-        return await self._client.run(lambda work: next(map(decidable, _rows(work, [task_id])), None))
+        return await self._client.run(lambda work: next(map(decidable, rows(work, [task_id])), None))
 
     async def states(self, ids: Sequence[str]) -> dict[str, TaskState]:
         """States of those of the tasks that exist, by id."""
-        return await self._client.run(lambda work: {row.id: row.state for row in _rows(work, ids)})
+        return await self._client.run(lambda work: {row.id: row.state for row in rows(work, ids)})
 
     async def weights(self, ids: Sequence[str]) -> dict[str, int]:
         """About how many bytes those of the tasks that exist take in an answer, by id."""
-        return await self._client.run(lambda work: {row.id: _weight(row) for row in _rows(work, ids)})
+        return await self._client.run(lambda work: {row.id: _weight(row) for row in rows(work, ids)})
 
     async def page(self, wanted: TaskFilter, size: int, after: str | None) -> tuple[list[Task], str | None]:
         """Up to `size` tasks that fit, newest first, from the one after `after` on; and where the next page goes on."""
@@ -53,57 +62,22 @@ class StoredTasks:
         """Ids of FAILED tasks that fit, oldest first."""
         return await self._client.run(lambda work: [row.id for row in _failed(work, wanted)[:limit]])
 
+    async def any_due(self) -> bool:
+        """Whether run_at of any SCHEDULED task has come."""
+        return await self._client.run(lambda work: bool(waiting.due(work)))
 
-def lock_within(work: Work, rows: Sequence[TaskRow], limit: int) -> list[Decidable]:
-    """The first of these tasks that nobody else holds, locked."""
-    locked: list[Decidable] = []
-    for row in rows:
-        if len(locked) == limit:
-            break
-        if work.try_lock(work.tables.tasks, row.id):
-            locked.append(decidable(row))
-    return locked
+    async def any_expired(self) -> bool:
+        """Whether expires_at of any task that did not start has passed."""
+        return await self._client.run(lambda work: bool(waiting.expired(work)))
+
+    async def ended(self, after: str, before: str, limit: int, keeping: Keeping) -> EndedPage:
+        """The next `limit` ids between two."""
+        return await self._client.run(lambda work: history.page(work, after, before, limit, keeping))
 
 
 def lock_failed_within(work: Work, wanted: TaskFilter, limit: int) -> list[Decidable]:
     """FAILED tasks that fit, oldest first, locked."""
     return lock_within(work, _failed(work, wanted), limit)
-
-
-def purge_within(work: Work, ids: Sequence[str]) -> None:
-    """Delete the tasks with their attempts and idempotency keys."""
-    tables = work.tables
-    for row in _rows(work, ids):
-        work.lock(tables.tasks, row.id)
-        slot = row.namespace, row.idempotency_key or ""
-        key = work.get(tables.keys, slot)
-        if key is not None and key.task_id == row.id:
-            work.lock(tables.keys, slot)
-            work.put(tables.keys, slot, None)
-        for attempt in range(1, row.attempt + 1):
-            if work.get(tables.attempts, (row.id, attempt)) is not None:
-                work.put(tables.attempts, (row.id, attempt), None)
-        work.put(tables.tasks, row.id, None)
-
-
-def decidable(row: TaskRow) -> Decidable:
-    """What a decision looks at, and what is told of the task."""
-    snapshot = Snapshot(
-        id=row.id,
-        state=row.state,
-        attempt=row.attempt,
-        failures=row.failures,
-        crashes=row.crashes,
-        cancel_requested=row.cancel_requested,
-        retry=codec.load_retry(row.retry) or RetryPolicy(),
-        session=row.session,
-    )
-    return Decidable(snapshot, row.lane, row.traceparent)
-
-
-def _rows(work: Work, ids: Sequence[str]) -> list[TaskRow]:
-    rows = (work.get(work.tables.tasks, task_id) for task_id in dict.fromkeys(ids))
-    return [row for row in rows if row is not None]
 
 
 def _failed(work: Work, wanted: TaskFilter) -> list[TaskRow]:
@@ -144,7 +118,7 @@ def _weight(row: TaskRow) -> int:
 
 def _attempts(work: Work, task_id: str, size: int, after: int) -> tuple[list[Attempt], int | None]:
     found: list[tuple[Attempt, int]] = []
-    for row in _rows(work, [task_id]):
+    for row in rows(work, [task_id]):
         found += [(_ended(ended), len((ended.error or "").encode())) for ended in _ended_rows(work, row)]
         found += [(attempt, 0) for attempt in _under_way(work, row)]
     rest = [(attempt, weight) for attempt, weight in found if attempt.attempt > after]

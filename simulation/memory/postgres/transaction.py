@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from simulation.memory.postgres import changes, dispatchers, history, outbox, queues, sessions, tasks, waiting
 from simulation.memory.postgres.client import OpenTransaction
+from simulation.memory.postgres.rows import purge_within
 from simulation.memory.postgres.tables import ONLY, LeaderRow
 from simulation.memory.postgres.work import Work
 from taskyard_core.domain.transitions import Transition
 from taskyard_core.storage.changes import Applied
-from taskyard_core.storage.history import Keeping
 from taskyard_core.storage.sessions import Held, Host
-from taskyard_core.storage.tasks import Decidable, TaskFilter
+from taskyard_core.storage.tasks import Decidable, Keeping, TaskFilter
 
 
 class Transaction:
@@ -45,7 +45,7 @@ class Transaction:
 
     async def purge(self, ids: Sequence[str]) -> None:
         """Delete tasks with their attempts and idempotency keys."""
-        await self._opened.run(lambda work: tasks.purge_within(work, ids))
+        await self._opened.run(lambda work: purge_within(work, ids))
 
     async def delete_ended(self, ids: Sequence[str], keeping: Keeping) -> int:
         """Delete those of the tasks that are still over, with attempts and keys; returns how many."""

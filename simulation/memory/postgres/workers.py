@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 import orjson
 
-from simulation.memory.postgres.client import Client
 from simulation.memory.postgres.tables import SessionRow
 from simulation.memory.postgres.work import Work
 from taskyard_core.domain.matching import Capabilities
@@ -15,24 +14,8 @@ from taskyard_core.storage.tasks import within_weight
 from taskyard_core.storage.workers import Worker, WorkerPlace
 
 
-class LiveWorkers:
-    """See taskyard_core.storage.workers."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    async def page(
-        self, namespace: str | None, after: WorkerPlace | None, limit: int
-    ) -> tuple[list[Worker], WorkerPlace | None]:
-        """Workers by name, or those of a namespace: up to `limit` after a place, and the last one's."""
-        return await self._client.run(lambda work: _page(work, namespace, after, limit))
-
-    async def capabilities(self, most: int) -> list[Capabilities]:
-        """What workers that take tasks can do, each once, at most so many."""
-        return await self._client.run(lambda work: _capabilities(work)[:most])
-
-
-def _capabilities(work: Work) -> list[Capabilities]:
+def capabilities(work: Work) -> list[Capabilities]:
+    """What workers that take tasks can do, each once."""
     said = {
         (
             row.record.namespace,
@@ -46,9 +29,10 @@ def _capabilities(work: Work) -> list[Capabilities]:
     return [Capabilities(namespace, types, queues, dict(labels)) for namespace, types, queues, labels in said]
 
 
-def _page(
+def page(
     work: Work, namespace: str | None, after: WorkerPlace | None, limit: int
 ) -> tuple[list[Worker], WorkerPlace | None]:
+    """See taskyard_core.storage.sessions."""
     running = Counter(row.session for row in work.tasks(TaskState.RUNNING))
     live = (row for row in work.tables.sessions.rows.values() if row.live)
     placed = {_place(row): _worker(row, running[row.id]) for row in live if namespace in (None, row.record.namespace)}

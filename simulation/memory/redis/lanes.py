@@ -6,7 +6,7 @@ from functools import partial
 from simulation.memory.redis.client import RedisClient
 from simulation.memory.redis.streams import Streams
 from taskyard_core.storage.hints import LanesFilled
-from taskyard_core.storage.lanes import Entries, Entry, LaneDepth, Page, Quota, all_names, by_lane, tag
+from taskyard_core.storage.lanes import Entries, Entry, LaneDepth, Page, Quota, by_lane, tag
 from taskyard_core.storage.shares import Takes, grouped
 
 _PAGE = 1000
@@ -68,10 +68,6 @@ class MemoryLanes:
     async def page(self, position: str) -> Page:
         """About a thousand names of lanes that were published to and not swept since, from a position on."""
         return await self._client.call(lambda: self._server.streams.page(position, _PAGE))
-
-    async def names(self) -> set[str]:
-        """The names of all lanes that were published to and not swept since, page by page."""
-        return await all_names(self)
 
     async def depths(self, lanes: Collection[str]) -> dict[str, LaneDepth]:
         """How full each lane is; a lane that is not there has depth 0."""

@@ -27,13 +27,13 @@ Answer = TypeVar("Answer")
 
 
 class IdentifiedAccess:
-    """See Access. Whatever is asked of another cluster's etcd raises EtcdUnavailable, without being asked.
+    """See Access and KeySpace. Whatever is asked of another cluster's etcd raises EtcdUnavailable, without being asked.
 
     An etcd that is replaced breaks every stream: so each new one is preceded by a look, and what follows an outage.
     """
 
     def __init__(self, access: Access, keys: EtcdKeys, identity: Identity) -> None:
-        self.kv: KeySpace = _Keys(self)
+        self.kv: KeySpace = self
         self.inner = access
         self._key = keys.cluster
         prefix = f"give each an --etcd-prefix of its own, here it is {keys.prefix!r}"
@@ -96,6 +96,28 @@ class IdentifiedAccess:
         """End every connection."""
         await self.inner.close()
 
+    async def get(self, key: str) -> KeyValue | None:
+        """The key's value."""
+        return await self.ask(lambda: self.inner.kv.get(key))
+
+    async def get_prefix(self, prefix: str, *, page_size: int = 1000) -> Listing:
+        """All keys under the prefix."""
+        return await self.ask(lambda: self.inner.kv.get_prefix(prefix, page_size=page_size))
+
+    async def put(self, key: str, value: bytes, *, lease: int = 0, repeatable: bool = False) -> int:
+        """Write."""
+        put = self.inner.kv.put
+        return await self.ask(lambda: put(key, value, lease=lease, repeatable=repeatable))
+
+    async def put_if(self, key: str, value: bytes, *, mod_revision: int, lease: int = 0) -> PutOutcome:
+        """Write if the key's revision is still this."""
+        put_if = self.inner.kv.put_if
+        return await self.ask(lambda: put_if(key, value, mod_revision=mod_revision, lease=lease))
+
+    async def delete(self, key: str) -> bool:
+        """Delete the key."""
+        return await self.ask(lambda: self.inner.kv.delete(key))
+
     async def _admit(self) -> None:
         if self._known:
             return
@@ -134,27 +156,3 @@ def _heard(look: asyncio.Task[None]) -> None:
     """Whoever waited for it may have gone."""
     if not look.cancelled():
         look.exception()
-
-
-class _Keys:
-    """See KeySpace."""
-
-    def __init__(self, access: IdentifiedAccess) -> None:
-        self._access = access
-
-    async def get(self, key: str) -> KeyValue | None:
-        return await self._access.ask(lambda: self._access.inner.kv.get(key))
-
-    async def get_prefix(self, prefix: str, *, page_size: int = 1000) -> Listing:
-        return await self._access.ask(lambda: self._access.inner.kv.get_prefix(prefix, page_size=page_size))
-
-    async def put(self, key: str, value: bytes, *, lease: int = 0, repeatable: bool = False) -> int:
-        put = self._access.inner.kv.put
-        return await self._access.ask(lambda: put(key, value, lease=lease, repeatable=repeatable))
-
-    async def put_if(self, key: str, value: bytes, *, mod_revision: int, lease: int = 0) -> PutOutcome:
-        put_if = self._access.inner.kv.put_if
-        return await self._access.ask(lambda: put_if(key, value, mod_revision=mod_revision, lease=lease))
-
-    async def delete(self, key: str) -> bool:
-        return await self._access.ask(lambda: self._access.inner.kv.delete(key))

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from taskyard_core.runtime.clock import Clock
@@ -49,12 +48,7 @@ class LeaseRenewal:
         self._running = asyncio.create_task(self.run(), name="lease-renewal")
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         running, self._running = self._running, None
         if running is not None and not running.done():
             running.cancel()

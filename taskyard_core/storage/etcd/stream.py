@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import grpc.aio
 
@@ -23,17 +22,6 @@ class Stream:
         self._failed = failed
         self._reading: asyncio.Task[Any] | None = None
         self.place = place
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def write(self, request: Any, *, timeout: float) -> None:
         """Send one message. Raises EtcdUnavailable after `timeout` seconds; the call is dead then.

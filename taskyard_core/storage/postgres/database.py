@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import asyncpg
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.pool.PoolConnectionProxy
     Pool = asyncpg.Pool
+
+Result = TypeVar("Result")
 
 _log = logging.getLogger(__name__)
 
@@ -146,14 +148,18 @@ class Database:
             async with connection.transaction():
                 yield connection
 
-    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
-        """All rows of one statement, which is a transaction of its own."""
+    async def run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """What the work makes of a connection outside a transaction, tried again where nothing was done."""
 
-        async def once() -> list[asyncpg.Record]:
+        async def once() -> Result:
             async with self.connection() as connection:
-                return await connection.fetch(query, *args)
+                return await work(connection)
 
         return await retried(once)
+
+    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
+        """All rows of one statement, which is a transaction of its own."""
+        return await self.run(lambda connection: connection.fetch(query, *args))
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless Postgres answers, has the tables, and lets them be written."""

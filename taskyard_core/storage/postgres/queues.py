@@ -7,7 +7,7 @@ import asyncpg
 from taskyard_core.domain.demand import LaneLoad
 from taskyard_core.domain.task import RetryPolicy
 from taskyard_core.storage import codec
-from taskyard_core.storage.postgres.database import Connection, Database
+from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.queries import load
 from taskyard_core.storage.queues import Place, Queue
 
@@ -67,20 +67,5 @@ class StoredQueues:
         return [_queue(row) for row in await self._database.fetch(load("list_queues"), *arguments)]
 
 
-async def delete_unused_within(connection: Connection, age: float, limit: int) -> int:
-    """Forget queues without settings that nobody has used for `age` seconds, at most `limit`; returns how many."""
-    return len(await connection.fetch(load("delete_unused_queues"), age, limit))
-
-
 def _queue(row: asyncpg.Record) -> Queue:
-    return Queue(
-        namespace=row["namespace"],
-        name=row["name"],
-        scheduled=row["scheduled"],
-        queued=row["queued"],
-        running=row["running"],
-        failed=row["failed"],
-        oldest_age=row["oldest_age"],
-        retry=codec.load_retry(row["retry"]) or RetryPolicy(),
-        max_backlog=row["max_backlog"],
-    )
+    return Queue(**dict(row) | {"retry": codec.load_retry(row["retry"]) or RetryPolicy()})

@@ -11,33 +11,15 @@ from taskyard_core.storage.tasks import Decidable
 
 def task(row: asyncpg.Record) -> Task:
     """The task of a row of `get_tasks`."""
-    return Task(
-        id=str(row["id"]),
-        namespace=row["namespace"],
-        queue=row["queue"],
-        type=row["type"],
-        payload=row["payload"],
-        priority=row["priority"],
-        selector=row["selector"],
-        state=TaskState(row["state"]),
-        attempt=row["attempt"],
-        failures=row["failures"],
-        crashes=row["crashes"],
-        cancel_requested=row["cancel_requested"],
-        idempotency_key=row["idempotency_key"],
-        run_at=row["run_at"],
-        expires_at=row["expires_at"],
-        timeout=codec.shown_seconds(row["timeout_seconds"]),
-        retry=_retry(row["retry"]),
-        result=row["result"],
-        error=codec.load_error(row["error"]),
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        worker=row["worker"],
-        traceparent=row["traceparent"],
-        progress=codec.load_progress(row["progress"]),
-    )
+    read = {
+        "id": str(row["id"]),
+        "state": TaskState(row["state"]),
+        "timeout": codec.shown_seconds(row["timeout"]),
+        "retry": _retry(row["retry"]),
+        "error": codec.load_error(row["error"]),
+        "progress": codec.load_progress(row["progress"]),
+    }
+    return Task(**dict(row) | read)
 
 
 def snapshot(row: asyncpg.Record) -> Snapshot:

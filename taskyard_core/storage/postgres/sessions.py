@@ -1,46 +1,44 @@
 """Worker sessions as Postgres knows them: the generation of each decides who may claim for it."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import astuple
 
 import asyncpg
 import orjson
 
+from taskyard_core.domain.matching import Capabilities
+from taskyard_core.domain.session_names import public_name
 from taskyard_core.domain.task import AttemptKey
+from taskyard_core.storage import codec
 from taskyard_core.storage.claims import CLAIM_BYTES, Claimed
+from taskyard_core.storage.dispatchers import DispatcherNote, Peer
 from taskyard_core.storage.postgres.database import Connection, Database
 from taskyard_core.storage.postgres.queries import load
+from taskyard_core.storage.postgres.tasks import plan_for_values
 from taskyard_core.storage.retrying import retried
 from taskyard_core.storage.sessions import (
     Held,
-    Host,
     LiveSession,
     NamespaceMismatch,
     RunningRef,
     SecretMismatch,
     SessionRecord,
 )
+from taskyard_core.storage.tasks import PAGE_BYTES
+from taskyard_core.storage.workers import Worker, WorkerPlace
 
 
 class Sessions:
-    """Reads and writes the session table; see taskyard_core.storage.sessions."""
+    """The tables of sessions and dispatchers; see taskyard_core.storage.sessions."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def hello(self, record: SessionRecord) -> int:
-        """Store the session, alive; returns its new generation.
+    async def adopt(self, record: SessionRecord, known: Collection[AttemptKey] = ()) -> tuple[int, list[Held]]:
+        """Store the session, alive; its new generation and what it runs.
 
         Raises NamespaceMismatch, SecretMismatch, StoreUnavailable.
         """
-
-        async def once() -> int:
-            async with self._database.connection() as connection:
-                return await _hello(connection, record)
-
-        return await retried(once)
-
-    async def adopt(self, record: SessionRecord, known: Collection[AttemptKey] = ()) -> tuple[int, list[Held]]:
-        """`hello` and `held` as one: both or neither. Raises what `hello` does."""
 
         async def once() -> tuple[int, list[Held]]:
             async with self._database.transaction("session_hello", "session_known", "session_running") as connection:
@@ -76,6 +74,39 @@ class Sessions:
         found = await self._database.fetch(load("live_sessions"), dispatcher)
         return [LiveSession(str(row[0]), *row[1:]) for row in map(tuple, found)]
 
+    async def workers(
+        self, namespace: str | None, after: WorkerPlace | None, limit: int
+    ) -> tuple[list[Worker], WorkerPlace | None]:
+        """Workers by name, or those of a namespace: up to `limit` after a place, and the last one's or None on the last
+        page; see taskyard_core.storage.sessions.
+        """
+        place = after or (None, None, None)
+        async with self._database.transaction("live_workers") as connection:
+            await plan_for_values(connection)
+            found = await connection.fetch(load("live_workers"), namespace, *place, limit, PAGE_BYTES)
+        last = found[-1] if found and found[0]["found"] > len(found) else None
+        return list(map(_worker, found)), (last["namespace"], last["name"], last["digest"]) if last else None
+
+    async def capabilities(self, most: int) -> list[Capabilities]:
+        """What workers that take tasks can do, each once, at most so many."""
+        return [
+            Capabilities(
+                namespace,
+                frozenset(codec.strings(types)),
+                frozenset(codec.strings(queues)),
+                codec.load_labels(labels),
+            )
+            for namespace, types, queues, labels in await self._database.fetch(load("worker_capabilities"), most)
+        ]
+
+    async def vouch(self, note: DispatcherNote) -> list[Peer]:
+        """Write it down; returns the others."""
+        return [Peer(*row) for row in await self._database.fetch(load("dispatcher_note"), *astuple(note))]
+
+    async def leave(self, dispatcher: str) -> None:
+        """Answer for nobody any more."""
+        await self._database.fetch(load("dispatcher_leave"), dispatcher)
+
 
 async def _hello(connection: Connection, record: SessionRecord) -> int:
     found = await connection.fetch(
@@ -106,12 +137,6 @@ async def _refusal(connection: Connection, record: SessionRecord) -> NamespaceMi
     return SecretMismatch(record.id) if found else NamespaceMismatch(record.id)
 
 
-async def end_within(connection: Connection, session: str, generation: int, reason: str) -> Host | None:
-    """Give the session up in the connection's transaction."""
-    found = await connection.fetch(load("session_end"), session, generation, reason)
-    return Host(*found[0]) if found else None
-
-
 async def held_within(
     connection: Connection, session: str, known: Collection[AttemptKey] = (), payload_bytes: int = 0
 ) -> list[Held]:
@@ -125,3 +150,14 @@ def _wanted(session: str, known: Collection[AttemptKey], payload_bytes: int) -> 
 
 def _held(rows: list[asyncpg.Record]) -> list[Held]:
     return [Held(Claimed(str(r[0]), r[1], str(r[2]), *r[3:11]), *r[11:]) for r in map(tuple, rows)]
+
+
+def _worker(row: asyncpg.Record) -> Worker:
+    shown = {name: value for name, value in row.items() if name not in ("id", "digest", "found")}
+    read = {
+        "session_id": public_name(str(row["id"])),
+        "labels": codec.load_labels(row["labels"]),
+        "queues": codec.strings(row["queues"]),
+        "types": codec.strings(row["types"]),
+    }
+    return Worker(**shown | read)

@@ -4,20 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from taskyard_core.storage.postgres.changes import Changes
-from taskyard_core.storage.postgres.claims import Claims
 from taskyard_core.storage.postgres.database import Database
-from taskyard_core.storage.postgres.dispatchers import Dispatchers
-from taskyard_core.storage.postgres.history import History
 from taskyard_core.storage.postgres.leader import LeaderFence
-from taskyard_core.storage.postgres.outbox import Outbox
 from taskyard_core.storage.postgres.queued import QueuedTasks
 from taskyard_core.storage.postgres.queues import StoredQueues
 from taskyard_core.storage.postgres.sessions import Sessions
 from taskyard_core.storage.postgres.submissions import Submissions
 from taskyard_core.storage.postgres.tasks import StoredTasks
 from taskyard_core.storage.postgres.transaction import STATEMENTS, Transaction
-from taskyard_core.storage.postgres.waiting import WaitingTasks
-from taskyard_core.storage.postgres.workers import LiveWorkers
 
 
 class PostgresStore:
@@ -26,17 +20,11 @@ class PostgresStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.submissions = Submissions(database)
-        self.claims = Claims(database)
         self.changes = Changes(database)
         self.sessions = Sessions(database)
-        self.dispatchers = Dispatchers(database)
-        self.outbox = Outbox(database)
         self.tasks = StoredTasks(database)
         self.queued = QueuedTasks(database)
-        self.waiting = WaitingTasks(database)
-        self.history = History(database)
         self.queues = StoredQueues(database)
-        self.workers = LiveWorkers(database)
         self.leader = LeaderFence(database)
 
     @asynccontextmanager

@@ -14,7 +14,8 @@ from taskyard_core.storage.submissions import Conflict, NewTask, Receipt, Submit
 @dataclass(frozen=True, slots=True)
 class _Owner:
     task_id: str
-    hash: bytes
+    hash: bytes | None
+    written: bytes
     created_at: datetime | None
 
 
@@ -52,16 +53,17 @@ async def _take_keys(connection: Connection, batch: Sequence[NewTask]) -> dict[t
         load("insert_keys"),
         [namespace for (namespace, _), _ in wanted],
         [key for (_, key), _ in wanted],
+        [new.written for _, new in wanted],
         [new.hash for _, new in wanted],
         [new.id for _, new in wanted],
     )
     mine = {str(row["task_id"]) for row in taken}
-    owners = {slot: _Owner(new.id, new.hash, None) for slot, new in wanted if new.id in mine}
+    owners = {slot: _Owner(new.id, new.hash, new.written, None) for slot, new in wanted if new.id in mine}
     lost = [slot for slot, new in wanted if new.id not in mine]
     if lost:
         found = await connection.fetch(load("key_owners"), [slot[0] for slot in lost], [slot[1] for slot in lost])
         for row in found:
-            owner = _Owner(str(row["task_id"]), row["request_hash"], row["created_at"])
+            owner = _Owner(str(row["task_id"]), row["meaning"], row["request_hash"], row["created_at"])
             owners[row["namespace"], row["key"]] = owner
     return owners
 
@@ -80,7 +82,7 @@ def _outcome(new: NewTask, owners: dict[tuple[str, str], _Owner], created: datet
     if slot is None or owners[slot].task_id == new.id:
         return Submitted(new.id, created)
     owner = owners[slot]
-    if owner.hash != new.hash:
+    if not new.repeats(owner.hash, owner.written):
         return Conflict(owner.task_id)
     return Submitted(owner.task_id, owner.created_at or created, deduplicated=True)
 

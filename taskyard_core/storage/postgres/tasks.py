@@ -1,4 +1,4 @@
-"""Reading tasks, and what is done to many FAILED ones at once."""
+"""Reading tasks."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,15 @@ from taskyard_core.domain.task import Attempt, Task, TaskState
 from taskyard_core.storage.postgres import rows
 from taskyard_core.storage.postgres.database import Connection, Database
 from taskyard_core.storage.postgres.queries import load
-from taskyard_core.storage.tasks import INDEXED_STATES, PAGE_BYTES, Decidable, TaskFilter, within_weight
+from taskyard_core.storage.tasks import (
+    INDEXED_STATES,
+    PAGE_BYTES,
+    Decidable,
+    EndedPage,
+    Keeping,
+    TaskFilter,
+    within_weight,
+)
 
 _PAGE = ("count_in_state", "list_few", "list_tasks", "scan_end", "get_tasks")
 
@@ -50,7 +58,7 @@ class StoredTasks:
         That is None after the last page. See taskyard_core.storage.tasks.
         """
         async with self._database.transaction(*_PAGE) as connection:
-            await _plan_for_values(connection)
+            await plan_for_values(connection)
             listed, end = await _list(connection, wanted, size, after)
             ids = within_weight([(row[0], row[1]) for row in listed[:size]])
             found = await connection.fetch(load("get_tasks"), ids) if ids else []
@@ -69,9 +77,23 @@ class StoredTasks:
     async def find_failed(self, wanted: TaskFilter, limit: int) -> list[str]:
         """Ids of FAILED tasks that fit, oldest first."""
         async with self._database.transaction("find_failed") as connection:
-            await _plan_for_values(connection)
-            found = await connection.fetch(load("find_failed"), *_failed(wanted), limit)
+            await plan_for_values(connection)
+            found = await connection.fetch(load("find_failed"), *failed(wanted), limit)
         return [str(row[0]) for row in found]
+
+    async def any_due(self) -> bool:
+        """Whether run_at of any SCHEDULED task has come."""
+        return bool((await self._database.fetch(load("due_exists")))[0][0])
+
+    async def any_expired(self) -> bool:
+        """Whether expires_at of any task that did not start has passed."""
+        return bool((await self._database.fetch(load("expired_exists")))[0][0])
+
+    async def ended(self, after: str, before: str, limit: int, keeping: Keeping) -> EndedPage:
+        """The next `limit` ids between two, and which of these tasks need not be kept."""
+        arguments = (after, before, limit, keeping.ended, keeping.failed)
+        row = (await self._database.fetch(load("ended_page"), *arguments))[0]
+        return EndedPage(row["size"], str(row["last"]) if row["last"] else None, list(map(str, row["ended"])))
 
 
 async def _list(
@@ -89,20 +111,11 @@ async def _list(
     return listed, str(end[0][0]) if end else None
 
 
-async def lock_failed_within(connection: Connection, wanted: TaskFilter, limit: int) -> list[Decidable]:
-    """FAILED tasks that fit, oldest first, held until the connection's transaction ends."""
-    await _plan_for_values(connection)
-    return [rows.decidable(row) for row in await connection.fetch(load("lock_failed"), *_failed(wanted), limit)]
-
-
-async def purge_within(connection: Connection, ids: Sequence[str]) -> None:
-    """Delete the tasks with their attempts and idempotency keys."""
-    await connection.execute(load("purge_tasks"), ids)
-
-
-def _failed(wanted: TaskFilter) -> tuple[str | None, ...]:
+def failed(wanted: TaskFilter) -> tuple[str | None, ...]:
+    """What find_failed.sql and lock_failed.sql ask for."""
     return wanted.namespace, wanted.queue, wanted.type, wanted.error_type
 
 
-async def _plan_for_values(connection: Connection) -> None:
+async def plan_for_values(connection: Connection) -> None:
+    """See plan_for_values.sql."""
     await connection.execute(load("plan_for_values"))

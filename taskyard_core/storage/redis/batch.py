@@ -1,7 +1,7 @@
 """Commands and scripts that share one round trip."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
@@ -21,14 +21,16 @@ class Batch:
         self._commands: list[Command] = []
         self._scripts: dict[int, Script] = {}
 
-    def add(self, *command: EncodableT) -> None:
+    def add(self, *command: EncodableT) -> Self:
         """Adds a command that may be sent twice, when a script before it was not known to the server."""
         self._commands.append(command)
+        return self
 
-    def call(self, script: Script, keys: Sequence[str], arguments: Iterable[EncodableT]) -> None:
+    def call(self, script: Script, keys: Sequence[str], arguments: Iterable[EncodableT]) -> Self:
         """Adds a call of a script."""
         self._scripts[len(self._commands)] = script
         self._commands.append(("EVALSHA", script.sha, len(keys), *keys, *arguments))
+        return self
 
     async def send(self) -> list[Any]:
         """The replies in order, raw: ints, bytes, lists, None.

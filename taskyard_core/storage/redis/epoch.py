@@ -25,20 +25,15 @@ class LaneEpoch:
 
     async def current(self) -> str | None:
         """The epoch now; None when none has begun since the last wipe."""
-        batch = Batch(self._redis)
-        batch.add("HGET", self._keys.epoch, "epoch")
-        batch.add("INFO", "server")
-        epoch, server = await batch.send()
+        epoch, server = await Batch(self._redis).add("HGET", self._keys.epoch, "epoch").add("INFO", "server").send()
         check_version(server)
         return None if epoch is None else _joined(epoch.decode(), server)
 
     async def begin(self, term: int, *, regardless: bool = False) -> str:
         """Begins a new epoch as the leader of `term` and returns it. Raises TermOver."""
         epoch = uuid.uuid4().hex
-        batch = Batch(self._redis)
-        batch.call(_BEGIN, [self._keys.epoch], [term, epoch, int(regardless)])
-        batch.add("INFO", "server")
-        begun, server = await batch.send()
+        beginning = Batch(self._redis).call(_BEGIN, [self._keys.epoch], [term, epoch, int(regardless)])
+        begun, server = await beginning.add("INFO", "server").send()
         if not begun:
             raise TermOver(f"term {term} is over: a later leader has begun an epoch of the lanes")
         return _joined(epoch, server)

@@ -56,6 +56,4 @@ class Hints:
             await self._give(CancelRequested(tuple(ids)))
 
     async def _give(self, message: Message) -> None:
-        batch = Batch(self._redis)
-        batch.add("PUBLISH", channel(self._keys, type(message)), encoded(message))
-        await batch.send()
+        await Batch(self._redis).add("PUBLISH", channel(self._keys, type(message)), encoded(message)).send()

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.typing import EncodableT
 
 from taskyard_core.storage.hints import LanesFilled
-from taskyard_core.storage.lanes import Entries, Entry, LaneDepth, Page, Quota, all_names, by_lane, tag
+from taskyard_core.storage.lanes import Entries, Entry, LaneDepth, Page, Quota, by_lane, tag
 from taskyard_core.storage.redis.batch import Batch
 from taskyard_core.storage.redis.entries import unpacked
 from taskyard_core.storage.redis.hints import encoded
@@ -113,30 +113,22 @@ class LaneStore:
             position, cursor = 1, b"0-0"
             while position and len(entries) < budget:
                 arguments = (GROUP, consumer, idle_ms, budget - len(entries), position, cursor, self._consumer_idle_ms)
-                batch = Batch(self._redis)
-                batch.call(_RECLAIM, self._streams(queue), arguments)
-                position, cursor, *blocks = (await batch.send())[0]
+                (reply,) = await Batch(self._redis).call(_RECLAIM, self._streams(queue), arguments).send()
+                position, cursor, *blocks = reply
                 entries += unpacked(blocks, queue)
         return entries
 
     async def check_takes_entries(self) -> None:
         """Raises StoreUnavailable where lanes can be read and entries are refused: full, say, or a replica."""
-        batch = Batch(self._redis)
         # The server decides whether it may before it looks for the key, and with this option it makes none.
-        batch.add("XADD", self._keys.room, "NOMKSTREAM", "*", "task", "")
-        await batch.send()
+        await Batch(self._redis).add("XADD", self._keys.room, "NOMKSTREAM", "*", "task", "").send()
 
     async def page(self, position: str) -> Page:
         """About a thousand names of lanes that were published to and not swept since, from a position on."""
-        batch = Batch(self._redis)
-        batch.add("SSCAN", self._keys.lanes, position or "0", "COUNT", _CHUNK)
-        cursor, names = (await batch.send())[0]
+        scan = Batch(self._redis).add("SSCAN", self._keys.lanes, position or "0", "COUNT", _CHUNK)
+        ((cursor, names),) = await scan.send()
         following = int(cursor)
         return Page([name.decode() for name in names], str(following) if following else "")
-
-    async def names(self) -> set[str]:
-        """The names of all lanes that were published to and not swept since, page by page."""
-        return await all_names(self)
 
     async def depths(self, lanes: Collection[str]) -> dict[str, LaneDepth]:
         """How full each lane is; a lane that is not there has depth 0."""
@@ -149,20 +141,15 @@ class LaneStore:
 
     async def sweep(self, lane: str, idle_ms: int) -> bool:
         """Removes a lane to which nothing came for long; False when it is in use."""
-        removal = Batch(self._redis)
-        removal.call(_SWEEP, [self._keys.lane(lane)], [idle_ms])
-        if not (await removal.send())[0]:
+        (removed,) = await Batch(self._redis).call(_SWEEP, [self._keys.lane(lane)], [idle_ms]).send()
+        if not removed:
             return False
         # The name is in another slot of a cluster, so it goes on its own. A publisher adds its entries and then the
         # name: if both came before this, the stream is there again and the name is put back.
-        deletion = Batch(self._redis)
-        deletion.add("SREM", self._keys.lanes, lane)
-        deletion.add("EXISTS", self._keys.lane(lane))
+        deletion = Batch(self._redis).add("SREM", self._keys.lanes, lane).add("EXISTS", self._keys.lane(lane))
         _, back = await deletion.send()
         if back:
-            registration = Batch(self._redis)
-            registration.add("SADD", self._keys.lanes, lane)
-            await registration.send()
+            await Batch(self._redis).add("SADD", self._keys.lanes, lane).send()
         return not back
 
     async def _take(self, consumer: str, queues: Sequence[list[Quota]], shares: Sequence[int]) -> list[list[Entry]]:

@@ -12,7 +12,9 @@ from redis.asyncio import Redis
 
 from simulation.memory.redis import MemoryDelivery, RedisServer
 from taskyard_core.storage.delivery import Delivery
-from taskyard_core.storage.redis import Keys, RedisDelivery, connect
+from taskyard_core.storage.redis.connection import connect
+from taskyard_core.storage.redis.delivery import RedisDelivery
+from taskyard_core.storage.redis.keys import Keys
 from taskyard_server.dev.valkey import Valkey
 
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from taskyard_core.storage.hints import CancelRequested, LanesFilled, Reconnected, TasksFinished
+from taskyard_core.storage.lanes import all_names
 from taskyard_core.storage.unavailable import StoreUnavailable
 from tests.conformance.delivery.conftest import Stage
 
@@ -45,7 +46,7 @@ async def test_a_cancelled_reader_goes_on_later(stage: Stage) -> None:
         assert await anext(stream) == Reconnected()
         reading = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(0)
-        await stage.delivery.lanes.names()
+        await all_names(stage.delivery.lanes)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading

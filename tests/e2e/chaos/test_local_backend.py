@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from chaos.backends.cluster import PREVIOUS, SERVERS, Capability, Direction, Link, Role, Toxic, Unsupported
-from chaos.backends.local import LocalCluster, Options
+from chaos.backends.local import Hand, LocalCluster, Options
 from chaos.backends.local.layout import CLIENT
 from chaos.faults import refusals
 from chaos.faults.fault import Blow, Fault, Scene
@@ -35,8 +35,7 @@ async def cluster(tools: None, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     options = Options(
         directory=tmp_path_factory.mktemp("chaos") / "cluster",
         dispatchers=2,
-        workers=({}, {}),
-        worker_command=DEMO_WORKER,
+        workers=(Hand(command=DEMO_WORKER),) * 2,
         volume_bytes=1024**3,
         clocks=True,
         previous="HEAD",

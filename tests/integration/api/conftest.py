@@ -18,7 +18,7 @@ from grpc_status import rpc_status
 
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.migration import migrate
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_core.wire.gen import (
     cluster_service_pb2_grpc,
     queue_service_pb2_grpc,

@@ -8,7 +8,6 @@ from taskyard_core.domain.task import TaskError
 from taskyard_core.domain.transitions import Event, Failed, Snapshot, Succeeded, decide
 from taskyard_core.storage.claims import Bid
 from taskyard_core.storage.postgres.changes import Changes
-from taskyard_core.storage.postgres.claims import Claims
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.sessions import Sessions
 from taskyard_core.storage.postgres.tasks import StoredTasks
@@ -22,7 +21,6 @@ class Stage:
         self.database = database
         self.session = str(uuid.uuid4())
         self._changes = Changes(database)
-        self._claims = Claims(database)
         self._stored = StoredTasks(database)
 
     async def hello(self, namespace: str, worker: str = "worker-1") -> None:
@@ -38,11 +36,11 @@ class Stage:
             sdk="python/0.1.0",
             pid=42,
         )
-        await Sessions(self.database).hello(record)
+        await Sessions(self.database).adopt(record)
 
     async def run(self, ids: Sequence[str]) -> None:
         bids = [Bid(i, (await self.snapshot(i)).attempt, self.session) for i in ids]
-        claimed = await self._claims.claim(bids, {self.session: 1})
+        claimed = await self._changes.claim(bids, {self.session: 1})
         assert {claim.task_id for claim in claimed} == set(ids)
 
     async def succeed(self, task_id: str, result: bytes = b"null") -> None:
@@ -62,4 +60,4 @@ class Stage:
 
     async def end(self, task_id: str, event: Event) -> None:
         applied = await self._changes.apply([decide(await self.snapshot(task_id), event, random.random)])
-        assert applied.ids == {task_id}
+        assert [change.transition.id for change in applied.moved] == [task_id]

@@ -299,6 +299,7 @@ async def test_ids_must_be_uuids_of_tasks(api: Api) -> None:
         ("error_type=%00", "error_type"),
         ("page_size=1001", "page_size"),
         ("page_size=-1", "page_size"),
+        ("page_size=0", "page_size"),
         ("page_size=many", "page_size"),
         ("page_size=1_0", "page_size"),
         ("page_size=%2B5", "page_size"),

@@ -2,10 +2,13 @@
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
 
 from taskyard_core.domain.session_names import public_name
 from taskyard_core.storage.etcd import Etcd, EtcdSettings
+from taskyard_core.storage.postgres.queries import load
 from taskyard_core.storage.postgres.sessions import Sessions
 from taskyard_core.storage.sessions import SessionRecord
 from taskyard_core.wire.gen import cluster_service_pb2
@@ -20,7 +23,7 @@ async def others(stage: Stage, namespace: str, names: Sequence[str], types: Sequ
         record = SessionRecord(
             id=str(uuid.uuid4()), namespace=namespace, worker=name, dispatcher="d", types=types, slots=1
         )
-        await Sessions(stage.database).hello(record)
+        await Sessions(stage.database).adopt(record)
 
 
 async def test_workers_are_listed_with_what_they_run(api: Api, namespace: str, stage: Stage) -> None:
@@ -57,6 +60,40 @@ async def test_workers_are_listed_in_pages(api: Api, namespace: str, stage: Stag
     for wrong in ({"page_size": "1001"}, {"page_size": "-1"}, {"page_token": "?"}, {"page_token": "AAAA"}, elsewhere):
         answer = await api.http.get("/v1/workers", params={"namespace": namespace, **wrong})
         assert (answer.status_code, answer.json()["reason"]) == (400, "INVALID_ARGUMENT")
+
+
+_MANY = """INSERT INTO taskyard.session
+    (id, live, namespace, worker, pod, node, dispatcher, labels, types, queues, slots, sdk, version, pid)
+    SELECT gen_random_uuid(), true, 'n' || i % 7, 'w' || i % 100, '', '', 'd', '{}', '{}', '{}', 1, '', '', 1
+    FROM generate_series(1, 4000) i"""
+
+
+async def test_a_page_of_workers_reads_no_more_sessions_than_it_shows(stage: Stage) -> None:
+    async with stage.database.connection() as connection:
+        undone = connection.transaction()
+        await undone.start()
+        try:
+            await connection.execute(_MANY)
+            await connection.execute("ANALYZE taskyard.session")
+            await connection.execute(load("plan_for_values"))
+            for place, namespace in product([(None, None, None), ("n3", "w5", "ab")], [None, "n3"]):
+                query = "EXPLAIN (ANALYZE, FORMAT JSON) " + load("live_workers")
+                rows = await connection.fetch(query, namespace, *place, 10, 10**6)
+                read = [node["Actual Rows"] for node in nodes(json.loads(rows[0][0])[0]["Plan"]) if is_scan(node)]
+                assert read
+                assert max(read) <= 11
+        finally:
+            await undone.rollback()
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
+def is_scan(plan: dict[str, Any]) -> bool:
+    return plan.get("Relation Name") == "session" or plan.get("Index Name", "").startswith("session")
 
 
 async def test_workers_whose_hellos_are_large_come_in_answers_that_clients_take(

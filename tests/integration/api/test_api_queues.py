@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from taskyard_core.domain.task import TaskSpec
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.queues import StoredQueues
-from taskyard_core.storage.postgres.workers import LiveWorkers
+from taskyard_core.storage.postgres.sessions import Sessions
 from taskyard_core.wire.gen import queue_service_pb2, task_pb2, task_service_pb2
 from taskyard_scheduler.api.admission import Admission
 from taskyard_scheduler.api.lane_room import LaneRoom
@@ -103,7 +103,7 @@ async def test_submits_to_a_full_queue_are_refused(api: Api, namespace: str) -> 
 
 
 async def test_the_cluster_limit_holds_where_a_queue_has_none(api: Api, namespace: str, stage: Stage) -> None:
-    admission = Admission(StoredQueues(stage.database), LiveWorkers(stage.database), limit=2)
+    admission = Admission(StoredQueues(stage.database), Sessions(stage.database), limit=2)
     spec = TaskSpec("demo.echo", b"null", namespace=namespace)
     assert [admission.refusal(spec) is None for _ in range(3)] == [True, True, False]
     # None of them was stored, as a count finds out.
@@ -164,7 +164,7 @@ async def test_a_lane_that_a_connected_worker_serves_is_taken_although_there_are
     await api.submit_many(namespace, 2, selector="host=a")
     queues = StoredQueues(stage.database)
     room = LaneRoom(max(2, len(await queues.waiting(1000))))
-    admission = Admission(queues, LiveWorkers(stage.database), lane_room=room)
+    admission = Admission(queues, Sessions(stage.database), lane_room=room)
     await admission.refresh()
     spec = TaskSpec("demo.echo", b"null", namespace=namespace)
     assert admission.refusal(replace(spec, selector="host=a")) is None
@@ -174,7 +174,7 @@ async def test_a_lane_that_a_connected_worker_serves_is_taken_although_there_are
 
 async def test_what_is_remembered_of_queues_is_bounded_while_postgres_is_away() -> None:
     nobody = await Database.open("postgresql://nobody@127.0.0.1:1/none")
-    admission = Admission(StoredQueues(nobody), LiveWorkers(nobody))
+    admission = Admission(StoredQueues(nobody), Sessions(nobody))
     for number in range(30_000):
         admission.refusal(TaskSpec("demo.echo", b"null", queue=f"q{number}"))
     assert len(admission._rooms) <= 10_000

@@ -118,6 +118,28 @@ async def test_the_same_key_for_another_request_conflicts(api: Api, namespace: s
     assert answer.json()["metadata"]["task_id"] == first.id
 
 
+@pytest.mark.parametrize(
+    ("payload", "again", "other"),
+    [
+        (b'{"n": 1, "of": [0.5]}', b'{"of":[5e-1],"n":1.0}', b'{"of":[5e-1],"n":1.1}'),
+        (b"9007199254740993", b" 9007199254740993.0", b"9007199254740992"),
+        (b'"<\xc3\xa9>"', b'"\\u003c\\u00e9>"', b'"<e>"'),
+    ],
+)
+async def test_the_same_key_may_come_in_another_languages_spelling(
+    api: Api, namespace: str, payload: bytes, again: bytes, other: bytes
+) -> None:
+    first = await api.submit(namespace, idempotency_key="k", payload=payload)
+    second = await api.tasks.SubmitTask(request(namespace, idempotency_key="k", payload=again))
+    assert (second.deduplicated, second.task.id, second.task.payload) == (True, first.id, payload)
+    fields = b'{"namespace": "%s", "type": "demo.echo", "payload": %s}' % (namespace.encode(), again)
+    headers = {"Idempotency-Key": "k", "Content-Type": "application/json"}
+    over_rest = await api.http.post("/v1/tasks", content=fields, headers=headers)
+    assert (over_rest.status_code, over_rest.json()["id"]) == (200, first.id)
+    refusal = await refused(api.tasks.SubmitTask(request(namespace, idempotency_key="k", payload=other)))
+    assert refusal.reason == "IDEMPOTENCY_CONFLICT"
+
+
 async def test_a_key_belongs_to_its_namespace(api: Api, namespace: str) -> None:
     first = await api.submit(namespace, idempotency_key="k")
     assert (await api.submit(f"{namespace}-b", idempotency_key="k")).id != first.id

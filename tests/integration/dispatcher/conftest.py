@@ -18,7 +18,9 @@ from taskyard_core.domain.submission import build
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.migration import migrate
 from taskyard_core.storage.postgres.store import PostgresStore
-from taskyard_core.storage.redis import Keys, RedisDelivery, connect
+from taskyard_core.storage.redis.connection import connect
+from taskyard_core.storage.redis.delivery import RedisDelivery
+from taskyard_core.storage.redis.keys import Keys
 from taskyard_core.storage.submissions import NewTask
 from taskyard_server.dev.port import LOOPBACK, free_port
 from tests.conftest import DatabaseMaker

@@ -15,13 +15,20 @@ from taskyard_core.aftermath.announcements import Announcements
 from taskyard_core.aftermath.publication import Publication
 from taskyard_core.runtime.clock import SystemClock
 from taskyard_core.storage.etcd import Etcd, EtcdSettings, Lease
+from taskyard_core.storage.lanes import all_names
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.migration import migrate
 from taskyard_core.storage.postgres.store import PostgresStore
-from taskyard_core.storage.redis import Hints, Keys, LaneEpoch, LaneStore, connect
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.storage.redis.connection import connect
+from taskyard_core.storage.redis.epoch import LaneEpoch
+from taskyard_core.storage.redis.hints import Hints
+from taskyard_core.storage.redis.keys import Keys
+from taskyard_core.storage.redis.lanes import LaneStore
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_dispatcher.duties.fenced import Fenced
+from taskyard_dispatcher.duties.refill import LaneStores
 from taskyard_dispatcher.leadership import Term
+from taskyard_dispatcher.timing import DutyTiming
 from taskyard_server.dev.etcd import Etcd as EtcdServer
 from tests.conftest import DatabaseMaker
 
@@ -53,10 +60,22 @@ class Stores:
         self.fence = self.store.leader
         self.fenced = Fenced(self.fence, "test")
         self.queued = self.store.queued
-        self.waiting = self.store.waiting
+        self.tasks = self.store.tasks
         self.telemetry = Telemetry.silent()
-        self.publication = Publication(self.lanes, self.store.outbox)
+        self.publication = Publication(self.lanes, self.store.queued)
         self.aftermath = Aftermath(self.publication, Announcements(Hints(redis, self.keys)), self.telemetry)
+
+    def filled(
+        self, *, lanes: LaneStore | None = None, epoch: LaneEpoch | None = None, timing: DutyTiming = DutyTiming()
+    ) -> LaneStores:
+        """What the duties that fill lanes go by."""
+        return LaneStores(
+            tables=self.store,
+            lanes=lanes or self.lanes,
+            epoch=epoch or self.epoch,
+            clock=self.clock,
+            timing=timing,
+        )
 
     async def lead(self, number: int = 10) -> Term:
         """Begin a term that is trusted for long."""
@@ -95,7 +114,7 @@ class Stores:
     async def published(self) -> set[str]:
         """Ids of all tasks that have an entry in a lane."""
         ids: set[str] = set()
-        for lane in await self.lanes.names():
+        for lane in await all_names(self.lanes):
             entries: Any = await self.redis.xrange(self.keys.lane(lane))
             ids |= {fields[b"task"].decode() for _, fields in entries}
         return ids

@@ -2,7 +2,9 @@
 
 import pytest
 
-from taskyard_core.storage.redis import LaneEpoch, LaneStore
+from taskyard_core.storage.lanes import all_names
+from taskyard_core.storage.redis.epoch import LaneEpoch
+from taskyard_core.storage.redis.lanes import LaneStore
 from taskyard_core.storage.term import TermOver
 from taskyard_dispatcher.duties.audit import Audit
 from taskyard_dispatcher.duties.rebuild import Rebuild
@@ -11,26 +13,11 @@ from tests.integration.duties.conftest import Stores, trusted
 
 
 def rebuild(stores: Stores, lanes: LaneStore | None = None) -> Rebuild:
-    return Rebuild(
-        fenced=stores.fenced,
-        fence=stores.fence,
-        epoch=stores.epoch,
-        queued=stores.queued,
-        lanes=lanes or stores.lanes,
-        clock=stores.clock,
-    )
+    return Rebuild(stores.fenced, stores.filled(lanes=lanes))
 
 
 def audit(stores: Stores, timing: DutyTiming = DutyTiming()) -> Audit:
-    return Audit(
-        fenced=stores.fenced,
-        fence=stores.fence,
-        epoch=stores.epoch,
-        queued=stores.queued,
-        lanes=stores.lanes,
-        clock=stores.clock,
-        timing=timing,
-    )
+    return Audit(stores.fenced, stores.filled(timing=timing))
 
 
 async def settled(stores: Stores) -> None:
@@ -104,8 +91,7 @@ class Overtaken(LaneEpoch):
 
 async def test_an_epoch_of_a_later_leader_is_left_alone(stores: Stores) -> None:
     await stores.lead(10)
-    duty = rebuild(stores)
-    duty._epoch = Overtaken(stores)
+    duty = Rebuild(stores.fenced, stores.filled(epoch=Overtaken(stores)))
     with pytest.raises(TermOver):
         await duty.run_once(trusted(10))
     assert (await stores.redis.hgetall(stores.keys.epoch))[b"term"] == b"11"
@@ -167,7 +153,7 @@ async def test_a_lane_goes_with_the_entries_of_tasks_that_were_cancelled(stores:
     await duty.run_once(term)
     stores.clock.ahead += 1
     await duty.run_once(term)
-    assert await stores.lanes.names() == set()
+    assert await all_names(stores.lanes) == set()
     assert await stores.redis.keys(f"{stores.keys.prefix}:*gone*") == []
 
 
@@ -182,5 +168,5 @@ async def test_a_lane_long_empty_is_swept_and_no_other(stores: Stores) -> None:
     await duty.run_once(term)
     stores.clock.ahead += DutyTiming.lane_unused + 1
     await duty.run_once(term)
-    assert await stores.lanes.names() == {"default/used/t/5/"}
+    assert await all_names(stores.lanes) == {"default/used/t/5/"}
     assert not await stores.redis.exists(stores.keys.lane("default/idle/t/5/"))

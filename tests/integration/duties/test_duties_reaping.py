@@ -21,11 +21,11 @@ from taskyard_core.storage.dispatchers import DispatcherNote
 from taskyard_core.storage.etcd import Etcd, EtcdSettings
 from taskyard_core.storage.postgres.database import Database
 from taskyard_core.storage.postgres.sessions import Sessions
-from taskyard_core.storage.redis import Hints
+from taskyard_core.storage.redis.hints import Hints
 from taskyard_core.storage.sessions import SessionRecord
 from taskyard_core.storage.term import TermOver
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_core.telemetry import Telemetry
+from taskyard_core.telemetry.facade import Telemetry
 from taskyard_core.telemetry.identity import Identity
 from taskyard_core.telemetry.journal import Journal
 from taskyard_core.telemetry.lag import LagProbe
@@ -70,7 +70,7 @@ class Reaper:
         record = SessionRecord(
             id=session, namespace="default", worker="w", pod="p", dispatcher="d", types=["t"], slots=9
         )
-        await self.sessions.hello(record)
+        await self.sessions.adopt(record)
         await self.stores.database.fetch(
             "UPDATE taskyard.session SET connected_at = now() - make_interval(secs => $2) WHERE id = $1", session, age
         )
@@ -214,7 +214,7 @@ async def test_a_registration_that_the_watch_has_not_told_of_yet_counts(reaper: 
 
 async def answers(reaper: Reaper, ago: float = 0.0) -> None:
     note = DispatcherNote(id="d", pod="p", address="d:1", registered=False, accepting=True, sessions=1, slots=9)
-    await reaper.stores.store.dispatchers.note(note)
+    await reaper.stores.store.sessions.vouch(note)
     await reaper.stores.database.fetch(
         "UPDATE taskyard.dispatcher SET seen_at = now() - make_interval(secs => $1)", ago
     )
@@ -255,7 +255,7 @@ async def test_a_session_that_came_back_meanwhile_is_not_given_up(reaper: Reaper
     await reaper.hear(set())
     await reaper.look()
     record = SessionRecord(id=session, namespace="default", worker="w", dispatcher="e", types=["t"], slots=9)
-    assert await reaper.sessions.hello(record) == 2
+    assert (await reaper.sessions.adopt(record))[0] == 2
     await reaper.look(LEASE)
     assert await reaper.live() == {session}
 

@@ -4,9 +4,8 @@ import time
 import uuid
 
 from taskyard_core.domain.task import RetryPolicy
-from taskyard_core.storage.history import Keeping
-from taskyard_core.storage.postgres.history import History
 from taskyard_core.storage.postgres.queues import StoredQueues
+from taskyard_core.storage.tasks import Keeping
 from taskyard_dispatcher.duties.moment import first_id
 from taskyard_dispatcher.duties.retention import Retention
 from taskyard_dispatcher.timing import DutyTiming
@@ -16,7 +15,7 @@ DAY = 24 * 3600.0
 
 
 def retention(stores: Stores, timing: DutyTiming = DutyTiming()) -> Retention:
-    return Retention(stores.fenced, History(stores.database), stores.clock, Keeping(7 * DAY, 30 * DAY), timing)
+    return Retention(stores.fenced, stores.tasks, stores.clock, Keeping(7 * DAY, 30 * DAY), timing)
 
 
 _ADD_ENDED = """
@@ -110,6 +109,16 @@ async def test_queues_that_nobody_uses_go_and_come_back_with_the_next_submit(sto
     assert [queue.name for queue in await queues.page(None, None, 10)] == ["busy", "limited", "retried", "used"]
     await queues.register(names[:1])
     assert await stores.value("SELECT count(*) FROM taskyard.queue") == 4
+
+
+async def test_a_queue_whose_use_was_just_noted_stays_however_short_tasks_are_kept(stores: Stores) -> None:
+    await StoredQueues(stores.database).register([("default", "q"), ("default", "left")])
+    await stores.database.fetch(
+        "UPDATE taskyard.queue SET used_at = now() - make_interval(mins => CASE name WHEN 'q' THEN 70 ELSE 130 END)"
+    )
+    keeping = Keeping(60.0, 60.0)
+    await Retention(stores.fenced, stores.tasks, stores.clock, keeping).run_once(await stores.lead())
+    assert [row[0] for row in await stores.database.fetch("SELECT name FROM taskyard.queue")] == ["q"]
 
 
 async def test_a_queue_that_is_set_up_while_it_is_forgotten_stays(stores: Stores) -> None:

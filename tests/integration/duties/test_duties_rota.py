@@ -9,15 +9,13 @@ from typing import Any
 import pytest
 
 from taskyard_core.storage.etcd.records import Candidate
-from taskyard_core.storage.postgres.history import History
-from taskyard_core.storage.postgres.outbox import Outbox
+from taskyard_core.storage.lanes import all_names
 from taskyard_core.storage.term import TermOver
 from taskyard_core.storage.transaction import Transaction
 from taskyard_dispatcher.duties import Keeping, Rota, rota
 from taskyard_dispatcher.duties.duty import Duty
-from taskyard_dispatcher.duties.expiry import Expiry
 from taskyard_dispatcher.duties.outbox import OutboxDuty
-from taskyard_dispatcher.duties.promotion import Promotion
+from taskyard_dispatcher.duties.passage import Expiry, Promotion
 from taskyard_dispatcher.duties.rebuild import Rebuild
 from taskyard_dispatcher.duties.retention import Retention
 from taskyard_dispatcher.leadership import Elector
@@ -76,18 +74,11 @@ async def until_full(stores: Stores) -> float:
 
 def duties(stores: Stores) -> list[Duty]:
     return [
-        Promotion(stores.fenced, stores.waiting, stores.aftermath),
-        Expiry(stores.fenced, stores.waiting, stores.aftermath),
-        OutboxDuty(stores.fenced, Outbox(stores.database), stores.lanes),
-        Rebuild(
-            fenced=stores.fenced,
-            fence=stores.fence,
-            epoch=stores.epoch,
-            queued=stores.queued,
-            lanes=stores.lanes,
-            clock=stores.clock,
-        ),
-        Retention(stores.fenced, History(stores.database), stores.clock, KEEPING),
+        Promotion(stores.fenced, stores.tasks, stores.aftermath),
+        Expiry(stores.fenced, stores.tasks, stores.aftermath),
+        OutboxDuty(stores.fenced, stores.queued, stores.lanes),
+        Rebuild(stores.fenced, stores.filled()),
+        Retention(stores.fenced, stores.tasks, stores.clock, KEEPING),
     ]
 
 
@@ -183,7 +174,7 @@ async def test_a_hundred_thousand_tasks_are_back_within_ten_seconds(stores: Stor
         await stores.redis.flushall()
         began = time.monotonic()
         async with asyncio.timeout(10):
-            while not await stores.lanes.names():
+            while not await all_names(stores.lanes):
                 continue
         first = time.monotonic() - began
         await until_full(stores)

@@ -6,12 +6,11 @@ import pytest
 
 from taskyard_core.aftermath.aftermath import Aftermath
 from taskyard_core.aftermath.announcements import Announcements
-from taskyard_core.storage.postgres.outbox import Outbox
-from taskyard_core.storage.redis import LaneStore, connect
+from taskyard_core.storage.redis.connection import connect
+from taskyard_core.storage.redis.lanes import LaneStore
 from taskyard_core.storage.unavailable import StoreUnavailable
-from taskyard_dispatcher.duties.expiry import Expiry
 from taskyard_dispatcher.duties.outbox import OutboxDuty
-from taskyard_dispatcher.duties.promotion import Promotion
+from taskyard_dispatcher.duties.passage import Expiry, Promotion
 from taskyard_server.dev.port import free_port
 from tests.integration.duties.conftest import Stores
 
@@ -20,7 +19,7 @@ LATER = "now() + interval '1 h'"
 
 
 def promotion(stores: Stores) -> Promotion:
-    return Promotion(stores.fenced, stores.waiting, stores.aftermath)
+    return Promotion(stores.fenced, stores.tasks, stores.aftermath)
 
 
 class Told:
@@ -70,7 +69,7 @@ async def test_what_did_not_start_in_time_expires_and_is_announced(stores: Store
     await stores.add(2, state)
     told = Told()
     aftermath = Aftermath(stores.publication, Announcements(told), stores.telemetry)  # type: ignore[arg-type]
-    await Expiry(stores.fenced, stores.waiting, aftermath).run_once(await stores.lead())
+    await Expiry(stores.fenced, stores.tasks, aftermath).run_once(await stores.lead())
     await aftermath.close()
     assert await stores.count(state) == 2
     assert set(told.finished) == await stores.ids("EXPIRED")
@@ -84,7 +83,7 @@ async def test_old_outbox_rows_are_published_and_forgotten(stores: Stores) -> No
     await stores.add(1, "SCHEDULED")
     await stores.database.fetch("UPDATE taskyard.task SET state = 'QUEUED' WHERE state = 'SCHEDULED'")
     await leave_in_outbox(stores, "0 s")
-    await OutboxDuty(stores.fenced, Outbox(stores.database), stores.lanes).run_once(await stores.lead())
+    await OutboxDuty(stores.fenced, stores.queued, stores.lanes).run_once(await stores.lead())
     assert len(await stores.published()) == 300
     assert await stores.value("SELECT count(*) FROM taskyard.outbox") == 1
 
@@ -93,7 +92,7 @@ async def test_rows_of_tasks_that_wait_no_more_are_forgotten(stores: Stores) -> 
     await stores.add(3)
     await leave_in_outbox(stores, "3 s")
     await stores.database.fetch("DELETE FROM taskyard.task")
-    await OutboxDuty(stores.fenced, Outbox(stores.database), stores.lanes).run_once(await stores.lead())
+    await OutboxDuty(stores.fenced, stores.queued, stores.lanes).run_once(await stores.lead())
     assert await stores.published() == set()
     assert await stores.value("SELECT count(*) FROM taskyard.outbox") == 0
 
@@ -104,6 +103,6 @@ async def test_the_outbox_waits_for_redis(stores: Stores) -> None:
     redis = connect(f"redis://127.0.0.1:{free_port()}")
     away = LaneStore(redis, stores.keys)
     with pytest.raises(StoreUnavailable):
-        await OutboxDuty(stores.fenced, Outbox(stores.database), away).run_once(await stores.lead())
+        await OutboxDuty(stores.fenced, stores.queued, away).run_once(await stores.lead())
     assert await stores.value("SELECT count(*) FROM taskyard.outbox") == 1
     await redis.aclose()

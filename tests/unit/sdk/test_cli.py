@@ -311,7 +311,7 @@ async def test_a_module_that_fails_shows_where(tmp_path: Path, code: str, compla
 
 
 @pytest.mark.parametrize("own", [False, True])
-async def test_a_worker_tells_that_it_is_connected(tmp_path: Path, dispatcher: StubDispatcher, own: bool) -> None:
+async def test_a_worker_tells_what_it_serves_and_where(tmp_path: Path, dispatcher: StubDispatcher, own: bool) -> None:
     setup = "import logging\nlogging.basicConfig(level='WARNING')\n" if own else ""
     (tmp_path / "jobs.py").write_text(
         f"{setup}from taskyard.worker import Worker\nworker = Worker()\nworker.task('x')(lambda payload: payload)\n"
@@ -327,18 +327,24 @@ async def test_a_worker_tells_that_it_is_connected(tmp_path: Path, dispatcher: S
     process.terminate()
     _, stderr = await process.communicate()
     assert process.returncode == 0
-    assert (f" INFO connected to dispatcher stub at {dispatcher.address}," in stderr.decode()) is not own
+    if own:
+        assert stderr == b""
+        return
+    told = json.loads(stderr.splitlines()[0])
+    assert told["message"].startswith("worker ")
+    assert told["message"].endswith(f" serves x (100 slots) at dispatcher stub at {dispatcher.address}")
+    assert (told["level"], told["types"], told["slots"], told["address"]) == ("INFO", ["x"], 100, dispatcher.address)
 
 
 def test_logging_that_is_set_up_late_has_each_line_once() -> None:
     code = (
-        "import logging; from taskyard.cli.worker import _show_log; _show_log(); "
+        "import logging; from taskyard.worker.log import show_log; show_log(); "
         "log = logging.getLogger('taskyard.worker'); log.info('early'); "
         "logging.basicConfig(level='INFO', format='own %(message)s'); log.info('late')"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     early, late = ran.stderr.splitlines()
-    assert early.endswith(" INFO early")
+    assert json.loads(early)["message"] == "early"
     assert late == "own late"
 
 

@@ -85,12 +85,30 @@ PROGRAMS = {
     ),
     "used blocking": (
         "client = SyncClient(address)\nprint(client.submit('demo.echo').id)\n"
-        "in_child(lambda: client.submit('demo.echo'))\nin_child(client.close)\nprint(client.submit('demo.echo').id)",
-        ["task-1", "CLIENT_FORKED", "None", "task-2"],
+        "in_child(lambda: client.submit('demo.echo').id)\nin_child(client.close)\nprint(client.submit('demo.echo').id)",
+        ["task-1", "task-2", "None", "task-3"],
+    ),
+    "used blocking, in generations": (
+        "client = SyncClient(address)\nprint(client.submit('demo.echo').id)\n"
+        "in_child(lambda: (client.submit('demo.echo').id, in_child(lambda: client.submit('demo.echo').id)))\n"
+        "print(client.get('task-1').id)",
+        ["task-1", "task-3", "('task-2', None)", "task-1"],
+    ),
+    "a list across a fork": (
+        "client = SyncClient(address)\n[client.submit('demo.echo') for _ in range(3)]\n"
+        "tasks = client.list(page_size=1)\nprint(next(tasks).id)\nin_child(lambda: next(tasks).id)\n"
+        "print(next(tasks).id)",
+        ["task-1", "task-2", "task-2"],
     ),
     "new while another is open": (
         "client = SyncClient(address)\nprint(client.submit('demo.echo').id)\n"
         "in_child(lambda: SyncClient(address).submit('demo.echo').id)",
+        ["task-1", "task-2"],
+    ),
+    "new while another with an event loop is open": (
+        "async def forks():\n    client = Client(address)\n    print(await submit(client))\n"
+        "    in_child(lambda: SyncClient(address).submit('demo.echo').id)\n    await client.close()\n"
+        "asyncio.run(forks())",
         ["task-1", "CLIENT_FORKED"],
     ),
     "new after others were closed": (

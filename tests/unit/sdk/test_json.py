@@ -3,6 +3,8 @@
 import dataclasses
 import enum
 import json
+import math
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -56,9 +58,46 @@ class Point:
 
 
 def test_what_else_can_be_given_may_hold_large_integers_too() -> None:
-    assert _json.dumps({"p": Point(1), "e": Large.VALUE, "t": (2**64,), "nan": float("nan")}) == (
-        b'{"p":{"x":1,"large":36893488147419103232},"e":1180591620717411303424,"t":[18446744073709551616],"nan":null}'
+    assert _json.dumps({"p": Point(1), "e": Large.VALUE, "t": (2**64,), "none": None}) == (
+        b'{"p":{"x":1,"large":36893488147419103232},"e":1180591620717411303424,"t":[18446744073709551616],"none":null}'
     )
+
+
+class NotFinite(enum.Enum):
+    VALUE = math.inf
+
+
+@dataclasses.dataclass
+class Measured:
+    value: float
+    _hidden: float = math.nan
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        math.nan,
+        math.inf,
+        -math.inf,
+        [None, {"a": (1, math.nan)}],
+        Measured(math.nan),
+        [NotFinite.VALUE],
+        [2**70, math.nan],
+    ],
+    ids=str,
+)
+def test_what_is_no_number_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="NaN and infinity are no numbers in JSON"):
+        _json.dumps(value)
+
+
+def test_null_is_no_reason_to_refuse() -> None:
+    given = {"null": [None, 1.5, True, "null"], "measured": Measured(0.5), "when": datetime(2026, 1, 2, tzinfo=UTC)}
+    assert _json.loads(_json.dumps(given)) == {
+        "null": [None, 1.5, True, "null"],
+        "measured": {"value": 0.5},
+        "when": "2026-01-02T00:00:00+00:00",
+    }
 
 
 @pytest.mark.parametrize(

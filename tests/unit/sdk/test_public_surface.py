@@ -11,9 +11,10 @@ def test_exports() -> None:
         "AccessDenied", "Affected", "Attempt", "AttemptOutcome", "BacklogFull", "Client", "Cluster", "Context",
         "DeadlineExceeded", "Dispatcher", "FailedPrecondition", "FieldViolation", "IdempotencyConflict",
         "InvalidArgument", "Leader", "NonRetryable", "NotFound", "NotJson", "Progress", "Queue", "RetryPolicy",
-        "ServerError", "SyncClient", "SyncTaskHandle", "Task", "TaskCancelled", "TaskError", "TaskExpired",
-        "TaskFailed", "TaskFilter", "TaskHandle", "TaskOptions", "TaskRequest", "TaskState", "TaskUnsuccessful",
-        "TaskyardError", "Tls", "Unavailable", "Worker", "WorkerInfo",
+        "ServerError", "SyncClient", "SyncTaskHandle", "SyncTypedHandle", "Task", "TaskCancelled", "TaskDefinition",
+        "TaskError", "TaskExpired", "TaskFailed", "TaskFilter", "TaskHandle", "TaskOptions", "TaskRequest",
+        "TaskState", "TaskUnsuccessful", "TaskyardError", "Tls", "TypedHandle", "Unavailable", "UnexpectedResult",
+        "Worker", "WorkerInfo", "task",
     }  # fmt: skip
     for name in taskyard.__all__:
         assert getattr(taskyard, name).__doc__

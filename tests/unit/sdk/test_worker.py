@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import logging
+import math
 import os
 import threading
 import urllib.request
@@ -80,16 +81,30 @@ def test_errors_say_whether_another_attempt_can_help(dispatcher: StubDispatcher)
     assert "errors[payload]" in seen[0].stack
 
 
+def test_a_payload_that_is_not_json_is_told_by_the_word_for_it(dispatcher: StubDispatcher) -> None:
+    worker = Worker()
+    worker.task("t")(lambda payload: payload)
+    task = assignment("t")
+    task.payload = b"NaN"
+    with serving(worker, dispatcher):
+        stream = dispatcher.accept()
+        stream.assign(task)
+        error = error_of(stream, task)
+    assert (error.type, error.retryable) == ("INVALID_PAYLOAD", False)
+    assert error.message.startswith("the payload is not JSON: ")
+
+
 def test_results_that_cannot_be_kept_fail_for_good(dispatcher: StubDispatcher) -> None:
     worker = Worker()
-    values = {"object": object(), "large": "x" * (1024 * 1024)}
+    values = {"object": object(), "nan": math.nan, "large": "x" * (1024 * 1024)}
     worker.task("value")(lambda name: values[name])
     with serving(worker, dispatcher):
         stream = dispatcher.accept()
         tasks = [assignment("value", name) for name in values]
         stream.assign(*tasks)
         errors = [error_of(stream, task) for task in tasks]
-    assert [(e.type, e.retryable) for e in errors] == [("RESULT_NOT_JSON", False), ("RESULT_TOO_LARGE", False)]
+    words = ["RESULT_NOT_JSON", "RESULT_NOT_JSON", "RESULT_TOO_LARGE"]
+    assert [(e.type, e.retryable) for e in errors] == [(word, False) for word in words]
 
 
 def test_attempts_do_not_share_context_variables(dispatcher: StubDispatcher) -> None:

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -158,6 +160,38 @@ def test_a_hello_refused_for_good_ends_the_worker(dispatcher: StubDispatcher) ->
     with pytest.raises(HelloRefused, match=r"INVALID_ARGUMENT: hello\.slots"):
         worker.run()
     refuser.join()
+
+
+@pytest.fixture
+def wrong_port() -> Iterator[str]:
+    """The address of a gRPC server that is no dispatcher."""
+    server = grpc.server(ThreadPoolExecutor(2))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(0).wait()
+
+
+def test_an_address_without_a_dispatcher_ends_no_worker_that_has_others(
+    dispatcher: StubDispatcher, wrong_port: str
+) -> None:
+    worker = Worker()
+    worker.task("t")(lambda payload: payload)
+    with serving(worker, wrong_port, dispatcher.address):
+        # Between two visits here it is there.
+        dispatcher.accept(welcome=False).break_off()
+        dispatcher.accept(welcome=False).break_off()
+        stream = dispatcher.accept()
+        task = assignment("t", 1)
+        stream.assign(task)
+        assert outcome(stream, task) == 1
+
+
+def test_a_worker_ends_when_no_address_has_a_dispatcher(wrong_port: str) -> None:
+    worker = Worker([wrong_port, wrong_port.replace("127.0.0.1", "localhost")])
+    worker.task("t")(lambda payload: payload)
+    with pytest.raises(HelloRefused, match="UNIMPLEMENTED: "):
+        worker.run()
 
 
 def test_an_unavailable_dispatcher_is_tried_again(dispatcher: StubDispatcher) -> None:

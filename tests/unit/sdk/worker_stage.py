@@ -14,22 +14,22 @@ from tests.unit.sdk.stub_dispatcher import PATIENCE, Stream, StubDispatcher
 
 
 @contextmanager
-def serving(worker: Worker, *dispatchers: StubDispatcher) -> Iterator[None]:
+def serving(worker: Worker, *dispatchers: StubDispatcher | str) -> Iterator[None]:
     """The worker on the event loop of a program's thread; stopped gracefully at the end."""
     with _at_work(worker, lambda: asyncio.run(worker.serve()), dispatchers):
         yield
 
 
 @contextmanager
-def running(worker: Worker, *dispatchers: StubDispatcher) -> Iterator[None]:
+def running(worker: Worker, *dispatchers: StubDispatcher | str) -> Iterator[None]:
     """The worker as `Worker.run` runs it, on an event loop of its own; stopped gracefully at the end."""
     with _at_work(worker, worker.run, dispatchers):
         yield
 
 
 @contextmanager
-def _at_work(worker: Worker, work: Callable[[], None], dispatchers: Sequence[StubDispatcher]) -> Iterator[None]:
-    worker._dispatchers = [stub.address for stub in dispatchers]
+def _at_work(worker: Worker, work: Callable[[], None], dispatchers: Sequence[StubDispatcher | str]) -> Iterator[None]:
+    worker._dispatchers = [place if isinstance(place, str) else place.address for place in dispatchers]
     thread = threading.Thread(target=work)
     thread.start()
     try:

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from taskyard_core.storage.etcd.records import Candidate, DispatcherRecord
 from taskyard_core.storage.workers import Worker
-from taskyard_core.wire import times
+from taskyard_core.wire import convert, times
 from taskyard_core.wire.gen import cluster_service_pb2, cluster_service_pb2_grpc
 from taskyard_scheduler.api.cluster import Cluster
 
@@ -39,7 +39,7 @@ class ClusterService(cluster_service_pb2_grpc.ClusterServiceServicer):
     ) -> cluster_service_pb2.ListWorkersResponse:
         page = await self._cluster.workers(request.namespace, request.page_size, request.page_token, context.peer())
         return cluster_service_pb2.ListWorkersResponse(
-            workers=[_worker(worker) for worker in page.workers], next_page_token=page.next_page_token
+            workers=[_worker(worker) for worker in page.items], next_page_token=page.next_page_token
         )
 
 
@@ -48,32 +48,10 @@ def _leader(value: Candidate) -> cluster_service_pb2.Leader:
 
 
 def _dispatcher(value: DispatcherRecord, *, leads: bool) -> cluster_service_pb2.Dispatcher:
-    return cluster_service_pb2.Dispatcher(
-        id=value.dispatcher_id,
-        pid=value.pid,
-        pod=value.pod,
-        session_address=value.session_address,
-        http_address=value.http_address,
-        version=value.version,
-        leader=leads,
-        started_at=times.timestamp(value.started_at),
-    )
+    said = convert.plain(value)
+    said |= {"id": said.pop("dispatcher_id"), "leader": leads, "started_at": times.timestamp(value.started_at)}
+    return cluster_service_pb2.Dispatcher(**said)
 
 
 def _worker(value: Worker) -> cluster_service_pb2.Worker:
-    return cluster_service_pb2.Worker(
-        session_id=value.session_id,
-        name=value.name,
-        namespace=value.namespace,
-        labels=value.labels,
-        queues=value.queues,
-        types=value.types,
-        slots=value.slots,
-        running=value.running,
-        pod=value.pod,
-        dispatcher=value.dispatcher,
-        sdk=value.sdk,
-        pid=value.pid,
-        connected_at=times.timestamp(value.connected_at),
-        draining=value.draining,
-    )
+    return cluster_service_pb2.Worker(**convert.plain(value) | {"connected_at": times.timestamp(value.connected_at)})

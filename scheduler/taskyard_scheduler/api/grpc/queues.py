@@ -23,7 +23,7 @@ class QueueService(queue_service_pb2_grpc.QueueServiceServicer):
     ) -> queue_service_pb2.ListQueuesResponse:
         page = await self._queues.page(request.namespace, request.page_size, request.page_token)
         return queue_service_pb2.ListQueuesResponse(
-            queues=[_queue(queue) for queue in page.queues], next_page_token=page.next_page_token
+            queues=[_queue(queue) for queue in page.items], next_page_token=page.next_page_token
         )
 
     @override
@@ -44,15 +44,5 @@ class QueueService(queue_service_pb2_grpc.QueueServiceServicer):
 
 
 def _queue(value: Queue) -> queue_service_pb2.Queue:
-    return queue_service_pb2.Queue(
-        namespace=value.namespace,
-        name=value.name,
-        scheduled=value.scheduled,
-        blocked=value.blocked,
-        queued=value.queued,
-        running=value.running,
-        failed=value.failed,
-        oldest_age=None if value.oldest_age is None else times.duration(value.oldest_age),
-        retry=convert.retry(value.retry),
-        max_backlog=value.max_backlog,
-    )
+    age = None if value.oldest_age is None else times.duration(value.oldest_age)
+    return queue_service_pb2.Queue(**convert.plain(value) | {"oldest_age": age, "retry": convert.retry(value.retry)})

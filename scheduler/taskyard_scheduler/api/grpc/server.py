@@ -1,14 +1,13 @@
 """The gRPC server: our services, health and reflection."""
 
-import asyncio
-
 import grpc
 from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 
 from taskyard_core.domain import limits
 from taskyard_core.runtime.address import Address
-from taskyard_core.telemetry import GrpcHealth
+from taskyard_core.runtime.clock import Clock
+from taskyard_core.telemetry.health import GrpcHealth
 from taskyard_core.wire.gen import (
     cluster_service_pb2,
     cluster_service_pb2_grpc,
@@ -69,7 +68,8 @@ _OPTIONS = (
 class GrpcServer:
     """Serves until stopped. Make it inside a running event loop."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, clock: Clock) -> None:
+        self._clock = clock
         self._readiness = services.readiness
         self._health = GrpcHealth(_SERVICES)
         self._server = grpc.aio.server(interceptors=[Refusals(Door(services.traffic))], options=_OPTIONS)
@@ -98,10 +98,10 @@ class GrpcServer:
         """Keep grpc.health.v1 true, until cancelled."""
         while True:
             await self._health.serving(await self._readiness.obstacle() is None)
-            await asyncio.sleep(_HEALTH_SECONDS)
+            await self._clock.sleep(_HEALTH_SECONDS)
 
     async def stop(self, grace: float) -> None:
         """Say NOT_SERVING, let clients go, take no more calls, and give those under way `grace` seconds."""
         await self._health.drain()
-        await asyncio.sleep(_LEAVING_SECONDS)
+        await self._clock.sleep(_LEAVING_SECONDS)
         await self._server.stop(grace)

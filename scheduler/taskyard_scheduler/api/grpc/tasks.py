@@ -66,7 +66,7 @@ class TaskService(task_service_pb2_grpc.TaskServiceServicer):
         wanted = _filter(request.filter)
         page = await self._tasks.page(wanted, request.page_size, request.page_token, context.peer())
         return task_service_pb2.ListTasksResponse(
-            tasks=[convert.task(task) for task in page.tasks], next_page_token=page.next_page_token
+            tasks=[convert.task(task) for task in page.items], next_page_token=page.next_page_token
         )
 
     @override
@@ -118,7 +118,7 @@ class TaskService(task_service_pb2_grpc.TaskServiceServicer):
         wanted = task_id(request.task_id, "task_id")
         runs = await self._tasks.attempts(wanted, request.page_size, request.page_token)
         return task_service_pb2.ListAttemptsResponse(
-            attempts=[convert.attempt(attempt) for attempt in runs.attempts], next_page_token=runs.next_page_token
+            attempts=[convert.attempt(attempt) for attempt in runs.items], next_page_token=runs.next_page_token
         )
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from taskyard_scheduler.api.rest import answers, models, openapi, parameters, views
+from taskyard_scheduler.api.rest import answers, models, openapi, views
 from taskyard_scheduler.api.rest.bodies import connection
 from taskyard_scheduler.api.services import Services
 
@@ -14,24 +14,17 @@ def routes(services: Services) -> APIRouter:
     router = APIRouter(tags=["cluster"])
     cluster = services.cluster
 
-    @router.get(
-        "/v1/cluster",
-        dependencies=[parameters.of()],
-        summary="Name leader and dispatchers",
-        responses={200: {"model": views.Cluster}, **openapi.refusals()},
-    )
+    @router.get("/v1/cluster", summary="Name leader and dispatchers", **openapi.describes(views.Cluster))
     async def get_cluster() -> Response:
         return answers.response(answers.cluster(await cluster.get()))
 
     @router.get(
         "/v1/workers",
-        dependencies=[parameters.of(models.NamespaceQuery)],
         summary="List connected workers by name",
-        responses={200: {"model": views.WorkerList}, **openapi.refusals()},
+        **openapi.describes(views.WorkerList, query=models.NamespaceQuery),
     )
     async def list_workers(request: Request, query: Annotated[models.NamespaceQuery, Query()]) -> Response:
         page = await cluster.workers(query.namespace, query.page_size, query.page_token, connection(request))
-        found = [answers.worker(worker) for worker in page.workers]
-        return answers.response({"workers": found, "next_page_token": page.next_page_token})
+        return answers.page("workers", page)
 
     return router

@@ -13,7 +13,7 @@ from taskyard_core.domain.violations import Violation
 from taskyard_core.storage.tasks import TaskFilter as StoredFilter
 from taskyard_scheduler.api import filters
 from taskyard_scheduler.api.rest.documents import RawJson
-from taskyard_scheduler.api.rest.values import Duration, Moment, WholeParameter
+from taskyard_scheduler.api.rest.values import Duration, Moment, SizeParameter
 
 
 class Document(BaseModel):
@@ -141,12 +141,22 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class NamespaceQuery(Query):
+class PageQuery(Query):
+    """Parameters of a list that comes in pages."""
+
+    page_size: SizeParameter = Field(
+        default_factory=int, description=f"1 to {limits.PAGE_SIZE_MAX}, default {limits.PAGE_SIZE_DEFAULT}."
+    )
+    page_token: str = Field("", description="next_page_token of the page before.")
+
+
+class NamespaceQuery(PageQuery):
     """Parameters of a list by namespace."""
 
     namespace: str = Field("", description="All namespaces when empty.")
-    page_size: WholeParameter = Field(0, description=f"1 to {limits.PAGE_SIZE_MAX}, which is the default.")
-    page_token: str = Field("", description="next_page_token of the page before.")
+    page_size: SizeParameter = Field(
+        default_factory=int, description=f"1 to {limits.PAGE_SIZE_MAX}, which is the default."
+    )
 
 
 class QueueQuery(Query):
@@ -164,24 +174,10 @@ class BacklogQuery(Query):
     type: list[str] = Field([], description="A type that they have a handler for; may be repeated. All when left out.")
 
 
-class ListQuery(TaskFilter):
+class ListQuery(PageQuery, TaskFilter):
     """Parameters of a list of tasks."""
 
     model_config = ConfigDict(extra="forbid", strict=False)
-
-    page_size: WholeParameter = Field(
-        0, description=f"1 to {limits.PAGE_SIZE_MAX}, default {limits.PAGE_SIZE_DEFAULT}."
-    )
-    page_token: str = Field("", description="next_page_token of the page before.")
-
-
-class PageQuery(Query):
-    """Parameters of a list that comes in pages."""
-
-    page_size: WholeParameter = Field(
-        0, description=f"1 to {limits.PAGE_SIZE_MAX}, default {limits.PAGE_SIZE_DEFAULT}."
-    )
-    page_token: str = Field("", description="next_page_token of the page before.")
 
 
 class GetQuery(Query):

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from taskyard_scheduler.api.rest import models, problems
+from taskyard_scheduler.api.rest import models, parameters, problems
 
 _REF = "#/components/schemas/{model}"
 _BODIES: tuple[type[BaseModel], ...] = (models.TaskSpec, models.Batch, models.DeadLetters, models.QueueSettings)
@@ -26,6 +26,19 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problems that a route answers with."""
     content = {problems.MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
     return {status: {"description": _REFUSALS[status], "content": content} for status in (400, *statuses, 503)}
+
+
+def describes(
+    answer: type[BaseModel], *statuses: int, query: type[BaseModel] | None = None, takes: type[BaseModel] | None = None
+) -> dict[str, Any]:
+    """How a route is declared that answers with that model, or with a problem of 400, 503 or these statuses.
+
+    It has the parameters of `query`, and no others, and reads a body of what it `takes` by hand.
+    """
+    said: dict[str, Any] = {"dependencies": [parameters.of(query)]}
+    if takes is not None:
+        said["openapi_extra"] = body(takes)
+    return said | {"responses": {200: {"model": answer}, **refusals(*statuses)}}
 
 
 def body(kind: type[BaseModel]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from taskyard_scheduler.api.backlogs import pool, read_labels
-from taskyard_scheduler.api.rest import answers, models, openapi, parameters, views
+from taskyard_scheduler.api.rest import answers, models, openapi, views
 from taskyard_scheduler.api.rest.bodies import Bodies
 from taskyard_scheduler.api.services import Services
 
@@ -18,21 +18,17 @@ def routes(services: Services) -> APIRouter:
 
     @router.get(
         "/v1/queues",
-        dependencies=[parameters.of(models.NamespaceQuery)],
         summary="List queues with their counts",
-        responses={200: {"model": views.QueueList}, **openapi.refusals()},
+        **openapi.describes(views.QueueList, query=models.NamespaceQuery),
     )
     async def list_queues(query: Annotated[models.NamespaceQuery, Query()]) -> Response:
         page = await queues.page(query.namespace, query.page_size, query.page_token)
-        found = [answers.queue(queue) for queue in page.queues]
-        return answers.response({"queues": found, "next_page_token": page.next_page_token})
+        return answers.page("queues", page, answers.queue)
 
     @router.patch(
         "/v1/queues/{name}",
-        dependencies=[parameters.of(models.QueueQuery)],
         summary="Set a queue's defaults and limits",
-        openapi_extra=openapi.body(models.QueueSettings),
-        responses={200: {"model": views.Queue}, **openapi.refusals(413, 415)},
+        **openapi.describes(views.Queue, 413, 415, query=models.QueueQuery, takes=models.QueueSettings),
     )
     async def update_queue(
         request: Request, name: Annotated[str, Path()], query: Annotated[models.QueueQuery, Query()]
@@ -43,9 +39,8 @@ def routes(services: Services) -> APIRouter:
 
     @router.get(
         "/v1/backlog",
-        dependencies=[parameters.of(models.BacklogQuery)],
         summary="Tell how much there is to do for workers that are alike",
-        responses={200: {"model": views.Backlog}, **openapi.refusals()},
+        **openapi.describes(views.Backlog, query=models.BacklogQuery),
     )
     async def get_backlog(query: Annotated[models.BacklogQuery, Query()]) -> Response:
         labels = read_labels(query.labels)

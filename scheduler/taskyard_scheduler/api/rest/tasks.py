@@ -1,6 +1,6 @@
 """Routes under /v1/tasks and /v1/dlq."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
@@ -12,7 +12,6 @@ from taskyard_scheduler.api.identifiers import task_id
 from taskyard_scheduler.api.rest import answers, models, openapi, parameters, values, views
 from taskyard_scheduler.api.rest.bodies import Bodies, connection
 from taskyard_scheduler.api.services import Services
-from taskyard_scheduler.api.tasks import Bulk
 
 TaskId = Annotated[str, Path(description="The task's UUID.", alias="id")]
 IdempotencyKey = Annotated[
@@ -53,11 +52,9 @@ def _add_submits(router: APIRouter, services: Services) -> None:
 
     @router.post(
         "/v1/tasks:batch",
-        dependencies=[parameters.of()],
         summary="Submit up to 1,000 tasks",
         description="Each task has its own outcome.",
-        openapi_extra=openapi.body(models.Batch),
-        responses={200: {"model": views.BatchResults}, **openapi.refusals(413, 415)},
+        **openapi.describes(views.BatchResults, 413, 415, takes=models.Batch),
     )
     async def submit_tasks(request: Request) -> Response:
         async with bodies.batch(request) as (items, ids_only):
@@ -70,20 +67,17 @@ def _add_reads(router: APIRouter, services: Services) -> None:
 
     @router.get(
         "/v1/tasks",
-        dependencies=[parameters.of(models.ListQuery)],
         summary="List tasks, newest first",
-        responses={200: {"model": views.TaskList}, **openapi.refusals()},
+        **openapi.describes(views.TaskList, query=models.ListQuery),
     )
     async def list_tasks(request: Request, query: Annotated[models.ListQuery, Query()]) -> Response:
         page = await tasks.page(query.to_domain(), query.page_size, query.page_token, connection(request))
-        found = [answers.task(task) for task in page.tasks]
-        return answers.response({"tasks": found, "next_page_token": page.next_page_token})
+        return answers.page("tasks", page, answers.task)
 
     @router.get(
         "/v1/tasks/{id}",
-        dependencies=[parameters.of(models.GetQuery)],
         summary="Get a task, or wait until it has ended",
-        responses={200: {"model": views.Task}, **openapi.refusals(404)},
+        **openapi.describes(views.Task, 404, query=models.GetQuery),
     )
     async def get_task(request: Request, id_: TaskId, query: Annotated[models.GetQuery, Query()]) -> Response:
         wanted, wait = task_id(id_), _wait(query.wait)
@@ -94,14 +88,12 @@ def _add_reads(router: APIRouter, services: Services) -> None:
 
     @router.get(
         "/v1/tasks/{id}/attempts",
-        dependencies=[parameters.of(models.PageQuery)],
         summary="List a task's runs, oldest first",
-        responses={200: {"model": views.AttemptList}, **openapi.refusals(404)},
+        **openapi.describes(views.AttemptList, 404, query=models.PageQuery),
     )
     async def list_attempts(id_: TaskId, query: Annotated[models.PageQuery, Query()]) -> Response:
         runs = await tasks.attempts(task_id(id_), query.page_size, query.page_token)
-        found = [answers.attempt(attempt) for attempt in runs.attempts]
-        return answers.response({"attempts": found, "next_page_token": runs.next_page_token})
+        return answers.page("attempts", runs)
 
 
 def _add_changes(router: APIRouter, services: Services) -> None:
@@ -109,19 +101,17 @@ def _add_changes(router: APIRouter, services: Services) -> None:
 
     @router.post(
         "/v1/tasks/{id}:cancel",
-        dependencies=[parameters.of()],
         summary="Cancel a task",
         description="A task that has not started is CANCELLED at once; a running one is asked to stop.",
-        responses={200: {"model": views.Task}, **openapi.refusals(404, 409)},
+        **openapi.describes(views.Task, 404, 409),
     )
     async def cancel_task(request: Request, id_: TaskId) -> Response:
         return answers.response(answers.task(await tasks.cancel(task_id(id_), connection(request))))
 
     @router.post(
         "/v1/tasks/{id}:redrive",
-        dependencies=[parameters.of()],
         summary="Queue a FAILED task again with fresh budgets",
-        responses={200: {"model": views.Task}, **openapi.refusals(404, 409)},
+        **openapi.describes(views.Task, 404, 409),
     )
     async def redrive_task(request: Request, id_: TaskId) -> Response:
         return answers.response(answers.task(await tasks.redrive(task_id(id_), connection(request))))
@@ -129,25 +119,19 @@ def _add_changes(router: APIRouter, services: Services) -> None:
 
 def _add_dead_letters(router: APIRouter, services: Services) -> None:
     tasks, bodies = services.tasks, Bodies(services.traffic.arriving)
-    shared: dict[str, Any] = {
-        "dependencies": [parameters.of()],
-        "openapi_extra": openapi.body(models.DeadLetters),
-        "responses": {200: {"model": views.BulkResult}, **openapi.refusals(413, 415)},
-    }
+    shared = openapi.describes(views.BulkResult, 413, 415, takes=models.DeadLetters)
 
     @router.post("/v1/dlq:redrive", summary="Queue FAILED tasks that fit a filter again", **shared)
     async def redrive_tasks(request: Request) -> Response:
         wanted = await bodies.plain(request, models.DeadLetters)
-        return _bulk(await tasks.redrive_many(_filter(wanted), wanted.limit or 0, dry_run=bool(wanted.dry_run)))
+        bulk = await tasks.redrive_many(_filter(wanted), wanted.limit or 0, dry_run=bool(wanted.dry_run))
+        return answers.response(bulk)
 
     @router.post("/v1/dlq:purge", summary="Delete FAILED tasks that fit a filter", **shared)
     async def purge_tasks(request: Request) -> Response:
         wanted = await bodies.plain(request, models.DeadLetters)
-        return _bulk(await tasks.purge_many(_filter(wanted), wanted.limit or 0, dry_run=bool(wanted.dry_run)))
-
-
-def _bulk(bulk: Bulk) -> Response:
-    return answers.response(answers.bulk(bulk))
+        bulk = await tasks.purge_many(_filter(wanted), wanted.limit or 0, dry_run=bool(wanted.dry_run))
+        return answers.response(bulk)
 
 
 def _filter(wanted: models.DeadLetters) -> TaskFilter:

@@ -1,7 +1,7 @@
 """How times and durations are written in JSON."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -45,11 +45,6 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", text.upper()))
 
 
-def rfc3339(value: datetime | None) -> str | None:
-    """The moment as text, in UTC; None stays None."""
-    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
 def _read_duration(value: Any) -> Any:
     return _read(value, seconds, 'must be a duration in seconds like "0.5s"')
 
@@ -58,9 +53,14 @@ def _read_moment(value: Any) -> Any:
     return _read(value, moment, 'must be a time like "2026-01-31T12:00:00Z"')
 
 
-def _read_whole(value: Any) -> Any:
+def _read_size(value: Any) -> Any:
     # An empty parameter counts as left out.
-    return 0 if value == "" else _read(value, whole, "must be a whole number in the digits 0 to 9")
+    if value == "":
+        return 0
+    size = _read(value, whole, "must be a whole number in the digits 0 to 9")
+    if size == 0:
+        raise _refused("must be at least 1; leave it out for the default")
+    return size
 
 
 def _read(value: Any, parse: Any, wanted: str) -> Any:
@@ -70,8 +70,12 @@ def _read(value: Any, parse: Any, wanted: str) -> Any:
         if isinstance(value, str):
             return parse(value)
     except ValueError as error:
-        raise PydanticCustomError("format", "{wanted}", {"wanted": wanted}) from error
-    raise PydanticCustomError("format", "{wanted}", {"wanted": wanted})
+        raise _refused(wanted) from error
+    raise _refused(wanted)
+
+
+def _refused(wanted: str) -> PydanticCustomError:
+    return PydanticCustomError("format", "{wanted}", {"wanted": wanted})
 
 
 Duration = Annotated[
@@ -81,8 +85,8 @@ Duration = Annotated[
 ]
 """Seconds, written as a string like "0.5s"."""
 
-WholeParameter = Annotated[int, BeforeValidator(_read_whole), WithJsonSchema({"type": "integer"})]
-"""A number in a query string; 0 where it is left out."""
+SizeParameter = Annotated[int, BeforeValidator(_read_size), WithJsonSchema({"type": "integer", "minimum": 1})]
+"""How many a page may hold, in a query string; 0 where it is left out."""
 
 Moment = Annotated[
     datetime,

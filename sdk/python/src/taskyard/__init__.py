@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskyard._channel import Tls
 from taskyard.client import Client
+from taskyard.definition import TaskDefinition, task
 from taskyard.errors import (
     AccessDenied,
     BacklogFull,
@@ -29,8 +30,9 @@ from taskyard.errors import (
     TaskUnsuccessful,
     TaskyardError,
     Unavailable,
+    UnexpectedResult,
 )
-from taskyard.handle import TaskHandle
+from taskyard.handle import TaskHandle, TypedHandle
 from taskyard.models import (
     Affected,
     Attempt,
@@ -49,7 +51,7 @@ from taskyard.models import (
     TaskState,
     WorkerInfo,
 )
-from taskyard.sync import SyncClient, SyncTaskHandle
+from taskyard.sync import SyncClient, SyncTaskHandle, SyncTypedHandle
 
 if TYPE_CHECKING:
     from taskyard.worker import Context, NonRetryable, Worker
@@ -79,8 +81,10 @@ __all__ = [
     "ServerError",
     "SyncClient",
     "SyncTaskHandle",
+    "SyncTypedHandle",
     "Task",
     "TaskCancelled",
+    "TaskDefinition",
     "TaskError",
     "TaskExpired",
     "TaskFailed",
@@ -92,9 +96,12 @@ __all__ = [
     "TaskUnsuccessful",
     "TaskyardError",
     "Tls",
+    "TypedHandle",
     "Unavailable",
+    "UnexpectedResult",
     "Worker",
     "WorkerInfo",
+    "task",
 ]
 
 _OF_WORKER = {"Context", "NonRetryable", "Worker"}

@@ -128,9 +128,13 @@ class Schedulers:
     async def close(self) -> None:
         """End all calls and close all channels."""
         self._closed = True
-        if self.home.elsewhere:
-            return  # all that is open is the other process's
+        if not self.home.elsewhere:  # else all that is open is the other process's
+            await self.disconnect()
+
+    async def disconnect(self) -> None:
+        """Close all channels; the next call opens new ones, wherever it comes from."""
         for scheduler in self._open.values():
             await scheduler.channel.close(None)
         self._open.clear()
         disconnected(self)
+        self.home.leave()

@@ -6,6 +6,7 @@ only documents with such numbers take a slower way, which keeps every digit.
 
 import dataclasses
 import json
+import math
 import re
 from enum import Enum
 from typing import Any, NoReturn
@@ -25,10 +26,18 @@ _MORE = 4 * MAX_DEPTH
 
 
 def dumps(value: Any) -> bytes:
-    """UTF-8 JSON of the value; raises ValueError saying what of it JSON can't express.
+    """UTF-8 JSON of the value; raises ValueError saying what of it JSON can't express, such as NaN.
 
-    NaN and infinities become null. Dataclasses, datetimes, UUIDs and enums become what orjson makes of them.
+    Dataclasses, datetimes, UUIDs and enums become what orjson makes of them.
     """
+    document = _dumps(value)
+    # orjson writes null for NaN and infinities, and whoever reads it back would never know.
+    if b"null" in document and not _all_finite(value):
+        raise ValueError("NaN and infinity are no numbers in JSON")
+    return document
+
+
+def _dumps(value: Any) -> bytes:
     try:
         return orjson.dumps(value)
     except Exception as error:  # also what code of the value's own raises
@@ -38,6 +47,29 @@ def dumps(value: Any) -> bytes:
         return orjson.dumps(_with_digits(value, _MORE))
     except Exception as error:
         raise ValueError(str(error)) from error
+
+
+def _all_finite(value: Any) -> bool:
+    """Whether all numbers in what orjson has written are finite."""
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case float() as number:
+                if not math.isfinite(number):
+                    return False
+            case dict() as members:
+                waiting.extend(members.values())
+            case list() | tuple() as items:
+                waiting.extend(items)
+            case Enum() as member:
+                waiting.append(member.value)
+            case other if dataclasses.is_dataclass(other):
+                waiting.extend(getattr(other, name) for name in _written_fields(other))
+    return True
+
+
+def _written_fields(value: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(value) if not field.name.startswith("_")]
 
 
 def _with_digits(value: Any, levels: int) -> Any:
@@ -58,8 +90,7 @@ def _with_digits(value: Any, levels: int) -> Any:
         case tuple() if type(value) is tuple:
             return tuple(_with_digits(item, levels - 1) for item in value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = (field.name for field in dataclasses.fields(value) if not field.name.startswith("_"))
-        return {name: _with_digits(getattr(value, name), levels - 1) for name in names}
+        return {name: _with_digits(getattr(value, name), levels - 1) for name in _written_fields(value)}
     return value
 
 

@@ -51,6 +51,13 @@ _UNSUCCESSFUL = {
 }
 
 
+def result_of(task: Task) -> Any:
+    """The result of a task that is over; raises TaskFailed, TaskCancelled or TaskExpired where there is none."""
+    if unsuccessful := _UNSUCCESSFUL.get(task.state):
+        raise unsuccessful(task)
+    return task.result
+
+
 class Client:
     """Talks to a Taskyard cluster. Use it as `async with Client() as client:`.
 
@@ -107,6 +114,10 @@ class Client:
             self._watcher.close()
         await self._schedulers.close()
 
+    async def _disconnect(self) -> None:
+        """Close the connections while nothing is under way; the next call opens new ones."""
+        await self._schedulers.disconnect()
+
     async def submit(self, type: str, payload: Any = None, **options: Unpack[TaskOptions]) -> TaskHandle:
         """Hand over one task; when this returns, it is durable. See `TaskOptions` for the options.
 
@@ -142,10 +153,7 @@ class Client:
 
     async def result(self, id: str, timeout: Duration | None = None) -> Any:
         """What the task's handler returned, once it is over; see `TaskHandle.result`."""
-        task = await self.wait(id, timeout)
-        if unsuccessful := _UNSUCCESSFUL.get(task.state):
-            raise unsuccessful(task)
-        return task.result
+        return result_of(await self.wait(id, timeout))
 
     async def wait(self, id: str, timeout: Duration | None = None) -> Task:
         """The task once it is over, however it ended; raises DeadlineExceeded when `timeout` (seconds) is up first."""

@@ -11,6 +11,7 @@ TaskyardError
 ├── Unavailable             the cluster can't be reached or can't answer now
 ├── DeadlineExceeded        the time limit passed; also a TimeoutError
 ├── ServerError             anything else that the server answers
+├── UnexpectedResult        the task's result isn't what its definition says; also a ValueError
 └── TaskUnsuccessful        the task ended, but without a result
     ├── TaskFailed
     ├── TaskCancelled
@@ -148,6 +149,13 @@ class DeadlineExceeded(TaskyardError, TimeoutError):
 
 class ServerError(TaskyardError):
     """The server failed in a way that it has no better word for."""
+
+
+class UnexpectedResult(TaskyardError, ValueError):
+    """The task succeeded with a result that is not what its definition says: its worker has another one."""
+
+    def __init__(self, message: str = "", *, reason: str = "UNEXPECTED_RESULT") -> None:
+        super().__init__(message, reason=reason)
 
 
 class TaskUnsuccessful(TaskyardError):

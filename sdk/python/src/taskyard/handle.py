@@ -1,11 +1,14 @@
 """A submitted task, as its submitter holds it."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from taskyard.models import Duration, Task, TaskState
 
 if TYPE_CHECKING:
     from taskyard.client import Client
+
+Out = TypeVar("Out")
 
 
 class TaskHandle:
@@ -46,3 +49,17 @@ class TaskHandle:
     async def cancel(self) -> Task:
         """Cancel the task; see `Client.cancel`."""
         return await self._client.cancel(self.id)
+
+
+class TypedHandle(TaskHandle, Generic[Out]):
+    """A durable task that was submitted by a definition: its result is the definition's output."""
+
+    __slots__ = ("_load",)
+
+    def __init__(self, handle: TaskHandle, load: Callable[[Any], Out]) -> None:
+        super().__init__(handle._client, handle.id, handle.deduplicated)
+        self._load = load
+
+    async def result(self, timeout: Duration | None = None) -> Out:
+        """As `TaskHandle.result`; raises UnexpectedResult if the result is not what the definition says."""
+        return self._load(await super().result(timeout))

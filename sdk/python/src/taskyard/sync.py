@@ -4,12 +4,12 @@ import asyncio
 import builtins
 import os
 import threading
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Generic, Self, TypeVar, Unpack
 
 from taskyard._channel import Tls
-from taskyard._home import forked
+from taskyard._home import forked, sleeps
 from taskyard.client import Client
 from taskyard.errors import TaskyardError
 from taskyard.handle import TaskHandle
@@ -28,13 +28,15 @@ from taskyard.models import (
 )
 
 T = TypeVar("T")
+Out = TypeVar("Out")
 
 
 class SyncClient:
     """A `Client` on an event loop in a thread of its own; see there for arguments and errors.
 
-    Any number of threads may use one at the same time; what they submit meanwhile travels together. It belongs to the
-    process of its first call, and says so when it is used in one that was forked later.
+    Any number of threads may use one at the same time; what they submit meanwhile travels together. It may cross a
+    fork: while it has no call under way it closes its connections before, and each process opens its own at its next
+    call.
     """
 
     def __init__(
@@ -47,9 +49,11 @@ class SyncClient:
         generate_keys: bool = False,
     ) -> None:
         self._client = Client(address, namespace=namespace, tls=tls, time_limit=time_limit, generate_keys=generate_keys)
-        self._starting = threading.Lock()
+        self._lock = threading.Lock()
         self._engine: _Engine | None = None
+        self._calls = 0
         self._closed = False
+        sleeps(self)
 
     def __enter__(self) -> Self:
         return self
@@ -61,13 +65,26 @@ class SyncClient:
 
     def close(self) -> None:
         """Close the client and end its thread; a second time does nothing."""
-        if self._closed:
-            return
-        self._closed = True
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
         # Without a call there is nothing to close, and what the process was forked with is the other one's.
         if self._engine is not None and self._engine.here:
             self._engine.run(self._client.close())
             self._engine.stop()
+
+    def _lie_down(self) -> None:
+        """Before a fork: close connections if no call is under way."""
+        self._lock.acquire()
+        if self._engine is not None and self._engine.here and not self._calls and not self._closed:
+            self._engine.run(self._client._disconnect())
+            self._engine.stop()
+            self._engine = None
+
+    def _get_up(self) -> None:
+        """After a fork, in both processes."""
+        self._lock.release()
 
     def submit(self, type: str, payload: Any = None, **options: Unpack[TaskOptions]) -> "SyncTaskHandle":
         """Hand over one task; see `Client.submit`."""
@@ -137,22 +154,27 @@ class SyncClient:
         return self._run(self._client.cluster())
 
     def _run(self, call: Coroutine[Any, Any, T]) -> T:
+        with self._lock:
+            try:
+                engine = self._started()
+            except BaseException:
+                call.close()
+                raise
+            self._calls += 1
         try:
-            engine = self._started()
-        except BaseException:
-            call.close()
-            raise
-        return engine.run(call)
+            return engine.run(call)
+        finally:
+            with self._lock:
+                self._calls -= 1
 
     def _started(self) -> "_Engine":
-        """The client's own thread, started by its first call."""
+        """The client's own thread, started by its first call. Under the lock."""
         if self._closed:
             raise RuntimeError("the client is closed")
         if self._engine is None:
-            with self._starting:
-                self._engine = self._engine or _Engine()
+            self._engine = _Engine()
         if not self._engine.here:
-            raise forked("this client was used before this process was forked")
+            raise forked("this client was used while this process was forked")
         return self._engine
 
 
@@ -224,3 +246,17 @@ class SyncTaskHandle:
     def cancel(self) -> Task:
         """Cancel the task; see `Client.cancel`."""
         return self._client.cancel(self.id)
+
+
+class SyncTypedHandle(SyncTaskHandle, Generic[Out]):
+    """A durable task that was submitted by a definition; see `TypedHandle`."""
+
+    __slots__ = ("_load",)
+
+    def __init__(self, handle: SyncTaskHandle, load: Callable[[Any], Out]) -> None:
+        super().__init__(handle._client, handle._handle)
+        self._load = load
+
+    def result(self, timeout: Duration | None = None) -> Out:
+        """What the handler returned, once the task is over; see `TypedHandle.result`."""
+        return self._load(super().result(timeout))

@@ -4,7 +4,7 @@
 SELECT t.id, t.namespace, t.queue, t.type, t.priority, t.selector, t.state, t.attempt, t.failures, t.crashes,
        CASE WHEN octet_length(t.payload) <= 262144 THEN t.payload ELSE 'null' END AS payload,
        CASE WHEN octet_length(t.result) <= 1048576 THEN t.result END AS result,
-       t.cancel_requested, t.idempotency_key, t.timeout_seconds, t.retry, t.error, t.traceparent, t.progress,
+       t.cancel_requested, t.idempotency_key, t.timeout_seconds AS timeout, t.retry, t.error, t.traceparent, t.progress,
        greatest(least(t.run_at, '9999-12-31Z'), '0001-01-01Z') AS run_at,
        CASE WHEN t.expires_at IS NOT NULL THEN greatest(least(t.expires_at, '9999-12-31Z'), '0001-01-01Z') END AS expires_at,
        greatest(least(t.created_at, '9999-12-31Z'), '0001-01-01Z') AS created_at,

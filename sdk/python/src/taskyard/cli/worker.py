@@ -1,7 +1,6 @@
 """`taskyard worker …`: see the connected workers, run one."""
 
 import importlib
-import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -81,7 +80,6 @@ def _run(worker: "Worker") -> None:
     from taskyard.cli.traces import traced
     from taskyard.worker import HelloRefused
 
-    _show_log()
     try:
         # Once its code is loaded: a set-up of its own is left alone.
         with traced():
@@ -91,18 +89,6 @@ def _run(worker: "Worker") -> None:
     except ValueError as error:
         # Handlers' errors are their tasks' outcomes: what arrives here is about the worker's settings.
         raise refusal(str(error), ExitCode.INVALID) from error
-
-
-def _show_log() -> None:
-    """Tell on stderr what the worker does, unless its code has set up logging."""
-    log = logging.getLogger("taskyard.worker")
-    if not log.hasHandlers() and log.level == logging.NOTSET:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        # Code may set up logging later, such as in a handler: then that has it all.
-        handler.addFilter(lambda _: not logging.getLogger().handlers)
-        log.addHandler(handler)
-        log.setLevel(logging.INFO)
 
 
 def _label(pair: str) -> tuple[str, str]:

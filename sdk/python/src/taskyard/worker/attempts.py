@@ -254,5 +254,5 @@ def _log_failure(attempt: Attempt, error: TaskError) -> None:
         attempt.context.type,
         error.type,
         error.message,
-        extra={"task_id": attempt.key[0], "attempt": attempt.key[1]},
+        extra={"task_id": attempt.key[0], "attempt": attempt.key[1], "type": attempt.context.type},
     )

@@ -19,9 +19,13 @@ Escaped = Callable[[BaseException, Attempt | None], None]
 """Told of an exception that came through, and in whose context it was raised, if that can be found out."""
 
 
-def run_through(main: Coroutine[Any, Any, None], escaped: Escaped) -> None:
+def run_through(
+    main: Coroutine[Any, Any, None],
+    escaped: Escaped,
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+) -> None:
     """Run `main` to its end on an event loop of its own, whatever else on it raises."""
-    loop = asyncio.new_event_loop()
+    loop = new_loop()
     asyncio.set_event_loop(loop)
     try:
         task = loop.create_task(main)

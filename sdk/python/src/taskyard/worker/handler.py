@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.reduction import ForkingPickler
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from taskyard.definition import TaskDefinition
 from taskyard.worker.context import Context
 
 MAX_TYPE_LENGTH = 128
@@ -36,6 +37,8 @@ class Handler:
     mode: Mode
     takes_context: bool
     non_retryable: tuple[type[BaseException], ...]
+    definition: TaskDefinition[Any, Any] | None = None
+    """What its payload and its result have to be; None: any JSON value."""
 
     def call(self, context: Context, payload: Any) -> Any:
         """Call the function; a coroutine comes back for mode LOOP."""
@@ -50,7 +53,7 @@ class Handler:
         """
         if self.mode is Mode.PROCESS:
             try:
-                ForkingPickler.dumps((self.function, self.non_retryable))
+                ForkingPickler.dumps((self.function, self.non_retryable, self.definition))
             except (pickle.PicklingError, TypeError, AttributeError) as error:
                 raise ValueError(f"{self.task_type}: process=True can't send the handler: {error}") from error
 
@@ -61,6 +64,7 @@ def make_handler(
     *,
     process: bool,
     non_retryable: type[BaseException] | tuple[type[BaseException], ...],
+    definition: TaskDefinition[Any, Any] | None = None,
 ) -> Handler:
     """Inspect a function once. Raises TypeError or ValueError naming what can't be registered."""
     check_type(task_type)
@@ -74,6 +78,7 @@ def make_handler(
         mode=_mode(task_type, function, process),
         takes_context=_takes_context(task_type, function),
         non_retryable=_exceptions(task_type, non_retryable),
+        definition=definition,
     )
 
 

@@ -11,6 +11,8 @@ from google.protobuf.duration_pb2 import Duration
 from taskyard import _json
 from taskyard._gen import worker_service_pb2 as wire
 from taskyard._gen.task_pb2 import TaskError
+from taskyard._misfit import Misfit
+from taskyard.definition import TaskDefinition
 from taskyard.worker.session_state import Key
 
 MAX_RESULT_BYTES = 1024 * 1024
@@ -19,12 +21,18 @@ MAX_MESSAGE_BYTES = 4 * 1024
 MAX_TYPE_BYTES = 256
 TIMEOUT = "TIMEOUT"
 """Error type of an attempt that ran longer than its task allows; retryable."""
+INVALID_PAYLOAD = "INVALID_PAYLOAD"
+"""Error type of an attempt whose payload its handler cannot be given."""
 RESULT_NOT_JSON = "RESULT_NOT_JSON"
 RESULT_TOO_LARGE = "RESULT_TOO_LARGE"
 RESULT_TOO_DEEP = "RESULT_TOO_DEEP"
 PROCESS_CRASHED = "PROCESS_CRASHED"
 """Error type of an attempt whose own process died; retryable."""
 NO_HANDLER = "NO_HANDLER"
+INVALID_RESULT = "INVALID_RESULT"
+"""Error type of an attempt whose handler returned something else than its task's definition says."""
+
+Definition = TaskDefinition[Any, Any]
 
 _NANOS = 1_000_000_000
 
@@ -33,10 +41,16 @@ class NonRetryable(Exception):
     """Raise it, or a subclass, when another attempt cannot help: the task fails at once."""
 
 
-def encode(value: object) -> bytes | TaskError:
+class InvalidPayload(NonRetryable):
+    """The payload is no JSON, or not what the task's definition says: no attempt will ever read it."""
+
+
+def encode(value: object, definition: Definition | None = None) -> bytes | TaskError:
     """A handler's return value as JSON, or the error it fails with: another attempt would return the same."""
     try:
-        encoded = _json.dumps(value)
+        encoded = _json.dumps(value if definition is None else definition.dump_result(value))
+    except Misfit as misfit:
+        return TaskError(type=INVALID_RESULT, message=_why_not_json(value) or f"result: {misfit}")
     except BaseException as error:  # code of the value's own may run, and raise anything
         return TaskError(type=RESULT_NOT_JSON, message=_why_not_json(value) or _message(error))
     if len(encoded) > MAX_RESULT_BYTES:
@@ -55,12 +69,22 @@ def _why_not_json(value: object) -> str:
     return "the handler returned a coroutine: await it, or register the async function itself"
 
 
-def decode(payload: bytes) -> Any:
-    """A payload's value; an empty payload is null. Raises `NonRetryable` if it isn't JSON."""
+def decode(payload: bytes, definition: Definition | None = None) -> Any:
+    """A payload's value; an empty payload is null. Raises `InvalidPayload` if it isn't JSON, or not what is defined."""
     try:
-        return _json.loads(payload) if payload else None
+        value = _json.loads(payload) if payload else None
     except ValueError as error:
-        raise NonRetryable(f"the payload is not JSON: {error}") from error
+        raise InvalidPayload(f"the payload is not JSON: {error}") from error
+    if definition is None:
+        return value
+    try:
+        return definition.load_payload(value)
+    except Misfit as misfit:
+        raise InvalidPayload(f"payload: {misfit}") from misfit
+
+
+_WORDS: dict[type[BaseException], str] = {InvalidPayload: INVALID_PAYLOAD}
+"""Errors of the worker's own that go by a word of the protocol."""
 
 
 def describe(error: BaseException, non_retryable: tuple[type[BaseException], ...] = ()) -> TaskError:
@@ -68,7 +92,7 @@ def describe(error: BaseException, non_retryable: tuple[type[BaseException], ...
 
     Never raises: of an exception whose own code fails, what can be told is told.
     """
-    name = _attempted(lambda: type(error).__name__, lambda _: "Exception")
+    name = _attempted(lambda: _WORDS.get(type(error)) or type(error).__name__, lambda _: "Exception")
     return TaskError(
         type=_text(name, MAX_TYPE_BYTES) or "Exception",
         message=_message(error),

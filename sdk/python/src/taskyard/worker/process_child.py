@@ -1,9 +1,9 @@
 """The process that runs `process=True` handlers, one attempt at a time.
 
-Over the pipe, parent to child: `(RUN, function, takes_context, non_retryable, assignment)` and `(STOP, cause)`;
-child to parent: `(PROGRESS, fraction, message)` and at the end of each attempt one of `(RETURNED, json, alone)`,
-`(FAILED, error, alone)` and `(STOPPED, alone)`. Assignment and error are serialized messages; `alone` says that no
-program which the handler started still runs.
+Over the pipe, parent to child: `(RUN, function, takes_context, non_retryable, definition, assignment)` and
+`(STOP, cause)`; child to parent: `(PROGRESS, fraction, message)` and at the end of each attempt one of
+`(RETURNED, json, alone)`, `(FAILED, error, alone)` and `(STOPPED, alone)`. Assignment and error are serialized
+messages; `alone` says that no program which the handler started still runs.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from taskyard._gen import worker_service_pb2 as wire
 from taskyard._gen.task_pb2 import TaskError
+from taskyard.definition import TaskDefinition
 from taskyard.worker.context import Context, StopCause
 from taskyard.worker.outcome import decode, describe, encode, is_cancellation
 from taskyard.worker.process_tree import has_living_children, kill_tree, lead
@@ -59,9 +60,9 @@ class Child:
         while True:
             job = self._jobs.get()
             if job[0] == RUN:
-                _, function, takes_context, non_retryable, assignment = job
+                _, function, takes_context, non_retryable, definition, assignment = job
                 call = function if takes_context else _without_context(function)
-                job = self._perform(call, non_retryable, assignment)
+                job = self._perform(call, non_retryable, definition, assignment)
                 if os.getpid() != self._pid:
                     os._exit(0)  # forked by the handler: the attempt is its parent's to report
             self._send((*job, not has_living_children()))
@@ -90,13 +91,14 @@ class Child:
         self,
         call: Callable[[Context, Any], Any],
         non_retryable: tuple[type[BaseException], ...],
+        definition: TaskDefinition[Any, Any] | None,
         assignment: bytes,
     ) -> Message:
         context = Context(wire.Assignment.FromString(assignment), self._progress)
         self._context = context
         try:
             payload = wire.Assignment.FromString(assignment).payload
-            encoded = encode(call(context, decode(payload)))
+            encoded = encode(call(context, decode(payload, definition)), definition)
         except BaseException as error:  # whatever a handler raises is its attempt's outcome
             if context.cancelled and is_cancellation(error):
                 return (STOPPED,)

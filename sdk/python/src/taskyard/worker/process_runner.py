@@ -189,5 +189,6 @@ def _job(attempt: Attempt) -> process_child.Message:
         handler.function,
         handler.takes_context,
         handler.non_retryable,
+        handler.definition,
         attempt.sealed,
     )

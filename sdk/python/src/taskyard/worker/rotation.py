@@ -21,6 +21,8 @@ class Rotation:
         self._rng = rng or random.Random()
         self._addresses = list(addresses)
         self._rng.shuffle(self._addresses)
+        self.addresses = frozenset(addresses)
+        """All that there are."""
         self._index = -1
         self._tries = 0
         self._spared = False

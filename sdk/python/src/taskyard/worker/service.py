@@ -8,16 +8,14 @@ from typing import Any
 
 from taskyard._gen import worker_service_pb2 as wire
 from taskyard.worker.attempts import Attempts
-from taskyard.worker.handler import Handler, Mode
+from taskyard.worker.handler import Handler
 from taskyard.worker.journal import logger
-from taskyard.worker.loop_runner import LoopRunner
-from taskyard.worker.process_runner import ProcessRunner
 from taskyard.worker.rotation import Rotation
+from taskyard.worker.runners import make_runners
 from taskyard.worker.session import HelloRefused, Session
 from taskyard.worker.session_state import Key, SessionState
 from taskyard.worker.settings import Settings
 from taskyard.worker.status_page import Status, StatusPage
-from taskyard.worker.thread_runner import ThreadRunner
 
 STOP_TIME = 1.0
 """Seconds that cancelled handlers get to end once the grace is over."""
@@ -53,7 +51,9 @@ class Service:
         if self._page is not None:
             self._page.start()
         self.session.start()
-        logger.info("worker %s started", self._settings.name)
+        logger.debug(
+            "worker %s looks for a dispatcher at %s", self._settings.name, ", ".join(self._settings.dispatchers)
+        )
         grace = self._settings.grace
         try:
             await self._stop.wait()
@@ -71,13 +71,14 @@ class Service:
         self._loop.call_soon_threadsafe(self._stop.set)
 
     def _make_runners(self) -> None:
-        runners = self.attempts.runners
-        runners[Mode.LOOP] = LoopRunner(self._loop, self.attempts)
-        runners[Mode.THREAD] = ThreadRunner(self._settings.slots, self.attempts)
-        if Mode.PROCESS in self._modes:
-            pool = ProcessRunner(self._settings.processes, self.attempts, self.session.report_progress)
-            pool.warm()
-            runners[Mode.PROCESS] = pool
+        self.attempts.runners = make_runners(
+            self._loop,
+            self.attempts,
+            self.session.report_progress,
+            modes=self._modes,
+            slots=self._settings.slots,
+            processes=self._settings.processes,
+        )
 
     def _make_page(self, address: str) -> StatusPage | None:
         try:

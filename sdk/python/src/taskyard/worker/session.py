@@ -18,6 +18,7 @@ import grpc
 from taskyard._gen import worker_service_pb2 as wire
 from taskyard._gen.worker_service_pb2_grpc import WorkerServiceStub
 from taskyard._home import connected, disconnected
+from taskyard.worker.introduction import facts, introduction
 from taskyard.worker.journal import logger
 from taskyard.worker.rotation import Rotation
 from taskyard.worker.session_state import Key, ProtocolError, Received, SessionState
@@ -35,7 +36,6 @@ _FATAL = frozenset(
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.PERMISSION_DENIED,
         grpc.StatusCode.UNAUTHENTICATED,
-        grpc.StatusCode.UNIMPLEMENTED,
     }
 )
 _CHANNEL_OPTIONS = [
@@ -107,6 +107,8 @@ class Session:
             threading.Thread(target=self._watch, name="taskyard-watchdog", daemon=True),
         ]
         self._complain_from = 0.0
+        self._no_dispatcher: set[str] = set()
+        """Addresses whose last answer was that there is no dispatcher."""
         self.connects = 0
         """Welcomes received so far."""
 
@@ -257,13 +259,18 @@ class Session:
     def _welcomed(self, stream: _Stream) -> None:
         self.connects += 1
         state = self._state
+        place = f"dispatcher {state.dispatcher} at {stream.address}"
+        told = {"dispatcher": state.dispatcher, "address": stream.address}
+        if self.connects == 1:
+            logger.info("%s at %s", introduction(state.identity), place, extra={**facts(state.identity), **told})
+            return
         logger.info(
-            "connected to dispatcher %s at %s, generation %d; %d attempts running, %d results to resend",
-            state.dispatcher,
-            stream.address,
+            "connected to %s, generation %d; %d attempts running, %d results to resend",
+            place,
             state.generation,
             len(state.running),
             len(state.unacked),
+            extra=told,
         )
 
     def _end(self, stream: _Stream) -> bool:
@@ -281,7 +288,7 @@ class Session:
         # What a failed stream iterator raises is the call itself.
         assert isinstance(error, grpc.Call)
         code, details = error.code(), error.details()
-        if code in _FATAL and self.connects == 0:
+        if self.connects == 0 and (code in _FATAL or self._is_nowhere(stream.address, code)):
             return HelloRefused(f"{stream.address}: {code.name}: {details}")
         if not self._closing.is_set():
             why = "it fell silent" if stream.silent else f"{code.name}: {details}"
@@ -293,6 +300,14 @@ class Session:
                 len(self._state.running),
             )
         return None
+
+    def _is_nowhere(self, address: str, code: grpc.StatusCode) -> bool:
+        """Whether all addresses lead to something else than a dispatcher; that one of many does is a slip."""
+        if code is grpc.StatusCode.UNIMPLEMENTED:
+            self._no_dispatcher.add(address)
+        else:
+            self._no_dispatcher.discard(address)
+        return self._no_dispatcher >= self._rotation.addresses
 
     def _complaint_level(self) -> int:
         """An outage is worth a warning now and then, not one per try."""

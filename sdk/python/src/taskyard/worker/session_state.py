@@ -56,7 +56,7 @@ class SessionState:
     """
 
     def __init__(self, identity: wire.Hello) -> None:
-        self._identity = identity
+        self.identity = identity
         self.running: set[Key] = set()
         self.unacked: dict[Key, wire.TaskResult] = {}
         # Acknowledged attempts in two generations, so that forgetting the older one costs nothing.
@@ -83,7 +83,7 @@ class SessionState:
     @property
     def session_id(self) -> str:
         """The session's id, the same in every hello."""
-        return self._identity.session_id
+        return self.identity.session_id
 
     # The stream's life
 
@@ -92,7 +92,7 @@ class SessionState:
         self.welcomed = False
         self._silent_at = now + WELCOME_TIMEOUT
         hello = wire.Hello()
-        hello.CopyFrom(self._identity)
+        hello.CopyFrom(self.identity)
         hello.draining = self.draining
         self._drain_unsent = False
         hello.running.extend(_refs(self.held()))

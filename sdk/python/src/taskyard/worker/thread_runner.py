@@ -85,13 +85,13 @@ class ThreadRunner:
         try:
             attempt.context.raise_if_cancelled()
             attempt.begin()
-            payload = decode(attempt.payload)
+            payload = decode(attempt.payload, attempt.handler.definition)
             if attempt.context.traceparent:
                 with attempt_span(attempt.context):
                     value = attempt.handler.call(attempt.context, payload)
             else:
                 value = attempt.handler.call(attempt.context, payload)
-            result = returned(attempt.key, encode(value), attempt.run_nanos)
+            result = returned(attempt.key, encode(value, attempt.handler.definition), attempt.run_nanos)
         except BaseException as error:  # whatever a handler raises is its attempt's outcome, not the thread's end
             self._ledger.fail(attempt, error)
         else:

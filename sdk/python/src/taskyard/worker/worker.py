@@ -10,17 +10,20 @@ worker.run()
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from secrets import token_bytes
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 from uuid import uuid4
 
 from taskyard._gen import worker_service_pb2 as wire
+from taskyard.definition import TaskDefinition
 from taskyard.worker import settings as worker_settings
 from taskyard.worker.attempt import Attempt
+from taskyard.worker.context import Context
 from taskyard.worker.event_loop import run_through
 from taskyard.worker.handler import Handler, check_type, make_handler
 from taskyard.worker.journal import logger
+from taskyard.worker.log import show_log
 from taskyard.worker.service import Service
 from taskyard.worker.settings import Settings
 from taskyard.worker.signals import serving, stop_on_signals
@@ -28,6 +31,25 @@ from taskyard.worker.signals import serving, stop_on_signals
 MAX_TYPES = 1000
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class Registration(Protocol[In, Out]):
+    """A decorator for functions whose types fit a definition."""
+
+    @overload
+    def __call__(
+        self, function: Callable[[Context, In], Coroutine[Any, Any, Out]], /
+    ) -> Callable[[Context, In], Coroutine[Any, Any, Out]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[In], Coroutine[Any, Any, Out]], /
+    ) -> Callable[[In], Coroutine[Any, Any, Out]]: ...
+    @overload
+    def __call__(self, function: Callable[[Context, In], Out], /) -> Callable[[Context, In], Out]: ...
+    @overload
+    def __call__(self, function: Callable[[In], Out], /) -> Callable[[In], Out]: ...
 
 
 class Worker:
@@ -130,20 +152,56 @@ class Worker:
         check_type(task_type)
 
         def register(function: Function) -> Function:
-            if task_type in self._handlers:
-                raise ValueError(f"{task_type!r} has a handler already")
-            self._handlers[task_type] = make_handler(task_type, function, process=process, non_retryable=non_retryable)
+            self._register(make_handler(task_type, function, process=process, non_retryable=non_retryable))
             return function
 
         return register
 
+    def handles(
+        self,
+        definition: TaskDefinition[In, Out],
+        *,
+        process: bool = False,
+        non_retryable: type[BaseException] | tuple[type[BaseException], ...] = (),
+    ) -> Registration[In, Out]:
+        """Register the decorated function as the handler of a task that is defined by `task`.
+
+        As `Worker.task`, but its payload comes as the definition's input and its result must be the definition's
+        output: an attempt with another payload fails with INVALID_PAYLOAD, one with another result with
+        INVALID_RESULT, and neither is retried.
+        """
+        check_type(definition.type)
+        definition.check()
+
+        def register(function: Callable[..., Any]) -> Any:
+            self._register(
+                make_handler(
+                    definition.type,
+                    function,
+                    process=process,
+                    non_retryable=non_retryable,
+                    definition=definition,
+                )
+            )
+            return function
+
+        return register
+
+    def _register(self, handler: Handler) -> None:
+        if handler.task_type in self._handlers:
+            raise ValueError(f"{handler.task_type!r} has a handler already")
+        self._handlers[handler.task_type] = handler
+
     def run(self) -> None:
         """Serve until SIGTERM, SIGINT or SIGHUP, then shut down gracefully; a second signal ends the process at once.
 
+        Where the program has not set up logging, the worker tells on standard error what it serves and where it is
+        connected, and what goes wrong: lines on a terminal, else JSON.
         Raises `HelloRefused` if dispatchers refuse this worker for good, ValueError for wrong settings.
         """
         if asyncio._get_running_loop() is not None:
             raise RuntimeError("run was called where an event loop runs already: await serve there")
+        show_log()
         run_through(self._run(), self._escaped)
 
     def _escaped(self, error: BaseException, attempt: Attempt | None) -> None:
