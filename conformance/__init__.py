@@ -1,0 +1,1 @@
+"""Holds every SDK to one behaviour: scripted servers, cases as data, a small testee per SDK. See README.md."""
