@@ -1,0 +1,1 @@
+export { TestCluster, type TestClusterOptions } from "./cluster.js";
