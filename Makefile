@@ -126,6 +126,20 @@ $(NODE_READY): sdk/typescript/package.json sdk/typescript/package-lock.json
 	cd sdk/typescript && npm ci --no-progress
 	@touch $@
 
+# Programs of ours in TypeScript; each finds the built SDK by a link.
+TYPESCRIPT_SDK := sdk/typescript/dist/esm/package.json
+CHAOS_WORKER_TYPESCRIPT := chaos/workers/typescript/dist/main.js
+POLYGLOT_WORKER_TYPESCRIPT := examples/typescript/dist/polyglot.js
+
+$(TYPESCRIPT_SDK): $(NODE_READY) $(shell find sdk/typescript/src -name '*.ts')
+	cd sdk/typescript && npm run --silent build
+
+$(CHAOS_WORKER_TYPESCRIPT): $(TYPESCRIPT_SDK) $(wildcard chaos/workers/typescript/*.ts chaos/workers/typescript/*.json)
+	cd chaos/workers/typescript && npm ci --no-progress && npm run --silent build
+
+$(POLYGLOT_WORKER_TYPESCRIPT): $(TYPESCRIPT_SDK) $(wildcard examples/typescript/*.ts examples/typescript/*.json)
+	cd examples/typescript && npm ci --no-progress && npm run --silent build
+
 $(TOOLS)/toxiproxy-server: tools/go.mod tools/go.sum
 	@$(NEEDS_GO)
 	cd tools && go build -trimpath -ldflags='-s -w' -o ../$@ github.com/Shopify/toxiproxy/v2/cmd/server
@@ -209,6 +223,12 @@ verify-typescript: $(NODE_READY) ## Check the TypeScript SDK's types, style and 
 .PHONY: test-typescript
 test-typescript: $(READY) $(NODE_READY) ## Test the TypeScript SDK, also on a cluster whose dispatcher is killed (ARGS=... goes to vitest)
 	cd sdk/typescript && npm run --silent build && TASKYARD_SERVER=$(CURDIR)/$(BIN)/taskyard-server npm run --silent test -- $(ARGS)
+
+.PHONY: chaos-worker-typescript
+chaos-worker-typescript: $(CHAOS_WORKER_TYPESCRIPT) ## Build the worker in TypeScript that takes part in chaos runs
+
+.PHONY: polyglot-worker-typescript
+polyglot-worker-typescript: $(POLYGLOT_WORKER_TYPESCRIPT) ## Build the worker in TypeScript of the polyglot demo
 
 .PHONY: test-package
 test-package: $(NODE_READY) ## Pack the TypeScript SDK, install it, and run it in ESM and CommonJS projects
