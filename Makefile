@@ -130,6 +130,7 @@ $(NODE_READY): sdk/typescript/package.json sdk/typescript/package-lock.json
 TYPESCRIPT_SDK := sdk/typescript/dist/esm/package.json
 CHAOS_WORKER_TYPESCRIPT := chaos/workers/typescript/dist/main.js
 POLYGLOT_WORKER_TYPESCRIPT := examples/typescript/dist/polyglot.js
+TYPESCRIPT_PROGRAMS := $(wildcard chaos/workers/typescript/*.ts examples/typescript/*.ts)
 
 $(TYPESCRIPT_SDK): $(NODE_READY) $(shell find sdk/typescript/src -name '*.ts')
 	cd sdk/typescript && npm run --silent build
@@ -217,8 +218,10 @@ bench-go: ## Measure the Go SDK alone, without a cluster (ARGS=... goes to go te
 	cd sdk/go && go test -run '^$$' -bench . -benchmem $(ARGS) ./...
 
 .PHONY: verify-typescript
-verify-typescript: $(NODE_READY) ## Check the TypeScript SDK's types, style and format
+verify-typescript: $(NODE_READY) $(CHAOS_WORKER_TYPESCRIPT) $(POLYGLOT_WORKER_TYPESCRIPT) ## Check types, style and format of the TypeScript SDK and the programs that use it
 	cd sdk/typescript && npm run --silent verify
+	sdk/typescript/node_modules/.bin/eslint --config sdk/typescript/eslint.config.js $(TYPESCRIPT_PROGRAMS)
+	sdk/typescript/node_modules/.bin/prettier --config sdk/typescript/.prettierrc.json --check $(TYPESCRIPT_PROGRAMS)
 
 .PHONY: test-typescript
 test-typescript: $(READY) $(NODE_READY) ## Test the TypeScript SDK, also on a cluster whose dispatcher is killed (ARGS=... goes to vitest)

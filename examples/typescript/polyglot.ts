@@ -16,11 +16,11 @@ export interface Step {
 
 export const hop = task<Step, string[]>("polyglot.typescript");
 
-export function worker(client: Client): Worker {
+export function worker(client: () => Client): Worker {
   return new Worker({ queues: QUEUE }).task(hop, async (_, { chain, hops, path }) => {
     const further = [...path, "typescript"];
     // Before it ends: whoever is killed in between, the next attempt does it again to no effect.
-    if (further.length < hops) await submit(client, { chain, hops, path: further });
+    if (further.length < hops) await submit(client(), { chain, hops, path: further });
     return further;
   });
 }
@@ -35,5 +35,5 @@ async function submit(client: Client, step: Step): Promise<void> {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await using client = new Client();
-  await worker(client).run();
+  await worker(() => client).run();
 }

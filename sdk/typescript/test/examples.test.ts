@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import * as checkout from "../../../examples/typescript/checkout.js";
 import * as hello from "../../../examples/typescript/hello.js";
 import * as media from "../../../examples/typescript/media.js";
+import * as polyglot from "../../../examples/typescript/polyglot.js";
 import * as report from "../../../examples/typescript/report.js";
 import { TestCluster } from "../src/testing/index.js";
 
@@ -42,5 +43,25 @@ describe("the examples", () => {
     expect(await report.redrive(cluster.client)).toMatchObject({ count: 1 });
     expect(await report.submit(cluster.client, "2026-11-28")).toEqual({ day: "2026-11-28", rows: 17 });
     await expect(report.submit(cluster.client, "soon")).rejects.toMatchObject({ type: "NoDay" });
+  });
+
+  it("hand a chain on to the next language, once", async () => {
+    await using cluster: TestCluster = new TestCluster(polyglot.worker(() => cluster.client));
+    const submit = (path: string[]) =>
+      polyglot.hop.submit(cluster.client, { chain: 7, hops: 6, path }, { queue: "polyglot" });
+    const path = ["python", "go"];
+    const first = await submit(path);
+    expect(await first.result()).toEqual([...path, "typescript"]);
+    expect(await (await submit(path)).result()).toEqual([...path, "typescript"]);
+    expect(await (await submit([...path, "typescript", ...path])).result()).toHaveLength(6);
+    const next = [];
+    for await (const task of cluster.client.list({ type: "polyglot.python" })) next.push(task);
+    expect(next).toMatchObject([
+      {
+        queue: "polyglot",
+        idempotencyKey: "polyglot-7-3",
+        payload: { chain: 7, hops: 6, path: [...path, "typescript"] },
+      },
+    ]);
   });
 });

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -13,13 +13,15 @@ from chaos.history.events import Phase, encoded
 from chaos.history.journal import Journal
 from chaos.workloads import FLEET, MIX, WORKLOADS, Stage, workload
 from chaos.workloads.deeds import DEEDS
-from chaos.workloads.performance import TYPES, result
+from chaos.workloads.performance import TYPES, digest_of, result
 from chaos.workloads.rate_limit import RateLimit
 from chaos.workloads.recorder import phase_of
 from chaos.workloads.rows import AMONG, HONEST, ROWS
 from chaos.workloads.stream import Stream
 from taskyard import Client, TaskRequest, _json, errors
 from taskyard.worker.outcome import MAX_RESULT_BYTES
+
+RESULTS = Path(__file__).parents[3] / "chaos" / "workers" / "results.json"
 
 
 @pytest.fixture
@@ -122,3 +124,10 @@ async def test_a_pace_keeps_its_rate_and_makes_nothing_up() -> None:
 )
 def test_only_what_is_surely_not_done_has_failed(error: errors.TaskyardError, phase: Phase) -> None:
     assert phase_of(error) is phase
+
+
+@pytest.mark.parametrize("example", orjson.loads(RESULTS.read_bytes()), ids=lambda example: example["of"])
+def test_results_are_those_that_workers_in_other_languages_are_held_to(example: dict[str, Any]) -> None:
+    returned = result(example["payload"], example["attempt"])
+    assert len(encoded(returned)) == example["bytes"]
+    assert digest_of(returned) == example["digest"]
