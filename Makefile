@@ -113,9 +113,30 @@ $(TOOLS)/protoc-gen-go-grpc: tools/generate/go.mod tools/generate/go.sum
 	@$(NEEDS_GO)
 	cd tools/generate && go build -trimpath -o ../../$@ google.golang.org/grpc/cmd/protoc-gen-go-grpc
 
-$(TOOLS)/taskyard-demo: $(shell find sdk/go -name '*.go') sdk/go/go.sum
+# What every program on the Go SDK is built from.
+GO_SDK := $(shell find sdk/go -name '*.go') sdk/go/go.sum
+
+$(TOOLS)/taskyard-demo: $(GO_SDK)
 	@$(NEEDS_GO)
 	cd sdk/go && go build -trimpath -o ../../$@ ./cmd/taskyard-demo
+
+# Workers in other languages, for demos and chaos runs.
+
+$(TOOLS)/chaos-worker: $(wildcard chaos/workers/go/*.go) chaos/workers/go/go.sum $(GO_SDK)
+	@$(NEEDS_GO)
+	cd chaos/workers/go && go build -trimpath -o ../../../$@ .
+
+$(TOOLS)/polyglot-worker: $(wildcard examples/go/polyglot/*.go) examples/go/go.sum $(GO_SDK)
+	@$(NEEDS_GO)
+	cd examples/go && go build -trimpath -o ../../$@ ./polyglot
+
+.PHONY: chaos-workers chaos-worker-go
+chaos-workers: chaos-worker-go chaos-worker-typescript ## Build the chaos workers in Go and TypeScript
+chaos-worker-go: $(TOOLS)/chaos-worker
+
+.PHONY: polyglot-workers polyglot-worker-go
+polyglot-workers: polyglot-worker-go polyglot-worker-typescript
+polyglot-worker-go: $(TOOLS)/polyglot-worker
 
 $(TOOLS)/staticcheck: tools/lint/go.mod tools/lint/go.sum
 	@$(NEEDS_GO)
@@ -201,9 +222,10 @@ verify: $(READY) ## Check style, types, import directions, the wire contract and
 
 .PHONY: verify-go
 verify-go: $(TOOLS)/staticcheck ## Check the Go SDK's style and types
-	@unformatted=$$(gofmt -l sdk/go examples/go) && test -z "$$unformatted" || { echo "gofmt -w $$unformatted" >&2; exit 1; }
+	@unformatted=$$(gofmt -l sdk/go examples/go chaos/workers/go) && test -z "$$unformatted" || { echo "gofmt -w $$unformatted" >&2; exit 1; }
 	cd sdk/go && go vet ./... && $(CURDIR)/$(TOOLS)/staticcheck ./...
 	cd examples/go && go vet ./... && $(CURDIR)/$(TOOLS)/staticcheck ./...
+	cd chaos/workers/go && go vet ./... && $(CURDIR)/$(TOOLS)/staticcheck ./...
 
 # On a cluster of its own as well, whose command the tests get by this variable.
 .PHONY: test-go
@@ -211,6 +233,7 @@ test-go: $(READY) ## Run the Go SDK's tests, also on a real cluster (ARGS=... go
 	@$(NEEDS_GO)
 	cd sdk/go && TASKYARD_SERVER=$(CURDIR)/$(BIN)/taskyard-server go test -race $(ARGS) ./...
 	cd examples/go && go test -race $(ARGS) ./...
+	cd chaos/workers/go && go test -race $(ARGS) ./...
 
 .PHONY: bench-go
 bench-go: ## Measure the Go SDK alone, without a cluster (ARGS=... goes to go test)

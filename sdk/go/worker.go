@@ -84,6 +84,14 @@ func (w *Worker) Connected() bool {
 	return service != nil && service.link.connected()
 }
 
+// SessionID is the id of its session while it serves; each Serve has a new one. Empty while it does not.
+func (w *Worker) SessionID() string {
+	if service := w.current(); service != nil {
+		return service.sessionID
+	}
+	return ""
+}
+
 // StatusAddress is where /livez, /readyz and /metrics are served; empty while they are not.
 func (w *Worker) StatusAddress() string {
 	if service := w.current(); service != nil {

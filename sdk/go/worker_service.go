@@ -21,11 +21,12 @@ const (
 
 // service is a worker at work.
 type service struct {
-	settings workerSettings
-	handlers map[string]handler
-	journal  journal
-	link     *link
-	page     *statusPage
+	settings  workerSettings
+	sessionID string
+	handlers  map[string]handler
+	journal   journal
+	link      *link
+	page      *statusPage
 	// base is the context of all attempts: with the values of Run's, and without its end.
 	base     context.Context
 	draining chan struct{}
@@ -48,7 +49,9 @@ func newService(ctx context.Context, w *Worker, settings workerSettings) (*servi
 		now:      time.Now,
 	}
 	rotation := session.NewRotation(addresses, rand.Float64)
-	s.link = newLink(w.identity(settings), rotation, w.options.TLS, s.now)
+	identity := w.identity(settings)
+	s.sessionID = identity.SessionId
+	s.link = newLink(identity, rotation, w.options.TLS, s.now)
 	s.link.listener, s.link.journal, s.link.greeted = s, s.journal, s.logStart
 	var err error
 	s.page, err = newStatusPage(settings.httpAddress, s.status)

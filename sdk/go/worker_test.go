@@ -359,6 +359,22 @@ func TestTheNextDispatcherIsTakenAtOnce(t *testing.T) {
 	}
 }
 
+func TestASessionHasAnIdWhileItIsServed(t *testing.T) {
+	d := newDispatcher(t)
+	worker := taskyard.NewWorker(options(d))
+	newWaiter(worker)
+	if before := worker.SessionID(); before != "" {
+		t.Errorf("before it serves it is %q", before)
+	}
+	stop := serve(t, worker)
+	if _, hello := d.welcomed(); worker.SessionID() != hello.SessionId {
+		t.Errorf("it is %q, and the hello has %q", worker.SessionID(), hello.SessionId)
+	}
+	if err := stop(); err != nil || worker.SessionID() != "" {
+		t.Errorf("after the end with %v it is %q", err, worker.SessionID())
+	}
+}
+
 func TestDrainFinishesReleasesAndSaysGoodbye(t *testing.T) {
 	d := newDispatcher(t)
 	worker := taskyard.NewWorker(options(d))
