@@ -15,8 +15,8 @@ import (
 	"github.com/taskyard/taskyard/sdk/go/taskyardtest"
 )
 
-// performed is what an attempt came to, and its two lines in the log.
-func performed(t *testing.T, ctx context.Context, attempt taskyardtest.Attempt, payload string) (string, error, [][]any) {
+// performed is the log of an attempt, and what it came to.
+func performed(t *testing.T, ctx context.Context, attempt taskyardtest.Attempt, payload string) ([][]any, string, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "below", "log.jsonl")
 	ticks := 0.0
@@ -27,7 +27,7 @@ func performed(t *testing.T, ctx context.Context, attempt taskyardtest.Attempt, 
 	defer journal.Close()
 	worker := newLogged(taskyard.WorkerOptions{Name: "one", Logger: slog.New(slog.DiscardHandler)}, journal)
 	result, failure := worker.handle(taskyardtest.Context(ctx, attempt), json.RawMessage(payload))
-	return string(result), failure, lines(t, path)
+	return lines(t, path), string(result), failure
 }
 
 func lines(t *testing.T, path string) (all [][]any) {
@@ -68,7 +68,7 @@ func TestAnAttemptIsLogged(t *testing.T) {
 	} {
 		t.Run(c.about, func(t *testing.T) {
 			c.attempt.TaskID = "t1"
-			result, err, log := performed(t, c.ctx, c.attempt, c.payload)
+			log, result, err := performed(t, c.ctx, c.attempt, c.payload)
 			var digested any
 			if c.outcome == "SUCCEEDED" {
 				digested = digest([]byte(result))
