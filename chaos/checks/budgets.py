@@ -9,7 +9,7 @@ from chaos.history.record import History
 
 NAME = "budgets"
 
-_FINAL = frozenset({"INVALID_PAYLOAD", "INVALID_RESULT", "INVALID_TASK", "NO_HANDLER", "NonRetryable"})
+_FINAL = frozenset({"INVALID_PAYLOAD", "INVALID_RESULT", "INVALID_TASK", "NO_HANDLER"})
 """Failures for which no other attempt may help, whatever the handler did."""
 
 

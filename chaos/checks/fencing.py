@@ -9,11 +9,7 @@ from chaos.history.record import History
 NAME = "fencing"
 
 _SERVER_SAYS = frozenset(
-    {
-        *("CANCELLED_UNASKED", "CRASH_LOOP", "INVALID_RESULT", "INVALID_TASK", "NO_HANDLER", "TIMEOUT"),
-        # Of a payload that cannot be read.
-        "NonRetryable",
-    }
+    {"CANCELLED_UNASKED", "CRASH_LOOP", "INVALID_PAYLOAD", "INVALID_RESULT", "INVALID_TASK", "NO_HANDLER", "TIMEOUT"}
 )
 """Reasons that a dispatcher or the SDK gives where the handler's own log has none."""
 

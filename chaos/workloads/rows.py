@@ -50,7 +50,7 @@ ROWS: Mapping[str, tuple[str, frozenset[str]]] = {
     "retry for ever": ("retry = '{\"initial_backoff\": 1e300}'", _CANNOT),
     "huge": ("payload = convert_to('\"' || repeat('x', 262144) || '\"', 'UTF8')", _CANNOT),
     # Nothing keeps these from being sent; of the first, its worker can make nothing.
-    "no JSON": (r"payload = '\xff7b'::bytea", frozenset({"NonRetryable"})),
+    "no JSON": (r"payload = '\xff7b'::bytea", frozenset({"INVALID_PAYLOAD"})),
     "ever ready": ("run_at = '-infinity'", _RUNS),
     "never over": ("expires_at = 'infinity'", _RUNS),
     "traced by nobody": ("traceparent = repeat(chr(27) || '[31m', 1000)", _RUNS),

@@ -29,7 +29,7 @@ def ended(t: Teller, workload: str, error: str | None, *, type: str, key: str | 
         t.hello("s", live=False)
         t.change(task, "FAILED", crashes=4, reason=error)
     else:
-        if error not in ("INVALID_TASK", "NonRetryable"):
+        if error not in ("INVALID_TASK", "INVALID_PAYLOAD"):
             t.said(task, "FAILED")
         t.change(task, "FAILED", failures=1, reason=error)
 
