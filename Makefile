@@ -58,8 +58,8 @@ demo-polyglot: $(READY) polyglot-workers ## Hand tasks on between Python, Go and
 	$(BIN)/python -m examples.polyglot $(ARGS)
 
 .PHONY: chaos
-chaos: $(READY) tools ## Break a cluster on purpose and check what was seen (MINUTES=3 SEED=1; ARGS=...)
-	$(BIN)/python -m chaos run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+chaos: $(READY) tools $(if $(FLEET),chaos-workers) ## Break a cluster on purpose and check what was seen (MINUTES=3 SEED=1 FLEET=python,go,typescript; ARGS=...)
+	$(BIN)/python -m chaos run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(FLEET),--fleet $(FLEET)) $(ARGS)
 
 .PHONY: abuse
 abuse: $(READY) tools ## Let greedy clients loose on a cluster beside an honest load: 20 minutes (MINUTES=20 SEED=1; ARGS=...)
