@@ -23,11 +23,19 @@ from taskyard_server.dev.valkey import Valkey
 from tests.conftest import running
 
 
+def arguments(process: psutil.Process) -> list[str]:
+    """None of a process that has just ended, as those of connections do."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
 def told_to_all(store: Store, secret: str) -> list[str]:
     """Where every user of the machine could read a secret: arguments of processes, and what is printed or logged."""
     assert store.pid is not None
     server = psutil.Process(store.pid)
-    seen = [" ".join(process.cmdline()) for process in (server, *server.children(recursive=True))]
+    seen = [" ".join(arguments(process)) for process in (server, *server.children(recursive=True))]
     return [text for text in (*seen, store.log.read_text()) if secret in text]
 
 
