@@ -1,10 +1,10 @@
 """Access to etcd once it was seen to be this cluster's, and again after it may have been replaced."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from taskyard_core.runtime.errand import Errand
 from taskyard_core.storage.etcd.access import (
     Access,
     ChangeStream,
@@ -41,7 +41,7 @@ class IdentifiedAccess:
         self._identity = identity
         self._known = False
         self._told = False
-        self._looking: asyncio.Task[None] | None = None
+        self._looking = Errand(self._look, "whose-etcd")
 
     @property
     def patience(self) -> float:
@@ -119,13 +119,8 @@ class IdentifiedAccess:
         return await self.ask(lambda: self.inner.kv.delete(key))
 
     async def _admit(self) -> None:
-        if self._known:
-            return
-        # One look for all who wait: in an outage each of its own would take as long as the others' together.
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look(), name="whose-etcd")
-            self._looking.add_done_callback(_heard)
-        await asyncio.shield(self._looking)
+        if not self._known:
+            await self._looking.done()
 
     async def _look(self) -> None:
         try:
@@ -150,9 +145,3 @@ class IdentifiedAccess:
             item = outcome.existing
         self._told = True
         self._identity.compare("etcd", item.value.decode() if item is not None else mine, self._remedy)
-
-
-def _heard(look: asyncio.Task[None]) -> None:
-    """Whoever waited for it may have gone."""
-    if not look.cancelled():
-        look.exception()

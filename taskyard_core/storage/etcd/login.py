@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
+
+from taskyard_core.runtime.errand import Errand
 
 
 class Login:
@@ -14,17 +15,13 @@ class Login:
 
     def __init__(self, ask: Callable[[], Awaitable[str | None]]) -> None:
         self._ask = ask
-        self._asking: asyncio.Task[None] | None = None
+        self._asking = Errand(self._renew, "etcd-login")
         self.current: str | None = None
 
     async def token(self) -> str | None:
-        """The token; what all wait for ends with none of them."""
+        """The token, which may have to be asked for."""
         if self.current is None:
-            # Asked one after the other in an outage, each would wait as long as all before it together.
-            if self._asking is None or self._asking.done():
-                self._asking = asyncio.create_task(self._renew(), name="etcd-login")
-                self._asking.add_done_callback(_heard)
-            await asyncio.shield(self._asking)
+            await self._asking.done()
         return self.current
 
     def doubt(self, token: str | None) -> None:
@@ -34,15 +31,7 @@ class Login:
 
     async def close(self) -> None:
         """Leave nothing running."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.gather(self._asking, return_exceptions=True)
+        await self._asking.close()
 
     async def _renew(self) -> None:
         self.current = await self._ask()
-
-
-def _heard(asking: asyncio.Task[None]) -> None:
-    """Whoever waited for it may have gone."""
-    if not asking.cancelled():
-        asking.exception()
